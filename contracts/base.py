@@ -1,0 +1,85 @@
+"""The one base model of all contracts, and how a validation error becomes one sentence."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+SCHEMA_VERSION = 1
+
+
+class ContractError(ValueError):
+    """A value broke a contract. `str(error)` is one sentence fit for a person."""
+
+
+class Contract(BaseModel):
+    """Immutable, strict about names: an unknown field is refused, never dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_json(self) -> str:
+        """Compact JSON, the form in which contracts travel and rest."""
+        return self.model_dump_json()
+
+
+class Versioned(Contract):
+    """A contract that rests in S3 or DynamoDB, or crosses a queue."""
+
+    schema_version: int = SCHEMA_VERSION
+
+
+class ObjectRef(Contract):
+    """An S3 object by name. `version_id` pins one version where it matters."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+
+
+def _to_fraction(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"{value!r} is not a fraction such as 24000/1001") from error
+    return value
+
+
+def _fraction_text(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
+
+
+Rational = Annotated[
+    Fraction,
+    BeforeValidator(_to_fraction),
+    PlainSerializer(_fraction_text, return_type=str),
+]
+"""An exact rational number; in JSON a string such as "24000/1001"."""
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """Turn pydantic's report into one sentence: field, what is wrong, the value got."""
+    parts: list[str] = []
+    for item in error.errors(include_url=False):
+        field = prefix + (_path(item["loc"]) or "value")
+        message = item["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+        if item["type"] == "missing":
+            parts.append(f"{field}: is missing")
+        elif item["type"] == "extra_forbidden":
+            parts.append(f"{field}: is not a known field")
+        elif item["type"] == "value_error" and not item["loc"]:
+            parts.append(prefix + message)
+        else:
+            parts.append(f"{field}: got {_shown(item['input'])}, {message}")
+    return "; ".join(parts)
+
+
+def _path(loc: Iterable[int | str]) -> str:
+    return ".".join(str(part) for part in loc)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

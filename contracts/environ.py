@@ -1,0 +1,132 @@
+"""One settings model per workload: the names and types of its environment variables.
+
+A component fills the model (a missing or extra name fails at preview), the workload reads the same
+model. Variables are the field names in capitals behind SUPERRES_.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from contracts.base import Contract, ContractError, explain
+from contracts.names import ENVIRONMENT_PREFIX, Stage
+
+
+class Environment(Contract):
+    """Base of all workload environments."""
+
+    submitted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the stage Lambda sets per job; the others stand in the job definition."""
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        return ENVIRONMENT_PREFIX + field.upper()
+
+    @classmethod
+    def static_variables(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables for a function or job definition. Values may be Pulumi outputs.
+
+        Raises ContractError where a name is missing or not the workload's.
+        """
+        expected = set(cls.model_fields) - cls.submitted
+        return cls._named(values, expected)
+
+    @classmethod
+    def submitted_variables(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables for a job's container overrides. Raises ContractError as above."""
+        return cls._named(values, set(cls.submitted))
+
+    @classmethod
+    def _named(cls, values: Mapping[str, Any], expected: set[str]) -> dict[str, Any]:
+        missing, extra = expected - set(values), set(values) - expected
+        if missing or extra:
+            raise ContractError(
+                f"{cls.__name__}: missing {sorted(missing) or 'nothing'}, "
+                f"not expected {sorted(extra) or 'nothing'}"
+            )
+        return {cls.variable(name): values[name] for name in sorted(values)}
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read and check the process environment. Raises ContractError with one sentence."""
+        fields = {
+            name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(ENVIRONMENT_PREFIX)
+        }
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise ContractError("environment: " + explain(error, ENVIRONMENT_PREFIX)) from error
+
+
+class TriggerEnvironment(Environment):
+    state_machine_arn: str
+    intermediate_bucket: str
+    registry_table: str
+
+
+class StageEnvironment(Environment):
+    """Of each of the three job-creating functions."""
+
+    stage: Stage
+    job_queue: str
+    job_definition: str
+    registry_table: str
+
+
+class JobStateEnvironment(Environment):
+    registry_table: str
+    intermediate_bucket: str
+
+
+class CompletionEnvironment(Environment):
+    registry_table: str
+    email_topic_arn: str
+
+
+class ExtractEnvironment(Environment):
+    submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
+
+    job_id: str
+    intermediate_bucket: str
+    worker_gflops: float = Field(gt=0)
+    """Measured model throughput of one processing worker, in 1e9 operations per second."""
+    worker_parallelism: int = Field(ge=1)
+    """Processing workers that the stack can run at once."""
+    inference_threads: int = Field(ge=1)
+    inference_dtype: Literal["float32", "float16", "bfloat16"]
+    encoder_threads: int = Field(ge=1)
+    max_source_bytes: int = Field(gt=0)
+    max_frame_pixels: int = Field(gt=0)
+    max_output_pixels: int = Field(gt=0)
+    max_frames: int = Field(gt=0)
+    max_duration_seconds: float = Field(gt=0)
+    max_streams: int = Field(gt=0)
+
+
+class ProcessEnvironment(Environment):
+    submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
+
+    job_id: str
+    intermediate_bucket: str
+    model_dir: str
+    """Folder of the safetensors files inside the image."""
+    device: Literal["auto", "cpu", "cuda"]
+    progress_seconds: float = Field(gt=0)
+
+
+class RecomposeEnvironment(Environment):
+    submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
+
+    job_id: str
+    intermediate_bucket: str
+    final_bucket: str
+
+
+WORKERS: dict[Stage, type[Environment]] = {
+    Stage.EXTRACT: ExtractEnvironment,
+    Stage.PROCESS: ProcessEnvironment,
+    Stage.RECOMPOSE: RecomposeEnvironment,
+}

@@ -1,0 +1,148 @@
+"""The job: a pinned source and the settings that decide what comes out."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from contracts.base import Contract, ContractError, Versioned, explain
+from contracts.limits import SHARD_SECONDS_MAX, SHARD_SECONDS_MIN
+from contracts.models import ModelName
+from contracts.names import METADATA_PREFIX
+
+JOB_ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,59}"
+
+
+class Codec(StrEnum):
+    H264 = "h264"
+    HEVC = "hevc"
+    AV1 = "av1"
+    FFV1 = "ffv1"
+
+
+class Container(StrEnum):
+    MP4 = "mp4"
+    MKV = "mkv"
+
+
+X26X_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast",
+    "medium", "slow", "slower", "veryslow",
+)  # fmt: skip
+SVT_PRESETS = tuple(str(n) for n in range(14))
+
+MAX_QUALITY: dict[Codec, int | None] = {
+    Codec.H264: 51, Codec.HEVC: 51, Codec.AV1: 63, Codec.FFV1: None,
+}  # fmt: skip
+PRESETS: dict[Codec, tuple[str, ...]] = {
+    Codec.H264: X26X_PRESETS, Codec.HEVC: X26X_PRESETS, Codec.AV1: SVT_PRESETS, Codec.FFV1: (),
+}  # fmt: skip
+
+
+class Settings(Contract):
+    """What a user chooses. Every field has a default, so an upload without metadata works."""
+
+    model: ModelName = ModelName.ANIMEVIDEOV3
+    scale: Literal[2, 3, 4] = 2
+    codec: Codec = Codec.H264
+    quality: int | None = Field(default=None, ge=0)
+    """Constant rate factor: 0 (lossless or best) to 51 (h264, hevc) or 63 (av1)."""
+    preset: str | None = None
+    container: Container | None = None
+    """None: mkv for ffv1 and for Matroska sources, else mp4."""
+    shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _scale(cls, value: Any) -> Any:
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if number not in (2, 3, 4) or isinstance(number, bool):
+            raise ValueError("allowed are 2, 3 and 4")
+        return number
+
+    @field_validator("model", "codec", "container", mode="before")
+    @classmethod
+    def _known(cls, value: Any, info: Any) -> Any:
+        choices = {"model": ModelName, "codec": Codec, "container": Container}[info.field_name]
+        if value is not None and value not in list(choices):
+            raise ValueError("allowed are " + ", ".join(choices))
+        return value
+
+    @model_validator(mode="after")
+    def _fits_codec(self) -> Self:
+        limit = MAX_QUALITY[self.codec]
+        if self.quality is not None and limit is None:
+            raise ValueError(f"quality has no meaning for {self.codec.value}; leave it out")
+        if self.quality is not None and limit is not None and self.quality > limit:
+            raise ValueError(f"quality {self.quality}: {self.codec.value} allows 0 to {limit}")
+        presets = PRESETS[self.codec]
+        if self.preset is not None and self.preset not in presets:
+            allowed = ", ".join(presets) or "none"
+            raise ValueError(f"preset {self.preset!r}: {self.codec.value} allows {allowed}")
+        if self.codec is Codec.FFV1 and self.container is Container.MP4:
+            raise ValueError("container mp4 cannot hold ffv1; choose mkv")
+        return self
+
+    def to_metadata(self) -> dict[str, str]:
+        """S3 user metadata for an upload; only what differs from the defaults."""
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        return {METADATA_PREFIX + k.replace("_", "-"): str(v) for k, v in fields.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
+        """Read `superres-*` user metadata; other names are the user's own and ignored.
+
+        Raises ContractError with one sentence that names the field.
+        """
+        fields = {
+            name.removeprefix(METADATA_PREFIX).replace("-", "_"): value
+            for name, value in metadata.items()
+            if name.startswith(METADATA_PREFIX)
+        }
+        return cls.parse(fields)
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Validate. Raises ContractError with one sentence that names each wrong field."""
+        try:
+            return cls.model_validate(dict(fields))
+        except ValidationError as error:
+            raise ContractError(explain(error)) from error
+
+
+class SourceObject(Contract):
+    """One version of one uploaded object; workers read exactly this."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    size: int = Field(ge=0)
+    """Bytes."""
+
+
+class Job(Versioned):
+    """What the trigger accepted; rests as `jobs/<job>/job.json`."""
+
+    job_id: str = Field(pattern=f"^{JOB_ID_PATTERN}$")
+    source: SourceObject
+    settings: Settings
+    attempt: int = Field(default=1, ge=1)
+
+
+def make_job_id(source: SourceObject, settings_text: str, attempt: int = 1) -> str:
+    """Deterministic id of a job, which is also its execution's name.
+
+    The same object version with the same settings gives the same id, so an event delivered twice
+    starts one execution. `settings_text` is the settings' JSON, or for refused settings the raw
+    metadata.
+    """
+    parts = (source.bucket, source.key, source.version_id, settings_text, str(attempt))
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    stem = PurePosixPath(source.key).stem.lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", stem)[:24].strip("-") or "video"
+    return f"{slug}-{digest[:20]}"

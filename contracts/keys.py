@@ -1,0 +1,114 @@
+"""The S3 layout: functions that build and parse every key.
+
+IAM policies and lifecycle rules use the patterns, workers and Lambdas the builders, so that a
+grant can never name a place where nothing is written.
+
+    source        uploads/...                                   what users drop
+    intermediate  jobs/<job>/job.json                           the accepted job
+                  jobs/<job>/extract/{manifest.json,timestamps.npy,sidecar.mkv,sidecar.npz}
+                  jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
+                  jobs/<job>/progress/<run>.json                frames done, overwritten
+                  jobs/<job>/results/<stage>.json               a stage's result
+                  jobs/<job>/failures/<stage>/<run>.json        why a worker gave up
+    final         results/<job>/<stem>.<scale>x.<mp4|mkv>, results/<job>/report.json
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from contracts.names import Stage
+
+UPLOADS = "uploads/"
+JOBS = "jobs/"
+RESULTS = "results/"
+
+JOB_FILES = JOBS + "*/job.json"
+EXTRACT_FILES = JOBS + "*/extract/*"
+SHARD_FILES = JOBS + "*/shards/*"
+PROGRESS_FILES = JOBS + "*/progress/*"
+RESULT_FILES = RESULTS + "*"
+
+
+def stage_result_files(stage: Stage) -> str:
+    """IAM pattern of a stage's result."""
+    return f"{JOBS}*/results/{stage.value}.json"
+
+
+def failure_files(stage: Stage) -> str:
+    """IAM pattern of a stage's failure records."""
+    return f"{JOBS}*/failures/{stage.value}/*"
+
+
+def upload_key(name: str) -> str:
+    """Key of an upload by its file name; the name may hold anything that S3 takes."""
+    return UPLOADS + name
+
+
+def job_key(job_id: str) -> str:
+    return f"{JOBS}{job_id}/job.json"
+
+
+def manifest_key(job_id: str) -> str:
+    return f"{JOBS}{job_id}/extract/manifest.json"
+
+
+def timestamps_key(job_id: str) -> str:
+    """Sorted presentation timestamps of all frames: .npy, int64, shape (frames,)."""
+    return f"{JOBS}{job_id}/extract/timestamps.npy"
+
+
+def sidecar_key(job_id: str) -> str:
+    """Payload of all that is not video, as Matroska."""
+    return f"{JOBS}{job_id}/extract/sidecar.mkv"
+
+
+def sidecar_index_key(job_id: str) -> str:
+    """Exact packet timestamps of the sidecar's streams: .npz."""
+    return f"{JOBS}{job_id}/extract/sidecar.npz"
+
+
+def shards_prefix(job_id: str) -> str:
+    return f"{JOBS}{job_id}/shards/"
+
+
+def shard_key(job_id: str, index: int, extension: str) -> str:
+    return f"{shards_prefix(job_id)}{index:06d}.{extension}"
+
+
+_SHARD = re.compile(r"jobs/([a-z0-9-]+)/shards/(\d{6,})\.([a-z0-9]+)")
+
+
+def parse_shard_key(key: str) -> tuple[str, int, str] | None:
+    """(job id, shard index, extension), or None for another key."""
+    match = _SHARD.fullmatch(key)
+    return (match[1], int(match[2]), match[3]) if match else None
+
+
+def progress_prefix(job_id: str) -> str:
+    return f"{JOBS}{job_id}/progress/"
+
+
+def progress_key(job_id: str, run: int) -> str:
+    return f"{progress_prefix(job_id)}{run:05d}.json"
+
+
+def stage_result_key(job_id: str, stage: Stage) -> str:
+    return f"{JOBS}{job_id}/results/{stage.value}.json"
+
+
+def failures_prefix(job_id: str, stage: Stage) -> str:
+    return f"{JOBS}{job_id}/failures/{stage.value}/"
+
+
+def failure_key(job_id: str, stage: Stage, run: int = 0) -> str:
+    return f"{failures_prefix(job_id, stage)}{run:05d}.json"
+
+
+def result_key(job_id: str, source_key: str, scale: int, extension: str) -> str:
+    """Key of the upscaled video; keeps the upload's stem, e.g. `film.4x.mp4`."""
+    stem = PurePosixPath(source_key).stem or "video"
+    return f"{RESULTS}{job_id}/{stem}.{scale}x.{extension}"
+
+
+def report_key(job_id: str) -> str:
+    return f"{RESULTS}{job_id}/report.json"

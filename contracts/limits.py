@@ -1,0 +1,32 @@
+"""Limits set by AWS (each with the page it comes from) and by us."""
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+STATE_PAYLOAD_BYTES = 262_144
+EXECUTION_NAME_CHARS = 80
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+TASK_TOKEN_CHARS = 2_048
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html
+TASK_ERROR_CHARS = 256
+TASK_CAUSE_CHARS = 32_768
+# https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
+BATCH_ARRAY_MIN = 2
+BATCH_ARRAY_MAX = 10_000
+BATCH_JOB_NAME_CHARS = 128
+BATCH_CONTAINER_OVERRIDES_CHARS = 8_192
+BATCH_ATTEMPTS_MAX = 10
+BATCH_EXIT_RULES_MAX = 5
+BATCH_DESCRIBE_JOBS_MAX = 100
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+S3_KEY_BYTES = 1_024
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+S3_USER_METADATA_BYTES = 2_048
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+S3_PUT_BYTES = 5 * 1024**3
+
+# Ours. A shard is the unit of work, of retry and of loss.
+SHARD_SECONDS_DEFAULT = 10.0
+SHARD_SECONDS_MIN = 0.04
+SHARD_SECONDS_MAX = 60.0
+RUN_SECONDS_TARGET = 180.0
+H264_MAX_SIDE = 4_096
+"""Side length above which H.264 levels and most decoders give up (level 5.2, ITU-T H.264 A.3)."""

@@ -1,0 +1,263 @@
+"""The manifest: all that the workers need to know of a film, and all that decides its bytes."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.base import Contract, ObjectRef, Rational, Versioned
+from contracts.job import Codec, Container, SourceObject
+from contracts.models import ModelName
+
+
+class Colour(Contract):
+    """Code points of ITU-T H.273; 2 means unspecified in the source."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+    full_range: bool
+
+
+class Video(Contract):
+    """The source's video stream. Sizes are of the decoded picture, before rotation and SAR."""
+
+    stream_index: int
+    codec: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    pixel_format: str
+    bit_depth: int
+    time_base: Rational
+    """Seconds per unit of the timestamps."""
+    frame_rate: Rational
+    """Average frames per second; what the encoders are told."""
+    sample_aspect_ratio: Rational
+    rotation: int
+    """Degrees counter-clockwise that a player turns the picture; a multiple of 90."""
+    colour: Colour
+    """As the source says it."""
+    working_colour: Colour
+    """With unspecified values filled in by convention; what conversion and output use."""
+    frames: int = Field(gt=0)
+    start_pts: int
+    end_pts: int
+    """Timestamp at which the last frame's display ends, in time_base."""
+
+
+class SidecarStream(Contract):
+    """A stream copied from the source, packet by packet."""
+
+    source_index: int
+    sidecar_index: int
+    kind: Literal["audio", "subtitle"]
+    codec: str
+    """As in the source, e.g. aac, mov_text."""
+    sidecar_codec: str
+    """As stored; differs where Matroska cannot hold the source's (mov_text becomes subrip)."""
+    time_base: Rational
+    packets: int = Field(ge=0)
+    sha256: str
+    """Over the payloads of the stored packets, in order."""
+    language: str | None = None
+    title: str | None = None
+    disposition: int = 0
+
+
+class DroppedStream(Contract):
+    """A stream that is not in the result, and why."""
+
+    source_index: int
+    kind: str
+    codec: str
+    reason: str
+
+
+class Chapter(Contract):
+    start: int
+    end: int
+    time_base: Rational
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class Sidecar(Contract):
+    """All that is not video. `payload` is None where nothing was copied."""
+
+    payload: ObjectRef | None = None
+    index: ObjectRef | None = None
+    """npz: for stream i the arrays pts_i, dts_i, duration_i, int64, shape (packets,)."""
+    streams: tuple[SidecarStream, ...] = ()
+    attachments: int = 0
+    chapters: tuple[Chapter, ...] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    dropped: tuple[DroppedStream, ...] = ()
+
+
+class Shard(Contract):
+    """A run of consecutive frames: frames[first_frame : first_frame + frames] of the film.
+
+    Context frames are decoded and handed to the model, but not kept.
+    """
+
+    index: int = Field(ge=0)
+    first_frame: int = Field(ge=0)
+    frames: int = Field(gt=0)
+    context_before: int = Field(default=0, ge=0)
+    context_after: int = Field(default=0, ge=0)
+
+
+class Run(Contract):
+    """Consecutive shards that one Batch child takes; its index is the array index."""
+
+    index: int = Field(ge=0)
+    first_shard: int = Field(ge=0)
+    shards: int = Field(gt=0)
+
+
+class Inference(Contract):
+    """All that decides the pixels. A worker that cannot honour it exits UNSUPPORTED."""
+
+    model: ModelName
+    weights_sha256: str | None
+    scale: int
+    dtype: Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
+    batch: int = Field(default=1, ge=1)
+    tile: int = Field(default=0, ge=0)
+    """Tile side in source pixels; 0 is untiled."""
+    halo: int = Field(default=0, ge=0)
+    threads: int = Field(ge=1)
+    """CPU threads of the model."""
+
+
+class Encoder(Contract):
+    """All that decides the bitstream."""
+
+    codec: Codec
+    encoder: str
+    """FFmpeg's name, e.g. libx264."""
+    pixel_format: str
+    options: dict[str, str]
+    threads: int = Field(ge=1)
+    shard_container: Container
+
+
+class Output(Contract):
+    """The result's picture and file."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    container: Container
+
+
+class Manifest(Versioned):
+    """Written by extract, read by process and recompose; rests as `manifest.json`."""
+
+    job_id: str
+    source: SourceObject
+    format: str
+    """FFmpeg's name of the demuxer, e.g. mov,mp4,m4a,3gp,3g2,mj2."""
+    video: Video
+    timestamps: ObjectRef
+    """.npy, int64, shape (video.frames,), sorted, in video.time_base."""
+    inference: Inference
+    encoder: Encoder
+    output: Output
+    shards: tuple[Shard, ...]
+    runs: tuple[Run, ...]
+    sidecar: Sidecar
+
+    @model_validator(mode="after")
+    def _covers_film(self) -> Self:
+        frame = 0
+        for number, shard in enumerate(self.shards):
+            if shard.index != number or shard.first_frame != frame:
+                raise ValueError(f"shard {number} does not continue the film at frame {frame}")
+            frame += shard.frames
+        if frame != self.video.frames:
+            raise ValueError(f"shards cover {frame} of {self.video.frames} frames")
+        shard_number = 0
+        for number, run in enumerate(self.runs):
+            if run.index != number or run.first_shard != shard_number:
+                raise ValueError(f"run {number} does not continue at shard {shard_number}")
+            shard_number += run.shards
+        if shard_number != len(self.shards):
+            raise ValueError(f"runs cover {shard_number} of {len(self.shards)} shards")
+        return self
+
+    def shards_of(self, run: Run) -> tuple[Shard, ...]:
+        return self.shards[run.first_shard : run.first_shard + run.shards]
+
+
+class ShardResult(Versioned):
+    """What a worker says of a committed shard; rests as the shard object's user metadata."""
+
+    job_id: str
+    index: int
+    frames: int
+    bytes: int
+    sha256: str
+    decode_seconds: float
+    inference_seconds: float
+    encode_seconds: float
+    """Busy time of each overlapped part."""
+    wall_seconds: float
+    peak_memory_mib: int
+    device: str
+    versions: dict[str, str]
+
+
+class Progress(Versioned):
+    """How far a run is; overwritten about once a second."""
+
+    run: int
+    frames: int
+
+
+class LedgerStream(Contract):
+    """One copied stream: planned and muxed packet counts and payload hashes."""
+
+    source_index: int
+    kind: str
+    codec: str
+    result_codec: str
+    packets_planned: int
+    packets_muxed: int
+    payload_equal: bool
+    """Payload hash equal to the source's; False only for a converted subtitle."""
+
+
+class Ledger(Contract):
+    """Every frame accounted for. `balanced` is the claim; the rest is its proof."""
+
+    frames_planned: int
+    frames_encoded: int
+    """Sum over the shard results."""
+    frames_in_result: int
+    """Packets read back from the finished file."""
+    timestamps_equal: bool
+    max_timestamp_error_seconds: float
+    """0 in MP4; at most 0.0005 in Matroska, which counts in milliseconds."""
+    streams: tuple[LedgerStream, ...] = ()
+    dropped: tuple[DroppedStream, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        counts_equal = self.frames_planned == self.frames_encoded == self.frames_in_result
+        packets_equal = all(s.packets_planned == s.packets_muxed for s in self.streams)
+        return counts_equal and self.timestamps_equal and packets_equal
+
+
+class Report(Versioned):
+    """The JSON report beside the result."""
+
+    job_id: str
+    source: SourceObject
+    result: ObjectRef
+    result_bytes: int
+    result_sha256: str
+    duration_seconds: float
+    video: Video
+    output: Output
+    inference: Inference
+    encoder: Encoder
+    shards: tuple[ShardResult, ...]
+    ledger: Ledger

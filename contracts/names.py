@@ -1,0 +1,100 @@
+"""Names that more than one room uses: stages, statuses, exit codes, errors, metrics, Batch jobs."""
+
+import re
+from enum import IntEnum, StrEnum
+
+from contracts.limits import BATCH_JOB_NAME_CHARS
+
+PROJECT = "superres"
+METRIC_NAMESPACE = "Superres"
+ENVIRONMENT_PREFIX = "SUPERRES_"
+METADATA_PREFIX = "superres-"
+"""S3 user metadata of an upload that sets the job, such as `superres-scale: 4`."""
+SHARD_RESULT_METADATA = "superres-result"
+
+
+class Stage(StrEnum):
+    """The stages that run as AWS Batch jobs, in their order."""
+
+    EXTRACT = "extract"
+    PROCESS = "process"
+    RECOMPOSE = "recompose"
+
+
+class JobStatus(StrEnum):
+    """What the registry says of a job."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+    @property
+    def final(self) -> bool:
+        return self is not JobStatus.RUNNING
+
+
+class ExitCode(IntEnum):
+    """Why a worker ended. 60 to 69: the same input fails again, so Batch must not retry.
+
+    The numbers follow sysexits(3) where it has one.
+    """
+
+    OK = 0
+    CRASH = 1
+    BAD_REQUEST = 64
+    BAD_SOURCE = 65
+    SOURCE_MISSING = 66
+    LIMIT_EXCEEDED = 67
+    LEDGER_MISMATCH = 68
+    UNSUPPORTED = 69
+    TRANSIENT = 75
+    INTERRUPTED = 143
+
+    @property
+    def error(self) -> str:
+        """The error's name in Step Functions and in notifications, e.g. Superres.BadSource."""
+        return error_name(self.name)
+
+
+def error_name(name: str) -> str:
+    return "Superres." + "".join(part.capitalize() for part in name.split("_"))
+
+
+REJECTED_ERROR = error_name("REJECTED")
+"""The trigger refused the job's settings; nothing was started."""
+JOB_FAILED_ERROR = error_name("JOB_FAILED")
+"""A Batch job failed and left no failure record (host lost, image missing, time limit)."""
+
+PERMANENT_EXIT_PATTERN = "6*"
+RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
+
+
+class Metric(StrEnum):
+    """Metrics that our code emits in embedded metric format."""
+
+    JOBS_STARTED = "JobsStarted"
+    JOBS_REJECTED = "JobsRejected"
+    JOBS_SUCCEEDED = "JobsSucceeded"
+    JOBS_FAILED = "JobsFailed"
+    STAGE_SUBMITTED = "StageSubmitted"
+    STAGE_SUCCEEDED = "StageSucceeded"
+    STAGE_FAILED = "StageFailed"
+
+
+_BATCH_JOB_NAME = re.compile(r"([a-z0-9][a-z0-9-]*)_([a-z]+)")
+
+
+def batch_job_name(job_id: str, stage: Stage) -> str:
+    """The deterministic Batch job name: what makes SubmitJob idempotent for us."""
+    name = f"{job_id}_{stage.value}"
+    if len(name) > BATCH_JOB_NAME_CHARS:
+        raise ValueError(f"Batch job name {name!r} is longer than {BATCH_JOB_NAME_CHARS}")
+    return name
+
+
+def parse_batch_job_name(name: str) -> tuple[str, Stage] | None:
+    """(job id, stage), or None for a name that is not ours."""
+    match = _BATCH_JOB_NAME.fullmatch(name)
+    if match is None or match[2] not in Stage:
+        return None
+    return match[1], Stage(match[2])

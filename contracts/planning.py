@@ -1,0 +1,95 @@
+"""Pure planning: shards, runs, sizes, time limits. No I/O, no media library."""
+
+import itertools
+import math
+from fractions import Fraction
+
+from contracts.limits import (
+    BATCH_ARRAY_MAX,
+    RUN_SECONDS_TARGET,
+    SHARD_SECONDS_DEFAULT,
+    SHARD_SECONDS_MIN,
+)
+from contracts.manifest import Run, Shard
+from contracts.models import ModelFacts
+
+ENCODE_SECONDS_PER_MEGAPIXEL = 0.04
+"""x264 fast, measured on two 2-core machines; generous, for it only sizes runs and time limits."""
+WORKER_START_SECONDS = 30.0
+MIN_STAGE_TIMEOUT_SECONDS = 900
+QUEUE_ALLOWANCE_SECONDS = 6 * 3600
+"""How long a stage may wait for capacity (Spot) before its time limit counts it as lost."""
+TIMEOUT_SAFETY = 6.0
+
+
+def output_size(width: int, height: int, scale: int) -> tuple[int, int]:
+    """Pixels of the result. 4:2:0 needs even sides, so an odd product grows by one."""
+    return _even(width * scale), _even(height * scale)
+
+
+def _even(value: int) -> int:
+    return value + value % 2
+
+
+def shard_seconds(film_seconds: float, wanted: float | None, parallelism: int) -> float:
+    """Length of a shard: as asked, else 10 s, else short enough to give every worker one."""
+    if wanted is not None:
+        return wanted
+    share = film_seconds / parallelism
+    return min(SHARD_SECONDS_DEFAULT, max(share, SHARD_SECONDS_MIN, 1.0))
+
+
+def plan_shards(frames: int, rate: Fraction, seconds: float) -> tuple[Shard, ...]:
+    """Cut `frames` into shards of at most about `seconds` of film, all but equal in length."""
+    if frames <= 0:
+        raise ValueError("a film has at least one frame")
+    longest = max(1, round(seconds * float(rate)))
+    count = math.ceil(frames / longest)
+    bounds = [frames * i // count for i in range(count + 1)]
+    return tuple(
+        Shard(index=i, first_frame=a, frames=b - a)
+        for i, (a, b) in enumerate(itertools.pairwise(bounds))
+    )
+
+
+def frame_seconds(
+    width: int, height: int, scale: int, model: ModelFacts, worker_gflops: float
+) -> float:
+    """Estimated seconds of one worker per frame; width and height are the source's."""
+    pixels = width * height
+    inference = pixels * model.flop_per_pixel / (worker_gflops * 1e9)
+    encode = pixels * scale**2 / 1e6 * ENCODE_SECONDS_PER_MEGAPIXEL
+    return inference + encode
+
+
+def plan_runs(
+    shards: tuple[Shard, ...], seconds_per_frame: float, parallelism: int
+) -> tuple[Run, ...]:
+    """Group consecutive shards into runs of about three minutes of a worker's time.
+
+    At least one run per worker where there are shards enough, at most 10,000 (an array's limit).
+    """
+    total = sum(shard.frames for shard in shards) * seconds_per_frame
+    wanted = max(math.ceil(total / RUN_SECONDS_TARGET), parallelism, 1)
+    count = min(wanted, len(shards), BATCH_ARRAY_MAX)
+    bounds = [len(shards) * i // count for i in range(count + 1)]
+    return tuple(
+        Run(index=i, first_shard=a, shards=b - a)
+        for i, (a, b) in enumerate(itertools.pairwise(bounds))
+    )
+
+
+def process_timeout_seconds(frames: int, seconds_per_frame: float, parallelism: int) -> int:
+    """Time limit of the process stage: the work, generously, and the wait for capacity."""
+    work = frames * seconds_per_frame / parallelism + WORKER_START_SECONDS
+    return math.ceil(max(work * TIMEOUT_SAFETY, MIN_STAGE_TIMEOUT_SECONDS)) + (
+        QUEUE_ALLOWANCE_SECONDS
+    )
+
+
+def recompose_timeout_seconds(output_pixels: float) -> int:
+    """Time limit of the recompose stage; `output_pixels` over the whole film."""
+    work = output_pixels * 1e-8 + WORKER_START_SECONDS
+    return math.ceil(max(work * TIMEOUT_SAFETY, MIN_STAGE_TIMEOUT_SECONDS)) + (
+        QUEUE_ALLOWANCE_SECONDS
+    )
