@@ -1,6 +1,6 @@
 """The one base model of all contracts, and how a validation error becomes one sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -58,11 +58,14 @@ Rational = Annotated[
 """An exact rational number; in JSON a string such as "24000/1001"."""
 
 
-def explain(error: ValidationError, prefix: str = "") -> str:
-    """Turn pydantic's report into one sentence: field, what is wrong, the value got."""
+def explain(error: ValidationError, prefix: str = "", spell: Callable[[str], str] = str) -> str:
+    """Turn pydantic's report into one sentence: field, what is wrong, the value got.
+
+    A field's name is shown as `prefix` and what `spell` makes of it.
+    """
     parts: list[str] = []
     for item in error.errors(include_url=False):
-        field = prefix + (_path(item["loc"]) or "value")
+        field = prefix + spell(_path(item["loc"]) or "value")
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         if item["type"] == "missing":

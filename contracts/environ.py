@@ -58,7 +58,9 @@ class Environment(Contract):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise ContractError("environment: " + explain(error, ENVIRONMENT_PREFIX)) from error
+            raise ContractError(
+                "environment: " + explain(error, ENVIRONMENT_PREFIX, str.upper)
+            ) from error
 
 
 class TriggerEnvironment(Environment):

@@ -135,5 +135,9 @@ REGISTRY_JOB_SORT = "job"
 
 
 def registry_stage_sort(stage: Stage) -> str:
-    """Sort key of a stage's record: batch_job_name, batch_job_id, task_token."""
+    """Sort key of a stage's record.
+
+    It holds batch_job_name, batch_job_id, task_tokens (all that asked for the stage), served_tokens
+    (those that batch_job_id answers) and, while a function works on it, lease_until.
+    """
     return f"stage#{stage.value}"

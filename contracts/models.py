@@ -33,13 +33,27 @@ CATALOGUE: dict[ModelName, ModelFacts] = {
         native_scale=None, radius=4, flop_per_pixel=2_000.0, weights_sha256=None
     ),
     ModelName.ANIMEVIDEOV3: ModelFacts(
-        native_scale=4, radius=18, flop_per_pixel=1.238e6, weights_sha256="0" * 64
+        native_scale=4,
+        radius=18,
+        flop_per_pixel=1.238e6,
+        weights_sha256="cb17c34b98057c0844efbd2de6b731c7b19796d83e69c126aa240aa9c9d87071",
     ),
     ModelName.X4PLUS_ANIME: ModelFacts(
-        native_scale=4, radius=94, flop_per_pixel=11.41e6, weights_sha256="0" * 64
+        native_scale=4,
+        radius=94,
+        flop_per_pixel=11.41e6,
+        weights_sha256="e9a1a408cd5c292bcb20773c2a2ee9ed50740876dbb88ff1a96ee6443833dfad",
     ),
     ModelName.X4PLUS: ModelFacts(
-        native_scale=4, radius=349, flop_per_pixel=35.85e6, weights_sha256="0" * 64
+        native_scale=4,
+        radius=349,
+        flop_per_pixel=35.85e6,
+        weights_sha256="f50be333a014fd51258d297e69110e7c70f8bcfdfb4d5720d6bdd5287c537d73",
     ),
 }
 """Hashes are of what `python -m containers.upscaler weights` writes; a test compares them."""
+
+
+def weights_file(model: ModelName) -> str:
+    """Name of a model's file in a weights folder."""
+    return f"{model.value}.safetensors"

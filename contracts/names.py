@@ -95,6 +95,6 @@ def batch_job_name(job_id: str, stage: Stage) -> str:
 def parse_batch_job_name(name: str) -> tuple[str, Stage] | None:
     """(job id, stage), or None for a name that is not ours."""
     match = _BATCH_JOB_NAME.fullmatch(name)
-    if match is None or match[2] not in Stage:
+    if match is None or match[2] not in list(Stage):
         return None
     return match[1], Stage(match[2])
