@@ -1,0 +1,235 @@
+"""S3 as the workers see it: a thin adapter whose errors carry exit codes, and ranged reads."""
+
+import contextlib
+import io
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from contracts.base import Contract, explain
+from contracts.job import SourceObject
+from contracts.limits import S3_PUT_BYTES
+from contracts.names import ExitCode
+
+C = TypeVar("C", bound=Contract)
+
+BLOCK_BYTES = 2 * 1024**2
+CACHED_BLOCKS = 10
+READ_AHEAD_BLOCKS = 4
+"""At most 20 MiB of cache and 8 MiB in flight."""
+
+_MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "NotFound"}
+_PERMANENT_STATUS = {400, 403, 405}
+_TRANSIENT_CODES = {"ExpiredToken", "RequestTimeout", "RequestTimeTooSkewed", "InvalidToken"}
+
+
+class WorkerError(Exception):
+    """A worker gives up: `exit_code` for Batch, `message` (one sentence) for the person."""
+
+    def __init__(self, exit_code: ExitCode, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.message = message
+
+
+def worker_error(error: BotoCoreError | ClientError, what: str) -> WorkerError:
+    """Missing -> SOURCE_MISSING, refused -> CRASH (a wrong policy), all else -> TRANSIENT."""
+    if not isinstance(error, ClientError):
+        return WorkerError(ExitCode.TRANSIENT, f"{what}: {error}")
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in _MISSING:
+        return WorkerError(ExitCode.SOURCE_MISSING, f"{what} does not exist")
+    if status in _PERMANENT_STATUS and code not in _TRANSIENT_CODES:
+        return WorkerError(ExitCode.CRASH, f"{what}: {error}")
+    return WorkerError(ExitCode.TRANSIENT, f"{what}: {error}")
+
+
+@contextlib.contextmanager
+def _named(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise worker_error(error, f"s3://{bucket}/{key}") from error
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """Size in bytes and user metadata of an object."""
+
+    size: int
+    metadata: dict[str, str]
+
+
+class Store:
+    """S3 by bucket and key. Every method raises WorkerError, never a botocore error."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def get_json(self, model: type[C], bucket: str, key: str) -> C:
+        """Read and validate a contract. SOURCE_MISSING, BAD_REQUEST or TRANSIENT."""
+        try:
+            return model.model_validate_json(self.get_bytes(bucket, key))
+        except ValidationError as error:
+            message = f"s3://{bucket}/{key}: {explain(error)}"
+            raise WorkerError(ExitCode.BAD_REQUEST, message) from error
+
+    def get_bytes(self, bucket: str, key: str) -> bytes:
+        """A small object as a whole."""
+        with _named(bucket, key):
+            return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def put_json(self, bucket: str, key: str, contract: Contract) -> None:
+        """Write a contract, replacing what is there."""
+        body = contract.to_json().encode()
+        with _named(bucket, key):
+            self.client.put_object(
+                Bucket=bucket, Key=key, Body=body, ContentType="application/json"
+            )
+
+    def info(self, bucket: str, key: str) -> ObjectInfo | None:
+        """Size and user metadata, or None where there is no such object."""
+        try:
+            with _named(bucket, key):
+                head = self.client.head_object(Bucket=bucket, Key=key)
+        except WorkerError as error:
+            if error.exit_code is ExitCode.SOURCE_MISSING:
+                return None
+            raise
+        return ObjectInfo(size=head["ContentLength"], metadata=dict(head["Metadata"]))
+
+    def put_file_once(self, bucket: str, key: str, path: Path, metadata: dict[str, str]) -> bool:
+        """Commit a file if nothing stands at the key; False where something already does."""
+        size = path.stat().st_size
+        if size > S3_PUT_BYTES:
+            raise WorkerError(
+                ExitCode.LIMIT_EXCEEDED,
+                f"{key} has {size} bytes, one upload takes {S3_PUT_BYTES}; "
+                "ask for shorter shards (shard_seconds) or more compression",
+            )
+        while True:
+            try:
+                with _named(bucket, key), path.open("rb") as body:
+                    self.client.put_object(
+                        Bucket=bucket, Key=key, Body=body, Metadata=metadata, IfNoneMatch="*"
+                    )
+            except WorkerError as error:
+                code = _error_code(error)
+                if code == "PreconditionFailed":
+                    return False
+                if code != "ConditionalRequestConflict":
+                    raise
+            else:
+                return True
+
+    def upload(self, path: Path, bucket: str, key: str, content_type: str) -> None:
+        """Upload a file of any size (in parts where it is large), replacing what is there."""
+        with _named(bucket, key), path.open("rb") as body:
+            self.client.upload_fileobj(body, bucket, key, ExtraArgs={"ContentType": content_type})
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        """Download an object of any size to a file."""
+        with _named(bucket, key), path.open("wb") as body:
+            self.client.download_fileobj(bucket, key, body)
+
+    def reader(self, source: SourceObject) -> "RangedReader":
+        """Random access to the pinned version of a source, without downloading it."""
+        return RangedReader(self.client, source)
+
+
+def _error_code(error: WorkerError) -> str:
+    cause = error.__cause__
+    return cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+
+
+class RangedReader(io.RawIOBase):
+    """A read-only file over ranged GETs of one object version.
+
+    Blocks of 2 MiB in an LRU cache; sequential reading doubles the request up to 8 MiB. A failed
+    request is final: every later read raises the same WorkerError, so that a demuxer that took
+    the error for the end of the file cannot pass for a truncated source.
+    """
+
+    def __init__(self, client: Any, source: SourceObject) -> None:
+        super().__init__()
+        self._client = client
+        self._source = source
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._position = 0
+        self._ahead = 1
+        self._next_block = -1
+        self.failure: WorkerError | None = None
+
+    @property
+    def name(self) -> str:
+        return self._source.key
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
+        self._position = max(0, base[whence] + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, ending at a block's end at the latest; b"" at the end."""
+        left = self._source.size - self._position
+        wanted = left if size < 0 else min(size, left)
+        if wanted <= 0:
+            return b""
+        number, offset = divmod(self._position, BLOCK_BYTES)
+        data = self._block(number)[offset : offset + wanted]
+        self._position += len(data)
+        return data
+
+    def _block(self, number: int) -> bytes:
+        if self.failure is not None:
+            raise self.failure
+        if number not in self._blocks:
+            self._fetch(number)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+    def _fetch(self, number: int) -> None:
+        self._ahead = min(self._ahead * 2, READ_AHEAD_BLOCKS) if number == self._next_block else 1
+        last = (self._source.size - 1) // BLOCK_BYTES
+        count = min(self._ahead, last - number + 1)
+        self._next_block = number + count
+        body = memoryview(self._get(number * BLOCK_BYTES, count * BLOCK_BYTES))
+        for i in range(count):
+            self._blocks[number + i] = bytes(body[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES])
+        while len(self._blocks) > CACHED_BLOCKS:
+            self._blocks.popitem(last=False)
+
+    def _get(self, start: int, length: int) -> bytes:
+        end = min(start + length, self._source.size)
+        source = self._source
+        try:
+            with _named(source.bucket, source.key):
+                response = self._client.get_object(
+                    Bucket=source.bucket,
+                    Key=source.key,
+                    VersionId=source.version_id,
+                    Range=f"bytes={start}-{end - 1}",
+                )
+                body = response["Body"].read()
+            if len(body) != end - start:
+                message = f"s3://{source.bucket}/{source.key}: got {len(body)} of {end - start}"
+                raise WorkerError(ExitCode.TRANSIENT, message + " bytes")
+        except WorkerError as error:
+            self.failure = error
+            raise
+        return body

@@ -1,0 +1,101 @@
+"""What the film's picture is: rate, colour, orientation; and the conventions for what is unsaid."""
+
+from fractions import Fraction
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from contracts.manifest import Colour, Video
+
+UNSPECIFIED = 2
+RESERVED = (0, UNSPECIFIED, 3)
+BT709 = 1
+BT470BG = 5
+SMPTE170M = 6
+FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG."""
+MIN_RATE, MAX_RATE = Fraction(1), Fraction(1000)
+"""What encoders are told stays within these, whatever the timestamps say."""
+
+
+def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end_pts: int) -> Video:
+    """The facts of the manifest. `first` is the first decoded frame: it knows more than headers."""
+    colour = source_colour(stream, first)
+    rate = frame_rate(stream, timestamps)
+    time_base = stream.time_base
+    assert time_base is not None  # noqa: S101 - every demuxed stream has one
+    return Video(
+        stream_index=stream.index,
+        codec=stream.codec_context.name,
+        width=first.width,
+        height=first.height,
+        pixel_format=first.format.name,
+        bit_depth=max(c.bits for c in first.format.components),
+        time_base=time_base,
+        frame_rate=rate,
+        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        rotation=round(first.rotation / 90) * 90 % 360,
+        colour=colour,
+        working_colour=working_colour(colour, first, rate),
+        frames=len(timestamps),
+        start_pts=int(timestamps[0]),
+        end_pts=end_pts,
+    )
+
+
+def source_colour(stream: VideoStream, first: VideoFrame) -> Colour:
+    """As the header says it, else as the first frame does."""
+    context = stream.codec_context
+    return Colour(
+        primaries=_said(RESERVED, context.color_primaries, first.color_primaries),
+        transfer=_said(RESERVED, context.color_trc, first.color_trc),
+        matrix=_said((UNSPECIFIED, 3), context.colorspace, first.colorspace),
+        full_range=FULL_RANGE in (context.color_range, first.color_range)
+        or first.format.name.startswith("yuvj")
+        or first.format.is_rgb,
+    )
+
+
+def _said(nothing: tuple[int, ...], *values: int) -> int:
+    return next((int(v) for v in values if v not in nothing), UNSPECIFIED)
+
+
+def working_colour(colour: Colour, first: VideoFrame, rate: Fraction) -> Colour:
+    """Fill what is unsaid: BT.709 from 720 lines on, else BT.601 of 625 or 525 lines.
+
+    ITU-T H.273 gives the code points. RGB sources become limited-range YUV.
+    """
+    if first.height >= 720 or first.width >= 1280:
+        primaries, transfer, matrix = BT709, BT709, BT709
+    elif first.height in (288, 576) or rate in (25, 50):
+        primaries, transfer, matrix = BT470BG, SMPTE170M, BT470BG
+    else:
+        primaries, transfer, matrix = SMPTE170M, SMPTE170M, SMPTE170M
+    unsaid_matrix = colour.matrix == UNSPECIFIED or first.format.is_rgb
+    return Colour(
+        primaries=primaries if colour.primaries == UNSPECIFIED else colour.primaries,
+        transfer=transfer if colour.transfer == UNSPECIFIED else colour.transfer,
+        matrix=matrix if unsaid_matrix else colour.matrix,
+        full_range=colour.full_range and not first.format.is_rgb,
+    )
+
+
+def frame_rate(stream: VideoStream, timestamps: np.ndarray) -> Fraction:
+    """Average frames per second: exact for a constant rate, else the header's if it fits."""
+    time_base = stream.time_base or Fraction(1)
+    said = stream.average_rate or stream.guessed_rate
+    if len(timestamps) < 2:
+        return _within(said or Fraction(25))
+    steps = np.diff(timestamps)
+    if steps.min() == steps.max():
+        return _within(1 / (int(steps[0]) * time_base))
+    span = int(timestamps[-1] - timestamps[0]) * time_base
+    mean = (len(timestamps) - 1) / span
+    if said and abs(said - mean) < mean / 200:
+        return _within(said)
+    return _within(mean.limit_denominator(1001))
+
+
+def _within(rate: Fraction) -> Fraction:
+    return min(max(rate, MIN_RATE), MAX_RATE)

@@ -1,0 +1,165 @@
+"""One pass over the packets: the timestamps of all frames, and everything else to the sidecar."""
+
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.media.probe import Limits, bad_source
+from containers.media.sidecar import SidecarWriter
+
+HEAD_FRAMES = 32
+"""Decoded at the beginning as a test of order and timestamps."""
+KEYFRAME_PATIENCE = 300
+"""Packets at the beginning that may precede the first keyframe (recordings begin anywhere)."""
+LOOSE_END = frozenset({"mpegts", "mpeg", "mpegvideo"})
+"""Formats without a header that tells the length: recordings, cut off anywhere."""
+SLACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning, decoded: the first good frame, and the timestamps of the first few."""
+
+    first: VideoFrame
+    timestamps: tuple[int | None, ...]
+
+
+def decode_head(container: InputContainer, stream: VideoStream, name: str) -> Head:
+    """Decode the first frames. BAD_SOURCE where nothing can be decoded."""
+    discard_others(container, stream)
+    stream.thread_type = "AUTO"
+    frames = _first_frames(container, stream, from_keyframe=True)
+    if not frames:
+        container.seek(0)
+        frames = _first_frames(container, stream, from_keyframe=False)
+    good = next((i for i, frame in enumerate(frames) if not frame.is_corrupt), None)
+    if good is None:
+        raise bad_source(f"{name}: not one frame can be decoded; upload it again")
+    return Head(frames[good], tuple(frame_pts(frame) for frame in frames[good:]))
+
+
+def _first_frames(
+    container: InputContainer, stream: VideoStream, *, from_keyframe: bool
+) -> list[VideoFrame]:
+    frames: list[VideoFrame] = []
+    key_seen = not from_keyframe
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            key_seen = key_seen or packet.is_keyframe
+            if key_seen:
+                frames += decode_packet(packet)
+            if len(frames) >= HEAD_FRAMES or (not frames and number > KEYFRAME_PATIENCE):
+                break
+    except av.error.FFmpegError:
+        pass  # the scan meets the same damage and names it
+    return frames[:HEAD_FRAMES]
+
+
+@dataclass
+class Scan:
+    """What the packets tell. Timestamps in the video stream's time base."""
+
+    time_base: Fraction
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    corrupt: list[int] = field(default_factory=list)
+    """Timestamps of damaged packets."""
+    first_key: int | None = None
+    before_key: int = 0
+    """Frames that come before the first keyframe in the file."""
+    last_key: int | None = None
+    last_pts: int | None = None
+    last_duration: int = 0
+    packets: int = 0
+    complete: bool = True
+    """Every packet that shows a frame has its own timestamp."""
+    seconds_seen: float = 0.0
+    """Where the last packet of any stream ends."""
+
+    def add(self, packet: Packet, *, shown: bool) -> None:
+        self.packets += 1
+        if self.first_key is None:
+            self.before_key += not packet.is_keyframe
+            self.first_key = packet.pts if packet.is_keyframe else None
+        if packet.is_discard or not shown:
+            return
+        if packet.pts is None:
+            self.complete = False
+            return
+        if self.last_pts is None or packet.pts > self.last_pts:
+            self.last_pts, self.last_duration = packet.pts, packet.duration or 0
+        self.pts.append(packet.pts)
+        if packet.is_corrupt:
+            self.corrupt.append(packet.pts)
+        if packet.is_keyframe:
+            self.last_key = max(packet.pts, self.last_key or packet.pts)
+
+
+def scan_packets(
+    container: InputContainer, stream: VideoStream, sidecar: SidecarWriter, limits: Limits
+) -> Scan:
+    """Read every packet once. BAD_SOURCE where the file breaks off, LIMIT_EXCEEDED early."""
+    scan = Scan(time_base=stream.time_base or Fraction(1))
+    shows = _SHOWS.get(stream.codec_context.codec.canonical_name, _always)
+    try:
+        for packet in container.demux():
+            if packet.size == 0 and packet.dts is None:
+                continue  # the end of a stream
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None:
+                end = float((stamp + (packet.duration or 0)) * packet.time_base)
+                scan.seconds_seen = max(scan.seconds_seen, end)
+            if packet.stream_index == stream.index:
+                scan.add(packet, shown=shows(packet))
+                if not scan.packets % 1000:
+                    limits.check("max_frames", scan.packets, "has more than {got} frames")
+            else:
+                sidecar.add(packet)
+    except av.error.FFmpegError as error:
+        seconds = f"{scan.seconds_seen:.3f} s"
+        raise bad_source(
+            f"{limits.name} is cut off or damaged at {seconds} ({error.strerror}); upload it again"
+        ) from error
+    _check_whole(container, stream, scan, limits.name)
+    return scan
+
+
+def _always(_packet: Packet) -> bool:
+    return True
+
+
+def _vp8_shows(packet: Packet) -> bool:
+    """RFC 6386, 9.1: bit 4 of the first byte is show_frame."""
+    return bool(packet.size) and bool(memoryview(packet)[0] & 0x10)
+
+
+_SHOWS = {"vp8": _vp8_shows}
+
+
+def _check_whole(container: InputContainer, stream: VideoStream, scan: Scan, name: str) -> None:
+    """Compare what was announced with what came."""
+    demuxer = container.format.name.split(",")[0]
+    if not scan.pts and scan.complete:
+        raise bad_source(f"{name} holds no frames; upload it again")
+    if demuxer == "mov" and scan.packets < len(stream.index_entries):
+        raise bad_source(
+            f"{name} is cut off: it announces {len(stream.index_entries)} frames and holds "
+            f"{scan.packets}; upload it again"
+        )
+    if demuxer == "avi":
+        announced = float(stream.frames * scan.time_base)
+    else:
+        announced = (container.duration or 0) / av.time_base
+    start = max(0.0, (container.start_time or 0) / av.time_base)
+    if demuxer not in LOOSE_END and scan.seconds_seen - start < announced - SLACK_SECONDS:
+        raise bad_source(
+            f"{name} is cut off: it announces {announced:.3f} s and ends after "
+            f"{scan.seconds_seen - start:.3f} s; upload it again"
+        )

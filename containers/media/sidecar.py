@@ -1,0 +1,281 @@
+"""The sidecar: all that is not video, copied packet by packet into one Matroska file.
+
+Matroska counts in milliseconds, so the exact timestamps of every packet stand beside it in an
+index; the file itself only keeps payloads and their order.
+"""
+
+import hashlib
+import io
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+from numpy.lib.npyio import NpzFile
+
+from containers.common.media import discard_others, is_still
+from containers.common.storage import WorkerError
+from containers.media.text import mov_text_to_plain
+from contracts.job import Container
+from contracts.manifest import DroppedStream, SidecarStream
+from contracts.names import ExitCode
+
+NO_TIMESTAMP = -(2**63)
+"""In the index: the packet has none."""
+MUXERS = {Container.MP4: "mp4", Container.MKV: "matroska"}
+PLAIN_TEXT = frozenset({"subrip", "text", "mov_text"})
+"""Subtitles that convert into one another without loss of words."""
+MUXER_OPTIONS = {"max_interleave_delta": "1000000"}
+"""Microseconds that the muxer may wait for a sparse stream: we interleave ourselves."""
+MAX_PRIMERS = {Container.MP4: 256, Container.MKV: 1}
+"""Packets before the start of an edit list: MP4 hides them again, Matroska would play them, so it
+gets only the last, which a decoder needs for its first samples."""
+_MILLISECOND = Fraction(1, 1000)
+
+
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of the codec, whichever decoder serves it."""
+    if stream.codec_context is not None:
+        return stream.codec_context.codec.canonical_name
+    return (stream.name if stream.type == "data" else None) or "unknown"
+
+
+def can_hold(container: Container, stream: Stream) -> bool:
+    """True if a file can carry the stream as it is, or converted from plain text to plain text."""
+    if codec_name(stream) in PLAIN_TEXT:
+        return True
+    try:
+        with av.open(io.BytesIO(), "w", format=MUXERS[container]) as out:
+            out.add_stream_from_template(stream, opaque=True)
+            out.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def why_not(stream: Stream, result: Container) -> str | None:
+    """Why a stream cannot come along, or None."""
+    if stream.type == "video":
+        return "a picture, not the film" if is_still(stream) else "only one video stream is kept"
+    if stream.type == "attachment":
+        return None if result is Container.MKV else "MP4 cannot hold attachments"
+    if stream.type not in ("audio", "subtitle"):
+        return f"a {stream.type} stream"
+    if not can_hold(result, stream):
+        return f"{result.name} cannot hold {codec_name(stream)}"
+    if not can_hold(Container.MKV, stream):
+        return f"the sidecar (MKV) cannot hold {codec_name(stream)}"
+    return None
+
+
+@dataclass
+class _Copy:
+    """One stream on its way into the sidecar."""
+
+    target: Stream
+    facts: dict[str, Any]
+    converts: bool
+    primers: deque[Packet]
+    """Hidden packets before the start, which prime the decoder."""
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    dts: "array[int]" = field(default_factory=lambda: array("q"))
+    durations: "array[int]" = field(default_factory=lambda: array("q"))
+    started: bool = False
+
+
+class SidecarWriter:
+    """Stores packets that someone else reads. Memory: 24 bytes a packet."""
+
+    def __init__(self, source: InputContainer, film: Stream, result: Container, path: Path) -> None:
+        self.dropped: list[DroppedStream] = []
+        self.attachments = 0
+        self._path = path
+        self._clock = 0
+        self._primers = MAX_PRIMERS[result]
+        self._copies: dict[int, _Copy] = {}
+        others = [s for s in source.streams if s.index != film.index]
+        kept = [s for s in others if self._keeps(s, result)]
+        self._out = self._opened() if kept else None
+        for stream in kept:
+            self._take(stream)
+        if self._out is not None and not self._copies:
+            _add_filler(self._out)
+
+    def _keeps(self, stream: Stream, result: Container) -> bool:
+        reason = why_not(stream, result)
+        if reason is None:
+            return True
+        if stream.discard is not Discard.all:  # a chapter track: kept as chapters
+            name = codec_name(stream)
+            self.dropped.append(
+                DroppedStream(
+                    source_index=stream.index, kind=stream.type, codec=name, reason=reason
+                )
+            )
+        stream.discard = Discard.all
+        return False
+
+    def _opened(self) -> OutputContainer:
+        return av.open(str(self._path), "w", format="matroska", container_options=MUXER_OPTIONS)
+
+    def _take(self, stream: Any) -> None:
+        assert self._out is not None  # noqa: S101 - opened where a stream is kept
+        if stream.type == "attachment":
+            mimetype = stream.mimetype or "application/octet-stream"
+            self._out.add_attachment(stream.name or "attachment", mimetype, stream.data)
+            self.attachments += 1
+            return
+        codec = codec_name(stream)
+        converts = codec == "mov_text"
+        if converts:
+            target = self._out.add_mux_stream("subrip")
+        else:
+            target = self._out.add_stream_from_template(stream, opaque=True)
+        facts = {
+            "source_index": stream.index,
+            "kind": stream.type,
+            "codec": codec,
+            "sidecar_codec": "subrip" if converts else codec,
+            "time_base": stream.time_base,
+            "language": stream.language,
+            "title": stream.metadata.get("title"),
+            "disposition": int(stream.disposition),
+        }
+        self._copies[stream.index] = _Copy(target, facts, converts, deque(maxlen=self._primers))
+
+    def add(self, packet: Packet) -> None:
+        """Store a packet if its stream is kept. The packet is spent afterwards."""
+        copy = self._copies.get(packet.stream_index)
+        if copy is None or not packet.size:
+            return
+        if packet.is_discard:
+            if not (copy.started or copy.converts):
+                copy.primers.append(packet)
+            return
+        copy.started = True
+        while copy.primers:
+            self._keep(copy, copy.primers.popleft())
+        self._keep(copy, packet)
+
+    def _keep(self, copy: _Copy, packet: Packet) -> None:
+        payload = packet
+        if copy.converts:
+            text = mov_text_to_plain(bytes(packet))
+            if not text:
+                return  # MP4 fills the time between titles with empty ones
+            payload = Packet(text)
+        copy.pts.append(NO_TIMESTAMP if packet.pts is None else packet.pts)
+        copy.dts.append(NO_TIMESTAMP if packet.dts is None else packet.dts)
+        copy.durations.append(packet.duration or 0)
+        self._store(payload, copy, packet)
+
+    def _store(self, payload: Packet, copy: _Copy, packet: Packet) -> None:
+        """At any rising time: the exact one stands in the index."""
+        milliseconds = packet.time_base / _MILLISECOND
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        duration = round((packet.duration or 0) * milliseconds)
+        self._clock = max(self._clock, round((stamp or 0) * milliseconds))
+        payload.stream, payload.time_base = copy.target, _MILLISECOND
+        payload.pts = payload.dts = self._clock
+        payload.duration = duration
+        assert self._out is not None  # noqa: S101 - there is a copy
+        self._out.mux(payload)
+
+    def close(self) -> tuple[SidecarStream, ...]:
+        """Finish the file, read it back and tell what each stream became."""
+        if self._out is None:
+            return ()
+        self._out.start_encoding()
+        self._out.close()
+        stored = payload_hashes(self._path)
+        return tuple(
+            self._described(copy, index, *stored[index])
+            for index, copy in enumerate(self._copies.values())
+        )
+
+    def _described(self, copy: _Copy, index: int, packets: int, sha256: str) -> SidecarStream:
+        if packets != len(copy.pts):
+            raise WorkerError(
+                ExitCode.UNSUPPORTED,
+                f"stream {copy.facts['source_index']} ({copy.facts['codec']}): "
+                f"{len(copy.pts)} packets, of which Matroska gives back {packets}",
+            )
+        return SidecarStream(sidecar_index=index, packets=packets, sha256=sha256, **copy.facts)
+
+    def save_index(self, path: Path) -> None:
+        """The exact timestamps of all packets, as the contract describes them."""
+        arrays: dict[str, np.ndarray] = {}
+        for i, copy in enumerate(self._copies.values()):
+            arrays[f"pts_{i}"] = np.array(copy.pts, np.int64)
+            arrays[f"dts_{i}"] = np.array(copy.dts, np.int64)
+            arrays[f"duration_{i}"] = np.array(copy.durations, np.int64)
+        with path.open("wb") as out:
+            np.savez_compressed(out, allow_pickle=False, **arrays)
+
+
+def _add_filler(out: OutputContainer) -> None:
+    """A track of one word: a Matroska file of attachments alone cannot be opened."""
+    filler = Packet(b"-")
+    filler.stream, filler.time_base = out.add_mux_stream("subrip"), _MILLISECOND
+    filler.pts = filler.dts = 0
+    out.mux(filler)
+
+
+def payload_hashes(path: Path) -> dict[int, tuple[int, str]]:
+    """Of each audio and subtitle stream: packets, and SHA-256 over their payloads in order."""
+    with av.open(str(path)) as container:
+        digests = {s.index: hashlib.sha256() for s in container.streams}
+        counts = dict.fromkeys(digests, 0)
+        for packet in container.demux():
+            if packet.size:
+                digests[packet.stream_index].update(packet)
+                counts[packet.stream_index] += 1
+    return {i: (counts[i], digests[i].hexdigest()) for i in digests}
+
+
+@dataclass(frozen=True)
+class PacketTimes:
+    """Exact times of a stream's packets, int64, in the source stream's time base."""
+
+    pts: np.ndarray
+    dts: np.ndarray
+    durations: np.ndarray
+
+
+def exact_times(index: NpzFile, number: int) -> PacketTimes:
+    """From the sidecar's index; where a packet has one timestamp, it stands for both."""
+    pts, dts, durations = (index[f"{name}_{number}"] for name in ("pts", "dts", "duration"))
+    return PacketTimes(
+        np.where(pts == NO_TIMESTAMP, dts, pts), np.where(dts == NO_TIMESTAMP, pts, dts), durations
+    )
+
+
+@dataclass(frozen=True)
+class StoredPacket:
+    """A packet of the sidecar with its exact times."""
+
+    packet: Packet
+    pts: int
+    dts: int
+    duration: int
+
+
+def read_stream(path: Path, index: NpzFile, number: int) -> Iterator[StoredPacket]:
+    """The packets of one stream of the sidecar, in the source's order."""
+    times = exact_times(index, number)
+    with av.open(str(path)) as container:
+        stream = container.streams[number]
+        discard_others(container, stream)
+        packets = (p for p in container.demux(stream) if p.size)
+        stamps = zip(times.pts, times.dts, times.durations, strict=True)
+        for packet, (pts, dts, duration) in zip(packets, stamps, strict=True):
+            yield StoredPacket(packet, int(pts), int(dts), int(duration))

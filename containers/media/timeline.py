@@ -1,0 +1,123 @@
+"""From packets to the plan's timestamps: strictly rising, each the time of one decodable frame."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.common.storage import WorkerError
+from containers.media.probe import bad_source
+from containers.media.scan import HEAD_FRAMES, LOOSE_END, Head, Scan
+from contracts.names import ExitCode
+
+TAIL_FRAMES_MIN, TAIL_FRAMES_MAX = 8, 300
+"""So many frames at the end are decoded as a test: back to the last keyframe within these."""
+HIDING_CODECS = frozenset({"mpeg4", "msmpeg4v3", "vp8"})
+"""Their packets need not show a frame each."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The plan's timestamps (int64) and where the last frame ends, in the stream's time base."""
+
+    timestamps: np.ndarray
+    end_pts: int
+    skipped: int = 0
+    """Frames of a recording before its first or behind its last whole one; no player shows them."""
+
+    def tail(self, last_key: int | None) -> int:
+        """Number of the first frame of the test at the end."""
+        frames = len(self.timestamps)
+        key = int(np.searchsorted(self.timestamps, last_key)) if last_key is not None else 0
+        return max(0, frames - TAIL_FRAMES_MAX, min(key, frames - TAIL_FRAMES_MIN))
+
+
+def from_packets(scan: Scan, head: Head, name: str, demuxer: str) -> Timeline | None:
+    """The packets' timestamps, or None where only decoding the whole film can tell.
+
+    Raises UNSUPPORTED for a film whose frames have no order in time, BAD_SOURCE for damage.
+    """
+    _check_order(head.timestamps, name, demuxer)
+    stamps = np.sort(np.array(scan.pts, np.int64))
+    first = head.timestamps[0]
+    if first is None or not scan.complete or (np.diff(stamps) == 0).any():
+        return None
+    if demuxer not in LOOSE_END and _begins_damaged(scan, first, int(stamps[0])):
+        raise bad_source(f"{name} begins with damaged frames; repair it or upload it again")
+    kept, end = stamps[stamps >= first], int(stamps[-1]) + last_duration(scan, stamps)
+    if demuxer in LOOSE_END and len(kept) > 1 and int(kept[-1]) in scan.corrupt:
+        kept, end = kept[:-1], int(kept[-1])
+    if tuple(kept[:HEAD_FRAMES].tolist()) != head.timestamps[: len(kept)]:
+        return None
+    damaged = [pts for pts in sorted(scan.corrupt) if kept[0] <= pts <= kept[-1]]
+    if damaged:
+        number = int(np.searchsorted(kept, damaged[0]))
+        seconds = float(damaged[0] * scan.time_base)
+        raise bad_source(
+            f"{name}: frame {number} (at {seconds:.3f} s) is damaged; repair it or upload it again"
+        )
+    return Timeline(kept, end, len(stamps) - len(kept))
+
+
+def _begins_damaged(scan: Scan, first: int, earliest: int) -> bool:
+    """True if more than the pictures that lead the first keyframe cannot be decoded."""
+    if scan.first_key is None:
+        return False
+    return scan.before_key > 0 or first > max(scan.first_key, earliest)
+
+
+def from_decoding(
+    container: InputContainer, stream: VideoStream, scan: Scan, head: Head, name: str
+) -> Timeline:
+    """Decode the whole film for its timestamps, as some formats do not give them to packets."""
+    discard_others(container, stream)
+    stream.thread_type = "AUTO"
+    first = head.timestamps[0] or 0
+    stamps = array("q")
+    for packet in container.demux(stream):
+        for frame in decode_packet(packet):
+            pts = frame_pts(frame)
+            if pts is None or pts < first:
+                continue
+            if frame.is_corrupt:
+                raise bad_source(
+                    f"{name}: frame {len(stamps)} cannot be decoded; repair it or upload it again"
+                )
+            stamps.append(pts)
+    _check_order(stamps, name, container.format.name.split(",")[0])
+    hiding = scan_hides(scan, head, stream)
+    if not hiding and len(stamps) < len([p for p in scan.pts if p >= first]):
+        raise bad_source(
+            f"{name}: of {len(scan.pts)} frames only {len(stamps)} can be decoded; "
+            "repair it or upload it again"
+        )
+    times = np.array(stamps, np.int64)
+    return Timeline(times, int(times[-1]) + last_duration(scan, times))
+
+
+def scan_hides(scan: Scan, head: Head, stream: VideoStream) -> bool:
+    """True where packets may be more than frames: field pairs, hidden frames, no timestamps."""
+    codec = stream.codec_context.codec.canonical_name
+    return codec in HIDING_CODECS or head.first.interlaced_frame or not scan.complete
+
+
+def _check_order(stamps: Sequence[int | None], name: str, demuxer: str) -> None:
+    if any(a is None or b is None or a >= b for a, b in pairwise(stamps)):
+        raise WorkerError(
+            ExitCode.UNSUPPORTED,
+            f"{name} does not tell when each of its frames is shown (its {demuxer.upper()} "
+            "timestamps are missing or not in order); re-encode it to MP4 or Matroska first",
+        )
+
+
+def last_duration(scan: Scan, stamps: np.ndarray) -> int:
+    """Of the last frame; where the file is silent, the usual step."""
+    if scan.last_duration > 0:
+        return scan.last_duration
+    usual = int(np.median(np.diff(stamps))) if len(stamps) > 1 else 0
+    return max(usual, 1)

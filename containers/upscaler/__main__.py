@@ -1,0 +1,67 @@
+"""`python -m containers.upscaler process` and `python -m containers.upscaler weights --to DIR`."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from contracts.names import ExitCode, Stage
+
+
+def main() -> int:
+    """Returns the process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m containers.upscaler", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("process", help="do one run of shards; reads SUPERRES_* variables")
+    weights = commands.add_parser("weights", help="fill a folder with the models' weights")
+    weights.add_argument("--to", type=Path, required=True, metavar="DIR")
+    weights.add_argument("--json", action="store_true", help="say what was done as JSON")
+    arguments = parser.parse_args()
+    if arguments.command == "weights":
+        return fill_weights(arguments.to, as_json=arguments.json)
+    return process_run()
+
+
+def process_run() -> int:
+    """One run. Ends the process without waiting for a stage that still computes a frame."""
+    # Until the worker listens itself, in a container nobody would: it is process 1.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.INTERRUPTED))
+    os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 writes its settings between the log lines
+    from containers.common.worker import run_worker
+    from containers.upscaler.process import process
+    from contracts.environ import ProcessEnvironment
+
+    code = run_worker(Stage.PROCESS, ProcessEnvironment, process)
+    logging.shutdown()
+    os._exit(code)
+
+
+def fill_weights(folder: Path, *, as_json: bool) -> int:
+    """Convert what is missing in `folder` and say on stdout what lies there."""
+    from containers.common.worker import WorkerError
+    from containers.upscaler.weights import fill_cache
+
+    try:
+        files = fill_cache(folder)
+    except WorkerError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return error.exit_code
+    rows = [
+        {"model": f.model.value, "path": str(f.path), "sha256": f.sha256, "bytes": f.bytes,
+         "converted": f.converted}
+        for f in files
+    ]  # fmt: skip
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+    else:
+        for row in rows:
+            state = "converted" if row["converted"] else "there already"
+            sys.stdout.write(f"{row['path']}  {row['sha256']}  {state}\n")
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

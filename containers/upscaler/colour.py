@@ -1,0 +1,98 @@
+"""Between decoded frames and RGB, by the matrix and range that the manifest fixes."""
+
+from typing import Any, Literal
+
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from containers.common.worker import WorkerError
+from contracts.manifest import Colour
+from contracts.names import ExitCode
+
+Bits = Literal[8, 16]
+Picture = NDArray[Any]
+"""RGB of full range, shape (height, width, 3): uint8 for 8 bits, uint16 for 16."""
+
+MATRIX_RGB = 0
+_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+"""ITU-T H.273 matrix coefficients -> swscale's number; 5 and 6 are both BT.601."""
+_RGB_FORMATS = {8: "rgb24", 16: "rgb48le"}
+# Without these, swscale takes short cuts: chroma repeated instead of interpolated, sums truncated.
+_EXACT = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+_ONE_THREAD = 1
+
+
+class RgbReader:
+    """Decoded frames -> RGB. Keeps its tables between frames; use it from one thread."""
+
+    def __init__(self, colour: Colour, bits: Bits) -> None:
+        self._range = _range(colour)
+        self._colour = colour
+        self._format = _RGB_FORMATS[bits]
+        self._reformatter = VideoReformatter()
+
+    def read(self, frame: VideoFrame) -> Picture:
+        """Raises WorkerError UNSUPPORTED for a matrix that is not known."""
+        is_rgb = frame.format.is_rgb
+        picture = self._reformatter.reformat(
+            frame,
+            format=self._format,
+            src_colorspace=None if is_rgb else _matrix(self._colour),
+            src_color_range=ColorRange.JPEG if is_rgb else self._range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_EXACT,
+            threads=_ONE_THREAD,
+        )
+        return picture.to_ndarray()
+
+
+class RgbWriter:
+    """RGB -> frames for the encoder, tagged with the colour they have."""
+
+    def __init__(self, colour: Colour, pixel_format: str, bits: Bits) -> None:
+        self._target_is_rgb = VideoFormat(pixel_format).is_rgb
+        self._matrix = None if self._target_is_rgb else _matrix(colour)
+        self._colour = colour
+        self._source = _RGB_FORMATS[bits]
+        self._target = pixel_format
+        self._reformatter = VideoReformatter()
+
+    def write(self, picture: Picture) -> VideoFrame:
+        """The picture as a frame of the writer's pixel format."""
+        rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(picture), self._source)
+        frame = self._reformatter.reformat(
+            rgb,
+            format=self._target,
+            dst_colorspace=self._matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG if self._target_is_rgb else _range(self._colour),
+            interpolation=_EXACT,
+            threads=_ONE_THREAD,
+        )
+        frame.colorspace = MATRIX_RGB if self._target_is_rgb else self._colour.matrix
+        frame.color_primaries = self._colour.primaries
+        frame.color_trc = self._colour.transfer
+        return frame
+
+
+def _range(colour: Colour) -> ColorRange:
+    return ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+
+
+def _matrix(colour: Colour) -> int:
+    if colour.matrix not in _SWS_MATRIX:
+        known = ", ".join(str(number) for number in _SWS_MATRIX)
+        raise WorkerError(
+            ExitCode.UNSUPPORTED,
+            f"the film's colour matrix {colour.matrix} (ITU-T H.273) cannot be converted, "
+            f"only {known}; convert the film to BT.709 first",
+        )
+    return _SWS_MATRIX[colour.matrix]

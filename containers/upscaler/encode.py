@@ -1,0 +1,135 @@
+"""Encoding a shard: the same pictures give the same bytes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import av
+import av.error
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from containers.common.worker import WorkerError
+from containers.upscaler.colour import MATRIX_RGB, Bits, Picture, RgbWriter
+from contracts.job import Container
+from contracts.manifest import Manifest
+from contracts.names import ExitCode
+
+_MUXERS = {Container.MP4: "mp4", Container.MKV: "matroska"}
+_RANGE = {False: 1, True: 2}
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A finished shard on disk."""
+
+    path: Path
+    frames: int
+    bytes: int
+    sha256: str
+
+
+class ShardEncoder:
+    """Encodes one shard into a file: `with ShardEncoder(...) as e: e.add(...); e.finish()`.
+
+    Packets carry the frame's number in the shard as their timestamp, in units of 1/frame_rate.
+    Shards begin with a keyframe and refer to nothing outside themselves.
+    """
+
+    def __init__(self, manifest: Manifest, bits: Bits, path: Path) -> None:
+        encoder = manifest.encoder
+        self._path = path
+        self._writer = RgbWriter(manifest.video.working_colour, encoder.pixel_format, bits)
+        self._container = av.open(
+            str(path),
+            "w",
+            format=_MUXERS[encoder.shard_container],
+            container_options={"fflags": "+bitexact"},  # no random ids, no library versions
+        )
+        try:
+            self._stream = self._container.add_stream(
+                encoder.encoder, rate=manifest.video.frame_rate, options=dict(encoder.options)
+            )
+            _configure(_video(self._stream).codec_context, manifest)
+        except BaseException:
+            self._container.close()
+            raise
+        self._frames = 0
+
+    def add(self, picture: Picture) -> None:
+        """Encode the next picture: RGB, shape (height, width, 3) of the output's size."""
+        frame = self._writer.write(picture)
+        frame.pts = self._frames
+        frame.time_base = self._stream.codec_context.time_base
+        self._frames += 1
+        self._encode(frame)
+
+    def finish(self) -> EncodedFile:
+        """Write what the encoder still holds and close the file."""
+        self._encode(None)
+        self._container.close()
+        with self._path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return EncodedFile(self._path, self._frames, self._path.stat().st_size, digest)
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        for packet in _video(self._stream).encode(frame):
+            self._container.mux(packet)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._container.close()
+
+
+def probe_encoder(manifest: Manifest) -> None:
+    """Encode one grey frame of the output's size, for an encoder may be listed and not work.
+
+    Raises WorkerError UNSUPPORTED with FFmpeg's reason.
+    """
+    encoder = manifest.encoder
+    try:
+        context = av.CodecContext.create(encoder.encoder, "w")
+        if not isinstance(context, VideoCodecContext):
+            raise TypeError(f"{encoder.encoder} is not a video encoder")
+        context.options = dict(encoder.options)
+        context.framerate = manifest.video.frame_rate
+        _configure(context, manifest)
+        frame = VideoFrame(context.width, context.height, encoder.pixel_format)
+        for plane in frame.planes:
+            plane.update(bytes([128]) * plane.buffer_size)
+        frame.pts, frame.time_base = 0, context.time_base
+        context.encode(frame)
+        context.encode(None)
+    except (av.error.FFmpegError, ValueError, TypeError) as error:
+        raise WorkerError(
+            ExitCode.UNSUPPORTED,
+            f"this worker cannot encode {encoder.codec.value} with {encoder.encoder} as "
+            f"{encoder.pixel_format} at {manifest.output.width}x{manifest.output.height} "
+            f"({error}); choose another codec or run the job on a worker that can",
+        ) from error
+
+
+def _configure(context: VideoCodecContext, manifest: Manifest) -> None:
+    video, encoder, colour = manifest.video, manifest.encoder, manifest.video.working_colour
+    context.width, context.height = manifest.output.width, manifest.output.height
+    context.pix_fmt = encoder.pixel_format
+    context.time_base = 1 / video.frame_rate
+    context.thread_count = encoder.threads
+    context.sample_aspect_ratio = video.sample_aspect_ratio
+    context.flags |= Flags.closed_gop | Flags.bitexact
+    is_rgb = context.format is not None and context.format.is_rgb
+    context.colorspace = MATRIX_RGB if is_rgb else colour.matrix
+    context.color_primaries = colour.primaries
+    context.color_trc = colour.transfer
+    context.color_range = _RANGE[is_rgb or colour.full_range]
+
+
+def _video(stream: Any) -> VideoStream:
+    if not isinstance(stream, VideoStream):
+        raise TypeError("the encoder is not a video encoder")
+    return stream

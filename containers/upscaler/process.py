@@ -1,0 +1,264 @@
+"""The process stage: one run of shards, each decoded, enlarged, encoded and committed once."""
+
+import contextlib
+import io
+import itertools
+import logging
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from containers.common.media import decode_frames, open_source
+from containers.common.worker import Task, WorkerError
+from containers.upscaler.colour import Bits, RgbReader
+from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
+from containers.upscaler.models import Frames, Upscaler, load_upscaler
+from containers.upscaler.pipeline import Pipeline
+from contracts.environ import ProcessEnvironment
+from contracts.keys import manifest_key, progress_key, shard_key
+from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
+from contracts.names import SHARD_RESULT_METADATA, ExitCode
+
+BATCHES_AHEAD = 2
+SHARDS_AHEAD = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive pictures of one shard on their way, and what they cost so far."""
+
+    shard: Shard
+    pictures: Frames
+    started: float
+    decode_seconds: float
+    inference_seconds: float = 0.0
+    upscaler: Upscaler | None = None
+
+
+@dataclass(frozen=True)
+class EncodedShard:
+    """A shard that waits to be committed."""
+
+    shard: Shard
+    file: EncodedFile
+    result: ShardResult
+
+
+class Counter:
+    """Frames of the run that are done; written by one thread at a time, read by another."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+
+def process(task: Task[ProcessEnvironment]) -> None:
+    """Do run `task.run` of the job: leave every one of its shards committed.
+
+    Raises WorkerError: BAD_SOURCE, UNSUPPORTED, TRANSIENT and what the store raises.
+    """
+    bucket = task.environment.intermediate_bucket
+    manifest = task.store.get_json(Manifest, bucket, manifest_key(task.environment.job_id))
+    run = _run(manifest, task.run)
+    with tempfile.TemporaryDirectory(prefix="superres-") as folder:
+        work = RunOfShards(task, manifest, run, Path(folder))
+        with _progress(task, run, work.counter):
+            work.do()
+
+
+def _run(manifest: Manifest, index: int) -> Run:
+    if index >= len(manifest.runs):
+        raise WorkerError(
+            ExitCode.BAD_REQUEST,
+            f"run {index} does not exist: {manifest.job_id} has {len(manifest.runs)} runs",
+        )
+    return manifest.runs[index]
+
+
+class RunOfShards:
+    """The three stages of a run, and the commit of what they make."""
+
+    def __init__(
+        self, task: Task[ProcessEnvironment], manifest: Manifest, run: Run, folder: Path
+    ) -> None:
+        self.counter = Counter()
+        self._store = task.store
+        self._environment = task.environment
+        self._manifest = manifest
+        self._run = run
+        self._folder = folder
+        self._bits: Bits = _bits(manifest)
+
+    def do(self) -> None:
+        """Decode, infer and encode side by side; commit shard by shard as they come."""
+        with Pipeline() as pipeline:
+            decoded = pipeline.stage("decode", self.decoded(), BATCHES_AHEAD)
+            enlarged = pipeline.stage("infer", self.enlarged(decoded), BATCHES_AHEAD)
+            for shard in pipeline.stage("encode", self.encoded(enlarged), SHARDS_AHEAD):
+                self._commit(shard)
+
+    def decoded(self) -> Iterator[Batch]:
+        """The pictures of all shards that are not committed yet."""
+        manifest, source = self._manifest, self._manifest.source
+        missing = [s for s in manifest.shards_of(self._run) if not self._is_committed(s)]
+        if not missing:
+            return
+        stored = self._store.get_bytes(manifest.timestamps.bucket, manifest.timestamps.key)
+        timestamps = np.load(io.BytesIO(stored), allow_pickle=False)
+        reader = self._store.reader(source)
+        rgb = RgbReader(manifest.video.working_colour, self._bits)
+        for shards in _consecutive(missing):
+            first, last = shards[0], shards[-1]
+            frames = decode_frames(
+                lambda: open_source(reader),
+                timestamps[first.first_frame : last.first_frame + last.frames],
+                stream_index=manifest.video.stream_index,
+                first_frame=first.first_frame,
+                name=source.key,
+            )
+            try:
+                for shard, count in self._batches(shards):
+                    started = time.perf_counter()
+                    pictures = [rgb.read(frame) for frame in itertools.islice(frames, count)]
+                    array = pictures[0][None] if count == 1 else np.stack(pictures)
+                    yield Batch(shard, array, started, time.perf_counter() - started)
+            except (WorkerError, av.error.FFmpegError) as error:
+                # A demuxer may take a failed request for the film's end.
+                raise (reader.failure or error) from error
+
+    def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
+        size = self._manifest.inference.batch
+        for shard in shards:
+            for done in range(0, shard.frames, size):
+                yield shard, min(size, shard.frames - done)
+
+    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pictures of the output's size. Loads the model while the first frames are decoded."""
+        output = self._manifest.output
+        upscaler = load_upscaler(
+            self._manifest.inference,
+            (output.width, output.height),
+            model_dir=Path(self._environment.model_dir),
+            device=self._environment.device,
+        )
+        log.info("model loaded", extra={"device": upscaler.device, **upscaler.versions})
+        for batch in batches:
+            started = time.perf_counter()
+            pictures = upscaler.upscale(batch.pictures)
+            seconds = time.perf_counter() - started
+            yield Batch(
+                batch.shard, pictures, batch.started, batch.decode_seconds, seconds, upscaler
+            )
+
+    def encoded(self, batches: Iterable[Batch]) -> Iterator[EncodedShard]:
+        """Finished files, in order."""
+        probe_encoder(self._manifest)
+        for shard, parts in itertools.groupby(batches, key=lambda batch: batch.shard):
+            yield self._encode(shard, parts)
+
+    def _encode(self, shard: Shard, parts: Iterable[Batch]) -> EncodedShard:
+        path = self._folder / f"{shard.index}.{self._manifest.encoder.shard_container.value}"
+        decode = inference = encode = started = 0.0
+        upscaler: Upscaler | None = None
+        with ShardEncoder(self._manifest, self._bits, path) as encoder:
+            for batch in parts:
+                begun = time.perf_counter()
+                for picture in batch.pictures:
+                    encoder.add(picture)
+                self.counter.frames += len(batch.pictures)
+                encode += time.perf_counter() - begun
+                decode += batch.decode_seconds
+                inference += batch.inference_seconds
+                started, upscaler = started or batch.started, batch.upscaler
+            begun = time.perf_counter()
+            file = encoder.finish()
+            encode += time.perf_counter() - begun
+        result = ShardResult(
+            job_id=self._manifest.job_id,
+            index=shard.index,
+            frames=file.frames,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            decode_seconds=round(decode, 3),
+            inference_seconds=round(inference, 3),
+            encode_seconds=round(encode, 3),
+            wall_seconds=round(time.perf_counter() - started, 3),
+            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            device=upscaler.device if upscaler else "",
+            versions={"av": av.__version__, **(upscaler.versions if upscaler else {})},
+        )
+        return EncodedShard(shard, file, result)
+
+    def _key(self, shard: Shard) -> str:
+        extension = self._manifest.encoder.shard_container.value
+        return shard_key(self._manifest.job_id, shard.index, extension)
+
+    def _is_committed(self, shard: Shard) -> bool:
+        done = self._store.info(self._environment.intermediate_bucket, self._key(shard)) is not None
+        if done:
+            self.counter.frames += shard.frames
+        return done
+
+    def _commit(self, done: EncodedShard) -> None:
+        metadata = {SHARD_RESULT_METADATA: done.result.to_json()}
+        bucket, key = self._environment.intermediate_bucket, self._key(done.shard)
+        first = self._store.put_file_once(bucket, key, done.file.path, metadata)
+        done.file.path.unlink()
+        log.info(
+            "shard committed" if first else "shard was committed by another worker",
+            extra=done.result.model_dump(exclude={"schema_version", "job_id", "versions"}),
+        )
+
+
+def _bits(manifest: Manifest) -> Bits:
+    """Width of the pictures between decoder and encoder."""
+    by_dtype: dict[str, Bits] = {"uint8": 8, "uint16": 16}
+    return by_dtype.get(manifest.inference.dtype, 16 if manifest.video.bit_depth > 8 else 8)
+
+
+def _consecutive(shards: list[Shard]) -> Iterator[list[Shard]]:
+    """Groups without gaps, so that each group is decoded in one go."""
+    for _, group in itertools.groupby(enumerate(shards), key=lambda item: item[1].index - item[0]):
+        yield [shard for _, shard in group]
+
+
+@contextlib.contextmanager
+def _progress(task: Task[ProcessEnvironment], run: Run, counter: Counter) -> Iterator[None]:
+    """Say every `progress_seconds` how far the run is, and once more at its end."""
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_report, args=(task, run, counter, ended), name="progress", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+    thread.join()
+
+
+def _report(
+    task: Task[ProcessEnvironment], run: Run, counter: Counter, ended: threading.Event
+) -> None:
+    bucket = task.environment.intermediate_bucket
+    key = progress_key(task.environment.job_id, run.index)
+    said, last = -1, False
+    while not last:
+        last = ended.wait(task.environment.progress_seconds)
+        frames = counter.frames
+        if frames == said:
+            continue
+        said = frames
+        try:
+            task.store.put_json(bucket, key, Progress(run=run.index, frames=frames))
+        except WorkerError as error:
+            log.warning("progress not written: %s", error)

@@ -1,0 +1,44 @@
+"""Cutting a picture into tiles with a halo: pure arithmetic, no pixels."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one side: keep [start, stop) of the result, computed from [read_start, read_stop)."""
+
+    start: int
+    stop: int
+    read_start: int
+    read_stop: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile, in source pixels."""
+
+    rows: Span
+    columns: Span
+
+
+def plan_tiles(width: int, height: int, side: int, halo: int) -> list[Tile]:
+    """Tiles of all but equal size, none longer than `side`, which cover the picture once.
+
+    Each reads `halo` pixels more on every side that is not the picture's edge; with a halo of at
+    least the network's receptive radius the result equals the untiled one.
+    """
+    if side < 1 or halo < 0:
+        raise ValueError(f"a tile has at least one pixel and no negative halo: {side}, {halo}")
+    columns = _spans(width, side, halo)
+    return [Tile(rows, cols) for rows in _spans(height, side, halo) for cols in columns]
+
+
+def _spans(length: int, side: int, halo: int) -> list[Span]:
+    count = math.ceil(length / side)
+    bounds = [length * i // count for i in range(count + 1)]
+    return [
+        Span(start, stop, max(start - halo, 0), min(stop + halo, length))
+        for start, stop in itertools.pairwise(bounds)
+    ]

@@ -1,0 +1,223 @@
+"""What is wrong with a film is said in one clear sentence, before any work is spent on it."""
+
+import itertools
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from containers.common import storage
+from contracts.keys import failure_key, job_key
+from contracts.names import ExitCode, Stage
+from tests.media_bench import INTERMEDIATE_BUCKET, SOURCE_BUCKET, Bench, client_error
+from tests.media_support import X264, Clip, damage, decode_all, make, png
+
+FASTSTART = {"movflags": "+faststart"}
+
+
+def refused(path: Path, code: ExitCode, **changes: Any) -> str:
+    bench = Bench(path)
+    assert bench.extract(**changes) == code
+    failure = bench.failure(Stage.EXTRACT)
+    assert failure.exit_code == code
+    assert "\n" not in failure.message
+    left = bench.s3.keys(INTERMEDIATE_BUCKET)
+    assert left == [failure_key(bench.job_id, Stage.EXTRACT), job_key(bench.job_id)]
+    return failure.message
+
+
+def cut(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("film.mp4", b"", "film.mp4 is empty (0 bytes); upload it again"),
+        ("notes.mp4", b"Dear diary,\n" * 40, "notes.mp4 is a text file, not a video"),
+        ("photo.mp4", png(32, 24), "photo.mp4 is a still picture (PNG), not a video"),
+        ("photo.mov", b"\xff\xd8\xff\xe0" + bytes(500), "is a still picture (JPEG), not a video"),
+        ("song.mp4", b"ID3\x04" + bytes(500), "song.mp4 is a sound file (MP3), not a video"),
+        ("noise.mp4", bytes(range(256)) * 20, "noise.mp4 is not a video in a format we read (MP4,"),
+        ("list.mp4", b"#EXTM3U\nhttp://127.0.0.1:9/a.ts\n", "list.mp4 is a text file, not a video"),
+        ("film.mkv", b"\x1a\x45\xdf\xa3" + bytes(300), "looks like Matroska but cannot be read"),
+    ],
+)
+def test_what_is_not_a_film(name: str, content: bytes, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert sentence in refused(path, ExitCode.BAD_SOURCE)
+
+
+def test_sound_alone_is_not_a_film(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with (
+        av.open(str(make(tmp_path / "a.mp4", audio="aac"))) as film,
+        av.open(str(path), "w") as out,
+    ):
+        stream = out.add_stream_from_template(film.streams.audio[0], opaque=True)
+        for packet in film.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    assert refused(path, ExitCode.BAD_SOURCE) == "song.mp4 holds sound and no video"
+
+
+def test_a_cover_alone_is_not_a_film(tmp_path: Path) -> None:
+    path = tmp_path / "song.mkv"
+    with (
+        av.open(str(make(tmp_path / "a.mp4", audio="aac"))) as film,
+        av.open(str(path), "w", format="matroska") as out,
+    ):
+        out.add_attachment("cover.png", "image/png", png(32, 24))
+        stream = out.add_stream_from_template(film.streams.audio[0], opaque=True)
+        for packet in film.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    assert refused(path, ExitCode.BAD_SOURCE) == "song.mkv holds a still picture and no video"
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "sentence"),
+    [
+        ("film.mp4", Clip(frames=100), "its index (moov) is missing or broken; upload it again"),
+        ("film.mp4", Clip(frames=100, muxer_options=FASTSTART), "it announces 100 frames and hold"),
+        ("film.mkv", Clip(frames=100), "is cut off: it announces 4.000 s and ends after 2.4"),
+        ("film.avi", Clip(frames=100, codec="mpeg4", options={}), "it announces 4.000 s and ends"),
+        ("film.mxf", Clip(frames=100, codec="mpeg2video", options={}), "film.mxf"),
+        ("film.flv", Clip(frames=100), "film.flv is cut off: it announces 4.0"),
+    ],
+)
+def test_a_film_cut_short_is_refused_at_once(
+    name: str, clip: Clip, sentence: str, tmp_path: Path
+) -> None:
+    path = cut(make(tmp_path / name, clip), 0.6)
+    assert sentence in refused(path, ExitCode.BAD_SOURCE)
+
+
+def test_a_recording_cut_anywhere_keeps_its_whole_frames(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.ts", frames=100, audio="aac")
+    whole = [frame.pts for frame in decode_all(path)]
+    bench = Bench(cut(path, 0.63))
+    assert bench.extract() == ExitCode.OK, bench.failure(Stage.EXTRACT).message
+    stamps = bench.timestamps
+    assert stamps == whole[: len(stamps)]
+    assert 50 < len(stamps) < 70
+
+
+def test_a_damaged_end_is_found_by_decoding_it(tmp_path: Path) -> None:
+    path = damage(make(tmp_path / "film.mp4", options={**X264, "bf": "0"}), [38])
+    message = refused(path, ExitCode.BAD_SOURCE)
+    assert message.startswith("film.mp4: frame 38 (at 1.520 s) ")
+    assert message.endswith("; the file is damaged there: repair it or upload it again")
+
+
+def test_a_damaged_beginning_is_refused(tmp_path: Path) -> None:
+    message = refused(damage(make(tmp_path / "film.mp4"), [0]), ExitCode.BAD_SOURCE)
+    assert message == "film.mp4 begins with damaged frames; repair it or upload it again"
+
+
+def test_a_film_without_one_good_frame_is_refused(tmp_path: Path) -> None:
+    message = refused(damage(make(tmp_path / "film.mp4"), range(40)), ExitCode.BAD_SOURCE)
+    assert message == "film.mp4: not one frame can be decoded; upload it again"
+
+
+@pytest.mark.parametrize(
+    "make_film",
+    [
+        lambda folder: make(folder / "film.avi"),
+        lambda folder: make(
+            folder / "film.mkv",
+            codec="ffv1",
+            options={},
+            pts=[0, 1, 1, 2, 3],
+            time_base=Fraction(1, 1000),
+        ),
+    ],
+    ids=["b-frames in avi", "two frames at one time"],
+)  # fmt: skip
+def test_frames_without_an_order_in_time_are_unsupported(
+    make_film: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    message = refused(make_film(tmp_path), ExitCode.UNSUPPORTED)
+    assert "does not tell when each of its frames is shown" in message
+
+
+def test_a_film_that_changes_its_size_is_unsupported(tmp_path: Path) -> None:
+    small = make(tmp_path / "a.ts", frames=40)
+    large = make(tmp_path / "b.ts", width=128, height=96, pts=range(60, 100))
+    path = tmp_path / "film.ts"
+    with av.open(str(path), "w", format="mpegts") as out, av.open(str(small)) as template:
+        stream = out.add_stream_from_template(template.streams.video[0], opaque=True)
+        for part in (small, large):
+            with av.open(str(part)) as source:
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.stream = stream
+                        out.mux(packet)
+    message = refused(path, ExitCode.UNSUPPORTED)
+    assert message.startswith("film.ts changes its picture size from 64x48 to 128x96")
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"max_source_bytes": 1000}, r"film.mp4 has \d+ bytes, the limit is 1000 (max_source_byt"),
+        ({"max_streams": 1}, "film.mp4 has 2 streams, the limit is 1 (max_streams)"),
+        ({"max_frame_pixels": 3000}, "has 64x48 = 3072 pixels, the limit is 3000 (max_frame_pix"),
+        ({"max_output_pixels": 9999}, "at scale 2 becomes 128x96 = 12288 pixels, the limit is 999"),
+        ({"max_frames": 39}, "film.mp4 has 40 frames, the limit is 39 (max_frames)"),
+        ({"max_duration_seconds": 1.5}, "lasts 1.6 seconds, the limit is 1.5 (max_duration_secon"),
+    ],
+)
+def test_every_limit_says_what_was_got_and_what_is_allowed(
+    limit: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path / "film.mp4", audio="aac")
+    message = refused(path, ExitCode.LIMIT_EXCEEDED, **limit)
+    assert sentence.replace(r"\d+", str(path.stat().st_size)) in message
+
+
+def test_the_frame_limit_holds_where_no_header_tells_the_number(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.mkv", frames=1100, width=32, height=32)
+    message = refused(path, ExitCode.LIMIT_EXCEEDED, max_frames=900)
+    assert message == "film.mkv has more than 1000 frames, the limit is 900 (max_frames)"
+
+
+def test_a_small_file_that_declares_a_huge_picture_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.avi", frames=3, codec="ffv1", options={})
+    declared, huge = struct.pack("<II", 64, 48), struct.pack("<II", 15000, 15000)
+    path.write_bytes(path.read_bytes().replace(declared, huge))
+    assert "15000x15000 = 225000000 pixels" in refused(path, ExitCode.LIMIT_EXCEEDED)
+
+
+@pytest.mark.parametrize("failing", [0, 1, 4, 7])
+def test_trouble_with_s3_is_transient_and_not_blamed_on_the_film(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BLOCK_BYTES", 16 * 1024)
+    bench = Bench(make(tmp_path / "film.mkv", frames=200, codec="rawvideo", options={}))
+    reads, get_object = itertools.count(), bench.s3.get_object
+
+    def sometimes(**request: Any) -> dict[str, Any]:
+        if request["Bucket"] == SOURCE_BUCKET and next(reads) == failing:
+            raise client_error("SlowDown", 503, "GetObject")
+        return get_object(**request)
+
+    monkeypatch.setattr(bench.s3, "get_object", sometimes)
+    assert bench.extract() == ExitCode.TRANSIENT
+    assert next(reads) == failing + 1
+
+
+def test_a_job_that_is_not_there_is_named(tmp_path: Path) -> None:
+    bench = Bench(make(tmp_path / "film.mp4", frames=2))
+    bench.s3.objects.clear()
+    assert bench.extract() == ExitCode.SOURCE_MISSING
+    assert "job.json does not exist" in bench.failure(Stage.EXTRACT).message

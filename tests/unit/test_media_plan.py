@@ -1,0 +1,166 @@
+"""From facts and settings to all that decides the bytes."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from containers.media.clock import mp4_timescale, rescale
+from containers.media.plan import plan_encoder, plan_inference, plan_output
+from containers.media.text import mov_text_to_plain, plain_to_mov_text
+from contracts.environ import ExtractEnvironment
+from contracts.job import Codec, Container, Settings
+from contracts.manifest import Colour, Video
+from contracts.models import ModelName
+from tests.media_bench import EXTRACT_ENVIRONMENT
+
+BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+
+
+def video(width: int = 640, height: int = 360, **changes: Any) -> Video:
+    facts: dict[str, Any] = {
+        "stream_index": 0, "codec": "h264", "width": width, "height": height,
+        "pixel_format": "yuv420p", "bit_depth": 8, "time_base": Fraction(1, 24000),
+        "frame_rate": Fraction(24000, 1001), "sample_aspect_ratio": Fraction(1), "rotation": 0,
+        "colour": BT709, "working_colour": BT709, "frames": 100, "start_pts": 0,
+        "end_pts": 100100, **changes,
+    }  # fmt: skip
+    return Video(**facts)
+
+
+def environment(**changes: str) -> ExtractEnvironment:
+    return ExtractEnvironment.model_validate(
+        {**EXTRACT_ENVIRONMENT, "job_id": "film-1", "encoder_threads": "3", **changes}
+    )
+
+
+def encoder(facts: Video, **settings: Any) -> Any:
+    chosen = Settings(**settings)
+    output = plan_output(chosen, facts, Container.MP4)
+    return plan_encoder(chosen, facts, output, threads=3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "options"),
+    [
+        ("h264", "libx264", {"preset": "fast", "crf": "18", "g": "48"}),
+        ("hevc", "libx265", {"preset": "fast", "crf": "20"}),
+        ("av1", "libsvtav1", {"preset": "8", "crf": "28", "g": "48"}),
+        ("ffv1", "ffv1", {"level": "3", "slicecrc": "1"}),
+    ],
+)
+def test_each_codec_has_its_encoder_and_defaults(
+    codec: str, name: str, options: dict[str, str]
+) -> None:
+    planned = encoder(video(), codec=codec)
+    assert (planned.codec.value, planned.encoder, planned.threads) == (codec, name, 3)
+    assert options.items() <= planned.options.items()
+    assert planned.shard_container is (Container.MKV if codec == "ffv1" else Container.MP4)
+
+
+def test_groups_are_closed_and_two_seconds_long() -> None:
+    assert encoder(video()).options["x264-params"] == "open-gop=0"
+    params = encoder(video(), codec="hevc").options["x265-params"].split(":")
+    assert {"open-gop=0", "keyint=48", "frame-threads=2"} <= set(params)
+    assert encoder(video(frame_rate=Fraction(500))).options["g"] == "250"
+    assert encoder(video(frame_rate=Fraction(1))).options["g"] == "2"
+
+
+def test_the_users_quality_and_preset_are_taken() -> None:
+    planned = encoder(video(), codec="av1", quality=40, preset="12").options
+    assert (planned["crf"], planned["preset"]) == ("40", "12")
+
+
+def test_quality_0_is_lossless() -> None:
+    x264 = encoder(video(), quality=0).options
+    assert (x264["qp"], x264.get("crf")) == ("0", None)
+    assert "lossless=1" in encoder(video(), codec="hevc", quality=0).options["x265-params"]
+    assert "lossless=1" in encoder(video(), codec="av1", quality=0).options["svtav1-params"]
+
+
+def test_deep_sources_stay_deep() -> None:
+    assert encoder(video(bit_depth=8)).pixel_format == "yuv420p"
+    assert encoder(video(bit_depth=10)).pixel_format == "yuv420p10le"
+
+
+def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixture) -> None:
+    assert encoder(video(1024, 1024), scale=4).codec is Codec.H264
+    planned = encoder(video(1026, 576), scale=4)
+    assert (planned.codec, planned.encoder) == (Codec.HEVC, "libx265")
+    assert "4104x2304 is more than H.264 decoders take" in caplog.text
+
+
+def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
+    settings = Settings(model=ModelName.LANCZOS)
+    planned = plan_inference(settings, video(3840, 2160), environment())
+    assert (planned.dtype, planned.tile, planned.weights_sha256) == ("uint8", 0, None)
+    assert plan_inference(settings, video(bit_depth=10), environment()).dtype == "uint16"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "model", "tile", "halo"),
+    [
+        (1280, 720, ModelName.X4PLUS, 0, 0),
+        (1282, 720, ModelName.X4PLUS, 512, 32),
+        (1920, 1080, ModelName.ANIMEVIDEOV3, 512, 18),
+    ],
+)
+def test_networks_are_tiled_where_memory_asks_for_it(
+    width: int, height: int, model: ModelName, tile: int, halo: int
+) -> None:
+    settings = Settings(model=model, scale=4)
+    planned = plan_inference(settings, video(width, height), environment())
+    assert (planned.tile, planned.halo, planned.scale) == (tile, halo, 4)
+    assert (planned.dtype, planned.threads) == ("float32", 1)
+
+
+@pytest.mark.parametrize(
+    ("time_base", "stamps", "end", "scale"),
+    [
+        (Fraction(1, 25), [0, 1, 2], 3, 12800),
+        (Fraction(1, 90000), [0, 3600, 7201], 10801, 90000),
+        (Fraction(1, 90000), [0, 3600, 7200], 10800, 12800),
+        (Fraction(1001, 24000), [0, 1, 2], 3, 24000),
+        (Fraction(1, 10**9), [0, 40_000_000, 80_000_000], 120_000_000, 12800),
+    ],
+)
+def test_the_timescale_of_mp4_holds_every_timestamp(
+    time_base: Fraction, stamps: list[int], end: int, scale: int
+) -> None:
+    import numpy as np
+
+    assert mp4_timescale(time_base, np.array(stamps), end) == scale
+    assert all((stamp * time_base * scale).denominator == 1 for stamp in [*stamps, end])
+
+
+def test_rescaling_goes_to_the_nearest_unit() -> None:
+    assert rescale(1, Fraction(1, 24), Fraction(1, 1000)) == 42
+    assert rescale(-1, Fraction(1, 24), Fraction(1, 1000)) == -42
+    assert rescale(3003, Fraction(1, 90000), Fraction(1, 30000)) == 1001
+
+
+@pytest.mark.parametrize(
+    ("sample", "text"),
+    [
+        (b"\0\0", b""),
+        (b"\0\5Hallo", b"Hallo"),
+        (b"\0\5Hallo\0\0\0\x0cstylxxxx", b"Hallo"),
+        (b"\0\6\xfe\xff\0H\0i", b"Hi"),
+        ("\0\7Grüße".encode(), "Grüße".encode()),
+    ],
+)
+def test_the_words_of_timed_text(sample: bytes, text: bytes) -> None:
+    assert mov_text_to_plain(sample) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sample"),
+    [
+        (b"Hallo", b"\0\5Hallo"),
+        (b"<i>Hallo</i> {\\an8}du\r\nda", b"\0\x0bHallo du\nda"),
+        (b"1 < 2 and 3 > 2", b"\0\x0f1 < 2 and 3 > 2"),
+        (b"", b"\0\1 "),
+    ],
+)
+def test_plain_lines_as_timed_text(text: bytes, sample: bytes) -> None:
+    assert plain_to_mov_text(text) == sample

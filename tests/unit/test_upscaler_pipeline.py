@@ -1,0 +1,131 @@
+"""Stages: overlapped, bounded, in order; an error anywhere ends them all."""
+
+import threading
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from containers.upscaler import pipeline
+from containers.upscaler.pipeline import Abandoned, Pipeline
+
+
+class Source:
+    """Numbers that count how far they were taken, and notice being closed."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.given = 0
+        self.closed = threading.Event()
+        self._fail_at = fail_at
+
+    def items(self) -> Iterator[int]:
+        try:
+            while True:
+                if self.given == self._fail_at:
+                    raise ValueError("the source broke")
+                self.given += 1
+                yield self.given - 1
+        finally:
+            self.closed.set()
+
+
+def doubled(numbers: Iterable[int]) -> Iterator[int]:
+    for number in numbers:
+        yield number * 2
+
+
+def broken(numbers: Iterable[int], at: int) -> Iterator[int]:
+    for number in numbers:
+        if number == at:
+            raise KeyError("the stage broke")
+        yield number
+
+
+def test_items_pass_all_stages_in_order() -> None:
+    with Pipeline() as stages:
+        numbers = stages.stage("numbers", range(1000), 2)
+        assert list(stages.stage("double", doubled(numbers), 2)) == list(range(0, 2000, 2))
+
+
+def test_stages_run_side_by_side() -> None:
+    here = threading.Barrier(2, timeout=60)
+
+    def meeting() -> Iterator[int]:
+        here.wait()
+        yield 1
+
+    with Pipeline() as stages:
+        first = stages.stage("a", meeting(), 1)
+        second = stages.stage("b", meeting(), 1)
+        assert [*first, *second] == [1, 1]
+
+
+def test_a_stage_runs_ahead_only_as_far_as_its_depth() -> None:
+    source = Source()
+    with Pipeline() as stages:
+        stage = stages.stage("source", source.items(), 3)
+        for taken in range(1, 50):
+            next(stage)
+            # Three wait, one is in the stage's hands, and the next may have been begun.
+            assert source.given <= taken + 3 + 2
+
+
+def test_an_error_comes_behind_the_items_before_it() -> None:
+    source, seen = Source(fail_at=5), []
+
+    def run() -> None:
+        with Pipeline() as stages:
+            numbers = stages.stage("numbers", source.items(), 2)
+            for item in stages.stage("double", doubled(numbers), 2):
+                seen.append(item)  # noqa: PERF402 - the list must outlive the error
+
+    with pytest.raises(ValueError, match="the source broke"):
+        run()
+    assert seen == [0, 2, 4, 6, 8]
+    assert source.closed.wait(60)
+
+
+def test_an_error_in_a_late_stage_ends_the_early_ones() -> None:
+    source = Source()
+
+    def run() -> None:
+        with Pipeline() as stages:
+            numbers = stages.stage("numbers", source.items(), 2)
+            list(stages.stage("broken", broken(numbers, at=7), 2))
+
+    with pytest.raises(KeyError, match="the stage broke"):
+        run()
+    assert source.closed.wait(60)
+    assert source.given <= 7 + 5
+
+
+def test_leaving_ends_stages_that_wait_for_room_or_for_items(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "JOIN_SECONDS", 0.0)
+    source, release, ended = Source(), threading.Event(), threading.Event()
+
+    def idle() -> Iterator[int]:
+        release.wait(60)
+        yield 1
+
+    def reader(items: Iterable[int]) -> Iterator[int]:
+        try:
+            yield from items
+        except Abandoned:
+            ended.set()
+            raise
+
+    with Pipeline() as stages:
+        stages.stage("full", source.items(), 1)
+        stages.stage("reader", reader(stages.stage("idle", idle(), 1)), 1)
+    assert source.closed.wait(60)
+    assert ended.wait(60)
+    release.set()
+
+
+def test_an_abandoned_stage_gives_no_more_items() -> None:
+    with Pipeline() as stages:
+        stage = stages.stage("source", Source().items(), 2)
+        next(stage)
+    with pytest.raises(Abandoned):
+        next(stage)
