@@ -1,0 +1,236 @@
+"""The job registry: conditional writes, so that events may come twice and out of order.
+
+One item per job (sort key `job`), per stage (`stage#<stage>`), and per e-mail (`notice`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from contracts.messages import (
+    REGISTRY_JOB_SORT,
+    REGISTRY_PARTITION_KEY,
+    REGISTRY_SORT_KEY,
+    REGISTRY_TTL,
+    Notification,
+    RegistryRecord,
+    StageRequest,
+    registry_stage_sort,
+)
+from contracts.names import JobStatus, Stage, batch_job_name
+from lambdas.common.aws import error_code
+from lambdas.common.values import BusyError, StageRecord
+
+RETENTION = timedelta(days=90)
+"""As long as Step Functions remembers an execution's name."""
+LEASE = timedelta(seconds=60)
+"""How long a delivery may work alone: as long as a function may run. The queues' visibility timeout
+is longer, so that the redelivery after a death finds the lease expired."""
+NOTICE_SORT = "notice"
+_REFUSED = "ConditionalCheckFailedException"
+
+
+class Registry:
+    """Adapter over one DynamoDB table."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def create_job(self, record: RegistryRecord, now: datetime) -> bool:
+        """Write a job's first record; False where the job is known already."""
+        item = {
+            **record.model_dump(mode="json", exclude_none=True),
+            REGISTRY_PARTITION_KEY: record.job_id,
+            REGISTRY_SORT_KEY: REGISTRY_JOB_SORT,
+            REGISTRY_TTL: _expiry(now),
+        }
+        return self._unless_refused(
+            self._dynamodb.put_item,
+            Item=_serialize(item),
+            ConditionExpression=f"attribute_not_exists({REGISTRY_PARTITION_KEY})",
+        )
+
+    def advance(self, job_id: str, stage: Stage, now: datetime) -> None:
+        """Show that a running job has reached `stage`; an earlier stage never comes back."""
+        order = list(Stage)
+        earlier = {f":s{i}": s.value for i, s in enumerate(order[: order.index(stage)])}
+        behind = f" OR #stage IN ({', '.join(earlier)})" if earlier else ""
+        self._unless_refused(
+            self._dynamodb.update_item,
+            Key=_key(job_id, REGISTRY_JOB_SORT),
+            UpdateExpression="SET #stage = :stage, updated_at = :now",
+            ConditionExpression=f"#status = :running AND (attribute_not_exists(#stage){behind})",
+            ExpressionAttributeNames={"#stage": "stage", "#status": "status"},
+            ExpressionAttributeValues=_serialize(
+                {
+                    ":stage": stage.value,
+                    ":now": now.isoformat(),
+                    ":running": JobStatus.RUNNING.value,
+                    **earlier,
+                }
+            ),
+        )
+
+    def settle(self, notification: Notification, now: datetime) -> bool:
+        """Give a running job its final status; False where it has one already."""
+        told = notification.model_dump(
+            mode="json",
+            exclude_none=True,
+            include={"status", "error", "message", "result", "report"},
+        )
+        fields = {**told, "updated_at": now.isoformat()}
+        return self._unless_refused(
+            self._dynamodb.update_item,
+            Key=_key(notification.job_id, REGISTRY_JOB_SORT),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
+            ConditionExpression="#status = :running",
+            ExpressionAttributeNames={f"#{name}": name for name in fields},
+            ExpressionAttributeValues=_serialize(
+                {":running": JobStatus.RUNNING.value, **{f":{k}": v for k, v in fields.items()}}
+            ),
+        )
+
+    @contextmanager
+    def stage_lease(self, request: StageRequest, now: datetime) -> Iterator[StageRecord]:
+        """Remember the request's token and work alone on its stage; gives the record as before.
+
+        Raises BusyError.
+        """
+        sort = registry_stage_sort(request.stage)
+        name = batch_job_name(request.job_id, request.stage)
+        more = "batch_job_name = :name ADD task_tokens :token"
+        values = {":name": name, ":token": {request.task_token}}
+        with self._lease(request.job_id, sort, now, more, values) as before:
+            yield _stage_record(before)
+
+    def finish_stage(self, request: StageRequest, batch_job_id: str) -> None:
+        """Record the job that serves the request, and give the lease back."""
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=_key(request.job_id, registry_stage_sort(request.stage)),
+            UpdateExpression="SET batch_job_id = :id REMOVE lease_until ADD served_tokens :token",
+            ExpressionAttributeValues=_serialize(
+                {":id": batch_job_id, ":token": {request.task_token}}
+            ),
+        )
+
+    def stage(self, job_id: str, stage: Stage) -> StageRecord | None:
+        answer = self._dynamodb.get_item(
+            TableName=self._table,
+            Key=_key(job_id, registry_stage_sort(stage)),
+            ConsistentRead=True,
+        )
+        return _stage_record(_deserialize(answer["Item"])) if "Item" in answer else None
+
+    @contextmanager
+    def notice_lease(self, job_id: str, now: datetime) -> Iterator[bool]:
+        """Work alone on telling people; gives True where they were told already.
+
+        Raises BusyError.
+        """
+        with self._lease(job_id, NOTICE_SORT, now) as before:
+            yield before.get("sent", False)
+
+    def finish_notice(self, job_id: str) -> None:
+        """People were told; give the lease back."""
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=_key(job_id, NOTICE_SORT),
+            UpdateExpression="SET sent = :sent REMOVE lease_until",
+            ExpressionAttributeValues=_serialize({":sent": True}),
+        )
+
+    @contextmanager
+    def _lease(
+        self,
+        job_id: str,
+        sort: str,
+        now: datetime,
+        more: str = "",
+        values: Mapping[str, Any] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Lease an item, made where there is none; gives the item as it was before.
+
+        An error ends the lease at once, but leaves its mark: what failed may yet have taken effect.
+        """
+        before = self._claim(job_id, sort, now, more, values or {})
+        try:
+            yield before
+        except Exception:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(job_id, sort),
+                UpdateExpression="SET lease_until = :ended",
+                ExpressionAttributeValues=_serialize({":ended": 0}),
+            )
+            raise
+
+    def _claim(
+        self, job_id: str, sort: str, now: datetime, more: str, values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        update = f"SET lease_until = :until, {REGISTRY_TTL} = :expiry"
+        times = {
+            ":now": _milliseconds(now),
+            ":until": _milliseconds(now + LEASE),
+            ":expiry": _expiry(now),
+        }
+        try:
+            answer = self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(job_id, sort),
+                UpdateExpression=f"{update}, {more}" if more else update,
+                ConditionExpression="attribute_not_exists(lease_until) OR lease_until <= :now",
+                ExpressionAttributeValues=_serialize({**times, **values}),
+                ReturnValues="ALL_OLD",
+            )
+        except ClientError as error:
+            if error_code(error) == _REFUSED:
+                raise BusyError(f"{job_id} {sort}: another delivery is at work") from error
+            raise
+        return _deserialize(answer.get("Attributes", {}))
+
+    def _unless_refused(self, call: Any, **arguments: Any) -> bool:
+        """Perform a conditional write; False where its condition does not hold."""
+        try:
+            call(TableName=self._table, **arguments)
+        except ClientError as error:
+            if error_code(error) == _REFUSED:
+                return False
+            raise
+        return True
+
+
+def _stage_record(item: Mapping[str, Any]) -> StageRecord:
+    return StageRecord(
+        task_tokens=frozenset(item.get("task_tokens", ())),
+        served_tokens=frozenset(item.get("served_tokens", ())),
+        batch_job_id=item.get("batch_job_id"),
+        submitting="lease_until" in item,
+    )
+
+
+def _key(job_id: str, sort: str) -> dict[str, Any]:
+    return _serialize({REGISTRY_PARTITION_KEY: job_id, REGISTRY_SORT_KEY: sort})
+
+
+def _expiry(now: datetime) -> int:
+    return int((now + RETENTION).timestamp())
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _serialize(fields: Mapping[str, Any]) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    return {name: serializer.serialize(value) for name, value in fields.items()}
+
+
+def _deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
+    deserializer = TypeDeserializer()
+    return {name: deserializer.deserialize(value) for name, value in item.items()}

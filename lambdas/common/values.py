@@ -1,0 +1,71 @@
+"""What adapters, decisions and handlers pass to each other. Knows no AWS client."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+TERMINAL = frozenset({"SUCCEEDED", "FAILED"})
+
+
+class BusyError(RuntimeError):
+    """Another delivery of the same message is at work; deliver this one again later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectHead:
+    """One version of an S3 object: size in bytes, etag without quotes, user metadata."""
+
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """An S3 object in a listing; `modified` knows whole seconds only."""
+
+    key: str
+    modified: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchJob:
+    """A Batch job (plain, array parent or array child) as Batch describes it."""
+
+    job_id: str
+    name: str
+    status: str
+    created_at: int = 0
+    """Milliseconds since the epoch."""
+    status_reason: str = ""
+    exit_code: int | None = None
+    container_reason: str = ""
+    array_size: int | None = None
+    """Children of an array's parent, else None."""
+    ending: bool = False
+    """Somebody has terminated or cancelled it already."""
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def why(self) -> str:
+        """All that Batch says of how the job ended, in one phrase."""
+        code = "" if self.exit_code is None else f"exit code {self.exit_code}"
+        parts = (self.status_reason, self.container_reason, code)
+        return "; ".join(part for part in parts if part) or "no reason given"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """What the registry holds of one stage of one job."""
+
+    task_tokens: frozenset[str] = frozenset()
+    """Every token that asked for this stage. More than one where Step Functions published again
+    after an error, or was redriven; all get the answer, and only the live one takes it."""
+    served_tokens: frozenset[str] = frozenset()
+    """Tokens for which `batch_job_id` was recorded."""
+    batch_job_id: str | None = None
+    submitting: bool = False
+    """A stage function holds, or died holding, the lease for submitting the job."""

@@ -1,0 +1,102 @@
+"""What an upload becomes: a job, a refusal, or nothing. Pure."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, ValidationError
+
+from contracts.base import ContractError, explain
+from contracts.job import Job, Settings, SourceObject, make_job_id
+from contracts.messages import ErrorInfo, ExecutionInput, RegistryRecord
+from contracts.names import METADATA_PREFIX, REJECTED_ERROR, JobStatus
+from lambdas.common.values import ObjectHead
+
+
+class _Bucket(BaseModel):
+    name: str
+
+
+class _Object(BaseModel):
+    key: str
+    version_id: str = Field(alias="version-id")
+
+
+class Upload(BaseModel):
+    """The part of an S3 "Object Created" event from EventBridge that decides.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    Keys come as they are, not URL-encoded as in S3's own notifications.
+    """
+
+    bucket: _Bucket
+    object: _Object
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        """Raises ContractError, for one where the bucket keeps no versions."""
+        try:
+            return cls.model_validate(event.get("detail"))
+        except ValidationError as error:
+            raise ContractError("S3 event: " + explain(error)) from error
+
+    @property
+    def is_folder(self) -> bool:
+        """Consoles make an empty object ending in a slash to show a folder."""
+        return self.object.key.endswith("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """All that the trigger writes. `job` is None where the settings were refused."""
+
+    job: Job | None
+    execution: ExecutionInput
+
+    @property
+    def job_id(self) -> str:
+        return self.execution.job_id
+
+    @property
+    def execution_json(self) -> str:
+        """Without nulls: the workflow asks whether `$.error` is present."""
+        return self.execution.model_dump_json(exclude_none=True)
+
+    def record(self, state_machine_arn: str, now: datetime) -> RegistryRecord:
+        return RegistryRecord(
+            job_id=self.job_id,
+            status=JobStatus.RUNNING,
+            source=self.execution.source,
+            execution_arn=execution_arn(state_machine_arn, self.job_id),
+            created_at=now.isoformat(),
+            updated_at=now.isoformat(),
+        )
+
+
+def plan(upload: Upload, head: ObjectHead) -> Start:
+    """Judge the settings in the upload's metadata. The same upload always gives the same plan."""
+    source = SourceObject(
+        bucket=upload.bucket.name,
+        key=upload.object.key,
+        version_id=upload.object.version_id,
+        etag=head.etag,
+        size=head.size,
+    )
+    try:
+        settings = Settings.from_metadata(head.metadata)
+    except ContractError as error:
+        ours = {k: v for k, v in head.metadata.items() if k.startswith(METADATA_PREFIX)}
+        job_id = make_job_id(source, json.dumps(ours, sort_keys=True))
+        info = ErrorInfo(Error=REJECTED_ERROR, Cause=str(error))
+        return Start(job=None, execution=ExecutionInput(job_id=job_id, source=source, error=info))
+    job_id = make_job_id(source, settings.to_json())
+    return Start(
+        job=Job(job_id=job_id, source=source, settings=settings),
+        execution=ExecutionInput(job_id=job_id, source=source),
+    )
+
+
+def execution_arn(state_machine_arn: str, name: str) -> str:
+    """Step Functions' own rule, so that the ARN is known before the execution is."""
+    return state_machine_arn.replace(":stateMachine:", ":execution:", 1) + ":" + name
