@@ -1,0 +1,81 @@
+"""The whole stack: settings, components, exports."""
+
+import pulumi
+import pulumi_aws as aws
+
+from components import functions, workloads
+from components.compute import Compute, ComputeArgs
+from components.functions import Functions, FunctionsArgs
+from components.identity import Place
+from components.messaging import Messaging, MessagingArgs
+from components.network import Network, NetworkArgs
+from components.registry import Registry, RegistryArgs
+from components.settings import read_settings
+from components.storage import Storage, StorageArgs
+from components.workflow import Workflow, WorkflowArgs
+from contracts.names import PROJECT
+
+settings = read_settings()
+stack = pulumi.get_stack()
+name = f"{PROJECT}-{stack}"
+tags = settings.tags(stack)
+region = pulumi.Config("aws").require("region")
+provider = aws.Provider(name, region=region, default_tags={"tags": tags})
+opts = pulumi.ResourceOptions(providers=[provider])
+place = Place.of(provider)
+
+network_args = NetworkArgs(place=place, vpc_cidr=settings.vpc_cidr)
+network = Network(name, network_args, opts)
+
+storage_args = StorageArgs(
+    noncurrent_days=settings.noncurrent_days,
+    intermediate_days=settings.intermediate_days,
+    protect=settings.protect,
+)
+storage = Storage(name, storage_args, opts)
+registry = Registry(name, RegistryArgs(protect=settings.protect), opts)
+
+messaging_args = MessagingArgs(
+    place=place,
+    function_timeout_seconds=functions.TIMEOUT_SECONDS,
+    email_addresses=settings.email_addresses,
+)
+messaging = Messaging(name, messaging_args, opts)
+
+compute_args = ComputeArgs(
+    place=place,
+    subnet_ids=network.subnet_ids,
+    security_group_id=network.security_group_id,
+    pools=workloads.pools(settings),
+    jobs=workloads.jobs(settings, storage),
+    log_retention_days=settings.log_retention_days,
+    tags=tags,
+)
+compute = Compute(name, compute_args, opts)
+
+workflow_args = WorkflowArgs(
+    place=place, messaging=messaging, log_retention_days=settings.log_retention_days
+)
+workflow = Workflow(name, workflow_args, opts)
+
+functions_args = FunctionsArgs(
+    specs=workloads.functions(storage, registry, messaging, compute, workflow),
+    layer_arn=settings.powertools_layer_arn
+    or functions.powertools_layer_arn(
+        place, settings.lambda_architecture, settings.powertools_layer_version
+    ),
+    architecture=settings.lambda_architecture,
+    log_retention_days=settings.log_retention_days,
+    reserved_concurrency=settings.reserved_concurrency,
+)
+Functions(name, functions_args, opts)
+
+pulumi.export("source_bucket", storage.source.bucket)
+pulumi.export("intermediate_bucket", storage.intermediate.bucket)
+pulumi.export("final_bucket", storage.final.bucket)
+pulumi.export("state_machine_arn", workflow.state_machine_arn)
+pulumi.export("registry_table", registry.table)
+pulumi.export("notification_topic_arn", messaging.notification.topic_arn)
+pulumi.export("email_topic_arn", messaging.email_topic_arn)
+pulumi.export("process_queue_arn", compute.queue_arns[workloads.PROCESS])
+pulumi.export("media_queue_arn", compute.queue_arns[workloads.MEDIA])

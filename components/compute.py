@@ -1,0 +1,274 @@
+"""AWS Batch: where jobs run, in which order capacity is asked for, and what each job is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.batch import (
+    ATTEMPTS,
+    CPU_IMAGE,
+    ROOT_DEVICE,
+    Container,
+    Resources,
+    exit_rules,
+    user_data,
+)
+from components.identity import Link, Place, Role, RoleArgs
+from components.instances import instance_grants
+from components.policy import ANY, Grant
+from contracts.environ import WORKERS
+from contracts.names import Stage
+
+Market = Literal["SPOT", "EC2"]
+
+ALLOCATION: dict[Market, str] = {
+    "SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED",
+    "EC2": "BEST_FIT_PROGRESSIVE",
+}
+"""Both allow updates in place, with Batch's service-linked role (hence no service role)."""
+UPDATE_MINUTES = 30
+"""How long running jobs may go on when their instances are replaced by newer ones."""
+
+
+BATCH_REFERENCE = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbatch.html"
+)
+LIST_JOBS = Grant(
+    sid="FindJob",
+    actions=("batch:ListJobs",),
+    resources=(ANY,),
+    reason=f"ListJobs has no resource level: {BATCH_REFERENCE}",
+)
+DESCRIBE_JOBS = Grant(
+    sid="DescribeJobs",
+    actions=("batch:DescribeJobs",),
+    resources=(ANY,),
+    reason=f"DescribeJobs has no resource level: {BATCH_REFERENCE}",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A job queue and the instances behind it."""
+
+    instance_types: Sequence[str]
+    markets: Mapping[Market, int]
+    """In the order in which they are asked for: the most vCPUs to run at once."""
+    scratch_gib: int
+    image_type: str = CPU_IMAGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a stage runs."""
+
+    pool: str
+    image: str
+    command: Sequence[str]
+    resources: Resources
+    attempt_seconds: int
+    """Time limit of one attempt."""
+    link: Link
+    values: Mapping[str, pulumi.Input[str | int | float]] = field(default_factory=dict)
+    """Settings beyond those that the link brings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeArgs:
+    place: Place
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    pools: Mapping[str, Pool]
+    jobs: Mapping[Stage, Job]
+    log_retention_days: int
+    tags: Mapping[str, str]
+    """Of instances and volumes, which the provider's default tags do not reach."""
+
+
+class Compute(pulumi.ComponentResource):
+    """Compute environments and queues by pool, job definitions by stage."""
+
+    queue_arns: dict[str, pulumi.Output[str]]
+    """By pool."""
+    definition_arns: dict[Stage, pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, args: ComputeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:compute:Compute", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._log = aws.cloudwatch.LogGroup(
+            f"{name}-jobs",
+            name=f"/{name}/jobs",
+            retention_in_days=args.log_retention_days,
+            opts=self._child,
+        )
+        profile = self._instance_profile()
+        self.queue_arns = {
+            pool_name: self._queue(pool_name, pool, profile)
+            for pool_name, pool in args.pools.items()
+        }
+        self.definition_arns = {
+            stage: self._definition(stage, job) for stage, job in args.jobs.items()
+        }
+        self._pools = {stage: job.pool for stage, job in args.jobs.items()}
+        self.register_outputs({"queue_arns": self.queue_arns})
+
+    def _instance_profile(self) -> aws.iam.InstanceProfile:
+        images = sorted({job.image for job in self._args.jobs.values()})
+        role = Role(
+            f"{self._name}-instance",
+            RoleArgs(
+                service="ec2.amazonaws.com",
+                grants=instance_grants(self._args.place, images, self._log.arn),
+            ),
+            self._child,
+        )
+        return aws.iam.InstanceProfile(f"{self._name}-instance", role=role.name, opts=self._child)
+
+    def _queue(
+        self, pool_name: str, pool: Pool, profile: aws.iam.InstanceProfile
+    ) -> pulumi.Output[str]:
+        template = self._launch_template(pool_name, pool)
+        environments = [
+            self._environment(pool_name, pool, market, profile, template) for market in pool.markets
+        ]
+        queue = aws.batch.JobQueue(
+            f"{self._name}-{pool_name}",
+            state="ENABLED",
+            priority=1,
+            compute_environment_orders=[
+                {"order": order, "compute_environment": environment.arn}
+                for order, environment in enumerate(environments, 1)
+            ],
+            opts=self._child,
+        )
+        return queue.arn
+
+    def _launch_template(self, pool_name: str, pool: Pool) -> aws.ec2.LaunchTemplate:
+        tags = dict(self._args.tags)
+        return aws.ec2.LaunchTemplate(
+            f"{self._name}-{pool_name}",
+            metadata_options={
+                "http_endpoint": "enabled",
+                "http_tokens": "required",
+                "http_put_response_hop_limit": 1,
+            },
+            block_device_mappings=[
+                {
+                    "device_name": ROOT_DEVICE,
+                    "ebs": {
+                        "volume_size": pool.scratch_gib,
+                        "volume_type": "gp3",
+                        "encrypted": "true",
+                        "delete_on_termination": "true",
+                    },
+                }
+            ],
+            tag_specifications=[
+                {"resource_type": "instance", "tags": tags},
+                {"resource_type": "volume", "tags": tags},
+            ],
+            user_data=user_data(),
+            update_default_version=True,
+            opts=self._child,
+        )
+
+    def _environment(
+        self,
+        pool_name: str,
+        pool: Pool,
+        market: Market,
+        profile: aws.iam.InstanceProfile,
+        template: aws.ec2.LaunchTemplate,
+    ) -> aws.batch.ComputeEnvironment:
+        suffix = {"SPOT": "spot", "EC2": "on-demand"}[market]
+        return aws.batch.ComputeEnvironment(
+            f"{self._name}-{pool_name}-{suffix}",
+            type="MANAGED",
+            state="ENABLED",
+            compute_resources={
+                "type": market,
+                "allocation_strategy": ALLOCATION[market],
+                "min_vcpus": 0,
+                "max_vcpus": pool.markets[market],
+                "instance_types": list(pool.instance_types),
+                "instance_role": profile.arn,
+                "subnets": list(self._args.subnet_ids),
+                "security_group_ids": [self._args.security_group_id],
+                "ec2_configurations": [{"image_type": pool.image_type}],
+                "launch_template": {
+                    "launch_template_id": template.id,
+                    # a number and not $Latest, so that a new version replaces the instances
+                    "version": template.latest_version.apply(lambda n: str(int(n))),
+                },
+            },
+            update_policy={
+                "job_execution_timeout_minutes": UPDATE_MINUTES,
+                "terminate_jobs_on_update": False,
+            },
+            opts=self._child,
+        )
+
+    def _definition(self, stage: Stage, job: Job) -> pulumi.Output[str]:
+        variables = WORKERS[stage].static_variables({**job.link.values, **job.values})
+        role = Role(
+            f"{self._name}-{stage.value}-job",
+            RoleArgs(
+                service="ecs-tasks.amazonaws.com",
+                grants=job.link.grants,
+                account=self._args.place.account,
+            ),
+            self._child,
+        )
+        properties = pulumi.Output.all(
+            environment=pulumi.Output.all(**variables),
+            job_role_arn=role.arn,
+            log_group=self._log.name,
+            log_region=self._args.place.region,
+        ).apply(
+            lambda known: json.dumps(
+                Container(
+                    image=job.image,
+                    command=job.command,
+                    resources=job.resources,
+                    log_stream=stage.value,
+                    **known,
+                ).properties()
+            )
+        )
+        definition = aws.batch.JobDefinition(
+            f"{self._name}-{stage.value}",
+            type="container",
+            platform_capabilities=["EC2"],
+            propagate_tags=True,
+            # a function that still names the old revision must not fail during an update
+            deregister_on_new_revision=False,
+            container_properties=properties,
+            retry_strategy={"attempts": ATTEMPTS, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
+            timeout={"attempt_duration_seconds": job.attempt_seconds},
+            opts=self._child,
+        )
+        return definition.arn
+
+    def submit(self, stage: Stage) -> Link:
+        """Where a stage's jobs go and what they are, and permission to find and submit them."""
+        queue, definition = self.queue_arns[self._pools[stage]], self.definition_arns[stage]
+        return Link(
+            values={"job_queue": queue, "job_definition": definition},
+            grants=(
+                Grant(sid="SubmitJob", actions=("batch:SubmitJob",), resources=(queue, definition)),
+                LIST_JOBS,
+            ),
+        )
+
+    def watch(self) -> Link:
+        """Permission to look at jobs and to end them."""
+        jobs = self._args.place.arn("batch", "job/*")
+        terminate = Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))
+        return Link(grants=(DESCRIBE_JOBS, terminate))

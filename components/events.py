@@ -1,0 +1,43 @@
+"""EventBridge patterns: which events wake which function. Pure functions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from contracts.keys import UPLOADS
+
+Pattern = dict[str, Any]
+
+
+def uploaded(bucket: str) -> Pattern:
+    """A new object (version) under the uploads prefix.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    return {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": UPLOADS}]}},
+    }
+
+
+def job_ended(queue_arns: Sequence[str]) -> Pattern:
+    """A job of ours ended: every failure, but of successes only those of whole jobs.
+
+    The children of an array carry an index; ten thousand of them succeed silently, but the
+    first that fails is heard at once. An array's parent and a plain job carry none.
+    https://docs.aws.amazon.com/batch/latest/userguide/batch_cwe_events.html
+    """
+    return {
+        "source": ["aws.batch"],
+        "detail-type": ["Batch Job State Change"],
+        "detail": {
+            "jobQueue": list(queue_arns),
+            "$or": [
+                {"status": ["FAILED"]},
+                {
+                    "status": ["SUCCEEDED"],
+                    "arrayProperties": {"index": [{"exists": False}]},
+                },
+            ],
+        },
+    }

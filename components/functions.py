@@ -1,0 +1,255 @@
+"""Lambda functions: code, role, log, and what wakes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.identity import Link, Place, Role, RoleArgs
+from components.messaging import dead_letters
+from components.policy import Grant, allow_service
+from contracts.environ import Environment
+
+TIMEOUT_SECONDS = 60
+MEMORY_MIB = 512
+BATCH_SIZE = 5
+EVENT_AGE_SECONDS = 6 * 3600
+"""An event older than this goes to the DLQ; the most that Lambda allows."""
+EVENT_RETRIES = 2
+
+RUNTIME = "python3.11"
+CODE_PACKAGES = ("lambdas", "contracts")
+POWERTOOLS_ACCOUNT = "017000801446"
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def code_archive() -> pulumi.AssetArchive:
+    """The packages that functions are made of: sources only, so that equal code hashes equal."""
+    files = sorted(f for package in CODE_PACKAGES for f in (REPOSITORY / package).rglob("*.py"))
+    return pulumi.AssetArchive(
+        {f.relative_to(REPOSITORY).as_posix(): pulumi.FileAsset(str(f)) for f in files}
+    )
+
+
+def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulumi.Output[str]:
+    """The public Powertools V3 layer, which carries pydantic.
+
+    https://docs.aws.amazon.com/powertools/python/latest/getting-started/install/
+    """
+    name = f"AWSLambdaPowertoolsPythonV3-{RUNTIME.replace('.', '')}-{architecture}"
+    return pulumi.Output.format(
+        "arn:{0}:lambda:{1}:{2}:layer:{3}:{4}",
+        place.partition,
+        place.region,
+        POWERTOOLS_ACCOUNT,
+        name,
+        version,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSource:
+    """Messages of a queue, in small batches; those that failed come again, the others do not."""
+
+    arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSource:
+    """Events of the account's default bus."""
+
+    pattern: pulumi.Input[str]
+    """JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSpec:
+    """What a function runs, with which settings and permissions, and when."""
+
+    handler: str
+    description: str
+    environment: type[Environment]
+    link: Link
+    source: QueueSource | EventSource
+    values: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Settings beyond those that the link brings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionArgs:
+    spec: FunctionSpec
+    code: pulumi.Archive
+    layer_arn: pulumi.Input[str]
+    architecture: str
+    log_name: str
+    log_retention_days: int
+    reserved_concurrency: int | None
+
+
+class Function(pulumi.ComponentResource):
+    """One function, with a role of its own that may do what its link says and write its log."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:functions:Function", name, None, opts)
+        self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
+        spec = args.spec
+        log = aws.cloudwatch.LogGroup(
+            name, name=args.log_name, retention_in_days=args.log_retention_days, opts=self._child
+        )
+        if isinstance(spec.source, QueueSource):
+            self.arn = self._read_queue(args, log, spec.source)
+        else:
+            self.arn = self._hear_events(args, log, spec.source)
+        self.register_outputs({"arn": self.arn})
+
+    def _function(
+        self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, *grants: Grant
+    ) -> aws.lambda_.Function:
+        spec = args.spec
+        write_log = Grant(
+            sid="WriteLog",
+            actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+            resources=(pulumi.Output.concat(log.arn, ":*"),),
+        )
+        role = Role(
+            self._name,
+            RoleArgs(
+                service="lambda.amazonaws.com", grants=(*spec.link.grants, *grants, write_log)
+            ),
+            self._child,
+        )
+        return aws.lambda_.Function(
+            self._name,
+            description=spec.description,
+            runtime=RUNTIME,
+            architectures=[args.architecture],
+            handler=spec.handler,
+            code=args.code,
+            layers=[args.layer_arn],
+            role=role.arn,
+            timeout=TIMEOUT_SECONDS,
+            memory_size=MEMORY_MIB,
+            reserved_concurrent_executions=args.reserved_concurrency,
+            environment={
+                "variables": spec.environment.static_variables({**spec.link.values, **spec.values})
+            },
+            logging_config={"log_format": "JSON", "log_group": log.name},
+            opts=self._child,
+        )
+
+    def _read_queue(
+        self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
+    ) -> pulumi.Output[str]:
+        function = self._function(args, log, _consume(source))
+        concurrency = args.reserved_concurrency
+        aws.lambda_.EventSourceMapping(
+            self._name,
+            event_source_arn=source.arn,
+            function_name=function.arn,
+            batch_size=BATCH_SIZE,
+            function_response_types=["ReportBatchItemFailures"],
+            # polling beyond the reserve would throttle messages into the DLQ
+            scaling_config={"maximum_concurrency": concurrency} if concurrency else None,
+            opts=self._child,
+        )
+        return function.arn
+
+    def _hear_events(
+        self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: EventSource
+    ) -> pulumi.Output[str]:
+        rule = aws.cloudwatch.EventRule(
+            self._name,
+            description=args.spec.description,
+            event_pattern=source.pattern,
+            opts=self._child,
+        )
+        dlq = dead_letters(f"{self._name}-dlq", self, lambda arn: _from_rule(arn, rule.arn))
+        send = Grant(sid="SendToDlq", actions=("sqs:SendMessage",), resources=(dlq.arn,))
+        function = self._function(args, log, send)
+        aws.lambda_.FunctionEventInvokeConfig(
+            self._name,
+            function_name=function.name,
+            maximum_event_age_in_seconds=EVENT_AGE_SECONDS,
+            maximum_retry_attempts=EVENT_RETRIES,
+            destination_config={"on_failure": {"destination": dlq.arn}},
+            opts=self._child,
+        )
+        allowed = aws.lambda_.Permission(
+            self._name,
+            action="lambda:InvokeFunction",
+            function=function.name,
+            principal="events.amazonaws.com",
+            source_arn=rule.arn,
+            opts=self._child,
+        )
+        aws.cloudwatch.EventTarget(
+            self._name,
+            rule=rule.name,
+            arn=function.arn,
+            dead_letter_config={"arn": dlq.arn},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
+        )
+        return function.arn
+
+
+def _from_rule(queue_arn: str, rule_arn: pulumi.Output[str]) -> pulumi.Output[dict[str, object]]:
+    return rule_arn.apply(
+        lambda rule: allow_service(
+            "AllowRule", "events.amazonaws.com", "sqs:SendMessage", queue_arn, rule
+        )
+    )
+
+
+def _consume(source: QueueSource) -> Grant:
+    return Grant(
+        sid="ReadQueue",
+        actions=("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+        resources=(source.arn,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionsArgs:
+    specs: Mapping[str, FunctionSpec]
+    layer_arn: pulumi.Input[str]
+    architecture: str
+    log_retention_days: int
+    reserved_concurrency: int | None
+
+
+class Functions(pulumi.ComponentResource):
+    """All functions, from one archive."""
+
+    arns: dict[str, pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, args: FunctionsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:functions:Functions", name, None, opts)
+        code = code_archive()
+        child = pulumi.ResourceOptions(parent=self)
+        self.arns = {
+            short: Function(
+                f"{name}-{short}",
+                FunctionArgs(
+                    spec=spec,
+                    code=code,
+                    layer_arn=args.layer_arn,
+                    architecture=args.architecture,
+                    log_name=f"/{name}/functions/{short}",
+                    log_retention_days=args.log_retention_days,
+                    reserved_concurrency=args.reserved_concurrency,
+                ),
+                child,
+            ).arn
+            for short, spec in args.specs.items()
+        }
+        self.register_outputs({"arns": self.arns})

@@ -1,0 +1,95 @@
+"""What Batch's instances may do: join their cluster, pull our images, write our log."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components.batch import ecr_repository
+from components.identity import Place
+from components.policy import ANY, Grant
+
+ECS_REFERENCE = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+    "list_amazonelasticcontainerservice.html"
+)
+
+
+def instance_grants(
+    place: Place, images: Sequence[str], log_group_arn: pulumi.Input[str]
+) -> tuple[Grant, ...]:
+    """What the ECS agent and Docker do on an instance, and no more.
+
+    Jobs use the host's network and so could ask for these credentials: AWS's own policy for
+    instances would let them write to any log and pull any image. Batch makes the cluster and
+    names it, hence the pattern.
+    """
+    cluster = place.arn("ecs", "cluster/*")
+    members = place.arn("ecs", "container-instance/*")
+    grants = [
+        Grant(
+            sid="FindAgentEndpoint",
+            actions=("ecs:DiscoverPollEndpoint",),
+            resources=(ANY,),
+            reason=f"DiscoverPollEndpoint has no resource level: {ECS_REFERENCE}",
+        ),
+        Grant(
+            sid="ReadOwnTags",
+            actions=("ec2:DescribeTags",),
+            resources=(ANY,),
+            reason="DescribeTags has no resource level: https://docs.aws.amazon.com/"
+            "service-authorization/latest/reference/list_amazonec2.html",
+        ),
+        Grant(
+            sid="JoinCluster",
+            actions=(
+                "ecs:DeregisterContainerInstance",
+                "ecs:RegisterContainerInstance",
+                "ecs:SubmitAttachmentStateChanges",
+                "ecs:SubmitContainerStateChange",
+                "ecs:SubmitTaskStateChange",
+            ),
+            resources=(cluster,),
+        ),
+        Grant(
+            sid="ServeCluster",
+            actions=("ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"),
+            resources=(members,),
+        ),
+        Grant(
+            sid="TagSelf",
+            actions=("ecs:TagResource",),
+            resources=(members,),
+            condition={"StringEquals": {"ecs:CreateAction": "RegisterContainerInstance"}},
+        ),
+        Grant(
+            sid="WriteJobLogs",
+            actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+            resources=(pulumi.Output.concat(log_group_arn, ":*"),),
+        ),
+    ]
+    return (*grants, *_pull_grants(place, images))
+
+
+def _pull_grants(place: Place, images: Sequence[str]) -> tuple[Grant, ...]:
+    private = [path for image in images if (path := ecr_repository(image))]
+    if not private:
+        return ()
+    arns = tuple(pulumi.Output.concat("arn:", place.partition, ":", path) for path in private)
+    return (
+        Grant(
+            sid="LogInToRegistry",
+            actions=("ecr:GetAuthorizationToken",),
+            resources=(ANY,),
+            reason="GetAuthorizationToken has no resource level: https://docs.aws.amazon.com/"
+            "service-authorization/latest/reference/list_amazonelasticcontainerregistry.html",
+        ),
+        Grant(
+            sid="PullImages",
+            actions=(
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:GetDownloadUrlForLayer",
+            ),
+            resources=arns,
+        ),
+    )

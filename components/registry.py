@@ -1,0 +1,59 @@
+"""The job registry: one table with the state of every job and its stages' task tokens."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.identity import Link
+from components.policy import Grant
+from contracts.messages import REGISTRY_PARTITION_KEY, REGISTRY_SORT_KEY, REGISTRY_TTL
+
+Action = Literal["GetItem", "PutItem", "UpdateItem"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryArgs:
+    protect: bool
+
+
+class Registry(pulumi.ComponentResource):
+    """A DynamoDB table, paid by request, encrypted, restorable to any second of 35 days."""
+
+    table: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:registry:Registry", name, None, opts)
+        table = aws.dynamodb.Table(
+            name,
+            billing_mode="PAY_PER_REQUEST",
+            hash_key=REGISTRY_PARTITION_KEY,
+            range_key=REGISTRY_SORT_KEY,
+            attributes=[
+                {"name": REGISTRY_PARTITION_KEY, "type": "S"},
+                {"name": REGISTRY_SORT_KEY, "type": "S"},
+            ],
+            ttl={"attribute_name": REGISTRY_TTL, "enabled": True},
+            point_in_time_recovery={"enabled": True},
+            server_side_encryption={"enabled": True},
+            deletion_protection_enabled=args.protect,
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=args.protect, retain_on_delete=args.protect
+            ),
+        )
+        self.table = table.name
+        self.arn = table.arn
+        self.register_outputs({"table": self.table, "arn": self.arn})
+
+    def link(self, *actions: Action) -> Link:
+        """The table's name, and these DynamoDB actions on it."""
+        grant = Grant(
+            sid="UseRegistry",
+            actions=tuple(f"dynamodb:{action}" for action in actions),
+            resources=(self.arn,),
+        )
+        return Link(values={"registry_table": self.table}, grants=(grant,))

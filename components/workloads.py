@@ -1,0 +1,244 @@
+"""The catalogue of workloads: what each job and function runs, and the little that each may do.
+
+This is the access matrix of the whole pipeline; the other components only carry it out.
+"""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.batch import CPU_IMAGE, GPU_IMAGE, Resources
+from components.compute import Compute, Job, Pool
+from components.events import job_ended, uploaded
+from components.functions import EventSource, FunctionSpec, QueueSource
+from components.identity import Link, join_links
+from components.messaging import Messaging
+from components.policy import to_json
+from components.registry import Registry
+from components.settings import StackSettings
+from components.storage import Storage
+from components.workflow import ANSWER_TASKS, Workflow
+from contracts.environ import (
+    CompletionEnvironment,
+    JobStateEnvironment,
+    StageEnvironment,
+    TriggerEnvironment,
+)
+from contracts.keys import (
+    EXTRACT_FILES,
+    JOB_FILES,
+    PROGRESS_FILES,
+    RESULT_FILES,
+    SHARD_FILES,
+    UPLOADS,
+    failure_files,
+    stage_result_files,
+)
+from contracts.names import Stage
+
+MEDIA, PROCESS = "media", "process"
+"""Pools: CPU instances on demand, and workers (GPU or CPU) on Spot first."""
+
+STAGE_FUNCTIONS: dict[Stage, str] = {
+    Stage.EXTRACT: "extract-frames",
+    Stage.PROCESS: "process-frames",
+    Stage.RECOMPOSE: "recompose-video",
+}
+
+HOUR = 3600
+ATTEMPT_SECONDS = {Stage.EXTRACT: 2 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
+"""Far above what any attempt should take; the stage's own limit comes from the plan."""
+
+
+def pools(settings: StackSettings) -> dict[str, Pool]:
+    gpu = settings.worker_gpus > 0
+    return {
+        MEDIA: Pool(
+            instance_types=settings.cpu_instance_types,
+            markets={"EC2": settings.media_max_vcpus},
+            scratch_gib=settings.media_scratch_gib,
+        ),
+        PROCESS: Pool(
+            instance_types=settings.gpu_instance_types if gpu else settings.cpu_instance_types,
+            markets={"SPOT": settings.spot_max_vcpus, "EC2": settings.on_demand_max_vcpus},
+            scratch_gib=settings.worker_scratch_gib,
+            image_type=GPU_IMAGE if gpu else CPU_IMAGE,
+        ),
+    }
+
+
+def jobs(settings: StackSettings, storage: Storage) -> dict[Stage, Job]:
+    media = Resources(vcpus=settings.media_vcpus, memory_mib=settings.media_memory_mib)
+    worker = Resources(
+        vcpus=settings.worker_vcpus,
+        memory_mib=settings.worker_memory_mib,
+        gpus=settings.worker_gpus,
+    )
+    return {
+        Stage.EXTRACT: Job(
+            pool=MEDIA,
+            image=settings.media_image,
+            command=("python", "-m", "containers.media", "extract"),
+            resources=media,
+            attempt_seconds=ATTEMPT_SECONDS[Stage.EXTRACT],
+            link=extract_link(storage),
+            values=_extract_values(settings),
+        ),
+        Stage.PROCESS: Job(
+            pool=PROCESS,
+            image=settings.upscaler_image,
+            command=("python", "-m", "containers.upscaler", "process"),
+            resources=worker,
+            attempt_seconds=ATTEMPT_SECONDS[Stage.PROCESS],
+            link=process_link(storage),
+            values={
+                "model_dir": settings.model_dir,
+                "device": settings.device,
+                "progress_seconds": settings.progress_seconds,
+            },
+        ),
+        Stage.RECOMPOSE: Job(
+            pool=MEDIA,
+            image=settings.media_image,
+            command=("python", "-m", "containers.media", "recompose"),
+            resources=media,
+            attempt_seconds=ATTEMPT_SECONDS[Stage.RECOMPOSE],
+            link=recompose_link(storage),
+        ),
+    }
+
+
+def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
+    same = (
+        "worker_gflops", "inference_threads", "inference_dtype", "encoder_threads",
+        "max_source_bytes", "max_frame_pixels", "max_output_pixels", "max_frames",
+        "max_duration_seconds", "max_streams",
+    )  # fmt: skip
+    values = {name: getattr(settings, name) for name in same}
+    return {**values, "worker_parallelism": settings.parallelism}
+
+
+def extract_link(storage: Storage) -> Link:
+    """May list the bucket, as every job that asks whether its work is done already."""
+    intermediate = storage.intermediate
+    return join_links(
+        intermediate.named("intermediate_bucket"),
+        storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        intermediate.read("ReadJob", JOB_FILES, stage_result_files(Stage.EXTRACT)),
+        intermediate.list_keys("SeeWhatIsMissing"),
+        intermediate.upload("WriteExtract", EXTRACT_FILES),
+        intermediate.write(
+            "WriteOutcome", stage_result_files(Stage.EXTRACT), failure_files(Stage.EXTRACT)
+        ),
+    )
+
+
+def process_link(storage: Storage) -> Link:
+    """May read and write shards: those that stand already are not made again."""
+    intermediate = storage.intermediate
+    return join_links(
+        intermediate.named("intermediate_bucket"),
+        storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
+        intermediate.list_keys("SeeWhatIsMissing"),
+        intermediate.write(
+            "WriteShards", SHARD_FILES, PROGRESS_FILES, failure_files(Stage.PROCESS)
+        ),
+    )
+
+
+def recompose_link(storage: Storage) -> Link:
+    """May list the bucket, to name a missing shard instead of a refused one."""
+    intermediate = storage.intermediate
+    return join_links(
+        intermediate.named("intermediate_bucket"),
+        storage.final.named("final_bucket"),
+        intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
+        intermediate.list_keys("SeeWhatIsMissing"),
+        intermediate.write(
+            "WriteOutcome", stage_result_files(Stage.RECOMPOSE), failure_files(Stage.RECOMPOSE)
+        ),
+        storage.final.upload("WriteResult", RESULT_FILES),
+    )
+
+
+def functions(
+    storage: Storage,
+    registry: Registry,
+    messaging: Messaging,
+    compute: Compute,
+    workflow: Workflow,
+) -> dict[str, FunctionSpec]:
+    return {
+        "trigger": _trigger(storage, registry, workflow),
+        **_stages(registry, messaging, compute),
+        "job-state": _job_state(storage, registry, compute),
+        "completion-notification": _completion(registry, messaging),
+    }
+
+
+def _trigger(storage: Storage, registry: Registry, workflow: Workflow) -> FunctionSpec:
+    return FunctionSpec(
+        handler="lambdas.trigger.handler.handler",
+        description="Start a job for an uploaded film",
+        environment=TriggerEnvironment,
+        link=join_links(
+            workflow.start(),
+            registry.link("PutItem"),
+            storage.source.read("ReadUpload", UPLOADS + "*", versions=True),
+            storage.intermediate.named("intermediate_bucket"),
+            storage.intermediate.write("WriteJob", JOB_FILES),
+        ),
+        source=EventSource(pattern=storage.source.bucket.apply(lambda b: to_json(uploaded(b)))),
+    )
+
+
+def _stages(
+    registry: Registry, messaging: Messaging, compute: Compute
+) -> Mapping[str, FunctionSpec]:
+    return {
+        name: FunctionSpec(
+            handler="lambdas.stage.handler.handler",
+            description=f"Submit the {stage.value} job that the workflow asks for",
+            environment=StageEnvironment,
+            link=join_links(compute.submit(stage), registry.link("UpdateItem")),
+            values={"stage": stage.value},
+            source=QueueSource(arn=messaging.stages[stage].queue_arn),
+        )
+        for stage, name in STAGE_FUNCTIONS.items()
+    }
+
+
+def _job_state(storage: Storage, registry: Registry, compute: Compute) -> FunctionSpec:
+    results = (stage_result_files(Stage.EXTRACT), stage_result_files(Stage.RECOMPOSE))
+    failures = tuple(failure_files(stage) for stage in Stage)
+    queues = pulumi.Output.all(*compute.queue_arns.values())
+    return FunctionSpec(
+        handler="lambdas.job_state.handler.handler",
+        description="Tell the workflow how a Batch job ended",
+        environment=JobStateEnvironment,
+        link=join_links(
+            compute.watch(),
+            registry.link("GetItem"),
+            storage.intermediate.named("intermediate_bucket"),
+            storage.intermediate.read("ReadOutcome", *results, *failures),
+            storage.intermediate.list_keys("ListFailures", *failures),
+            Link(grants=(ANSWER_TASKS,)),
+        ),
+        source=EventSource(pattern=queues.apply(lambda arns: to_json(job_ended(arns)))),
+    )
+
+
+def _completion(registry: Registry, messaging: Messaging) -> FunctionSpec:
+    email = messaging.email_topic_arn
+    return FunctionSpec(
+        handler="lambdas.completion.handler.handler",
+        description="Record how a job ended and write the e-mail",
+        environment=CompletionEnvironment,
+        link=join_links(
+            registry.link("UpdateItem"),
+            messaging.publish(email),
+            Link(values={"email_topic_arn": email}),
+        ),
+        source=QueueSource(arn=messaging.notification.queue_arn),
+    )

@@ -1,0 +1,21 @@
+"""The program under each stack's file, run once."""
+
+import pytest
+
+from tests.infra.recorder import STACKS, Deployment, deployment
+
+
+@pytest.fixture(scope="session", params=STACKS)
+def stack(request: pytest.FixtureRequest) -> Deployment:
+    """Each stack in turn, for what must hold in all of them."""
+    return deployment(request.param)
+
+
+@pytest.fixture(scope="session")
+def prod() -> Deployment:
+    return deployment("prod")
+
+
+@pytest.fixture(scope="session")
+def local() -> Deployment:
+    return deployment("local")

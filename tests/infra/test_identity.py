@@ -1,0 +1,244 @@
+"""Roles: one per workload, each with what it needs and no more."""
+
+import json
+
+import pytest
+
+from components.identity import Link, join_links
+from components.policy import Grant, trust
+from contracts.names import Stage
+from tests.infra.linting import policy_findings
+from tests.infra.recorder import ACCOUNT, REGION, Deployment
+
+WITHOUT_RESOURCE_LEVEL = {
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "ec2:DescribeTags",
+    "ecr:GetAuthorizationToken",
+    "ecs:DiscoverPollEndpoint",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "states:SendTaskFailure",
+    "states:SendTaskSuccess",
+}
+"""Actions that AWS's service authorization reference lists without a resource type."""
+
+SUBMIT_JOB = "RESOURCE_MISMATCH: [{'action': 'batch:SubmitJob'"
+"""parliament's table asks for a job's ARN too; AWS asks for queue and definition with revision:
+https://docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html"""
+
+
+def test_every_role_is_used(stack: Deployment) -> None:
+    given = {r.arn for r in stack.of("Role")}
+    profiles = {p.inputs["role"] for p in stack.of("InstanceProfile")}
+    used = {r.arn for r in stack.of("Role") if r.name in profiles}
+    used |= {f.inputs["role"] for f in stack.of("Function")}
+    used |= {m.inputs["roleArn"] for m in stack.of("StateMachine")}
+    for definition in stack.of("JobDefinition"):
+        used.add(json.loads(definition.inputs["containerProperties"])["jobRoleArn"])
+    assert used == given
+
+
+def test_no_two_workloads_share_a_role(stack: Deployment) -> None:
+    functions = [f.inputs["role"] for f in stack.of("Function")]
+    assert len(set(functions)) == len(functions)
+    assert len(stack.of("Role")) == len(stack.of("RolePolicy")) == 11
+    assert not stack.of("RolePolicyAttachment")
+
+
+def test_policies_are_clean(stack: Deployment) -> None:
+    for role, document in stack.policies():
+        findings = [f for f in policy_findings(document) if not f.startswith(SUBMIT_JOB)]
+        assert findings == [], role
+
+
+@pytest.mark.parametrize("kind", ["BucketPolicy", "QueuePolicy", "TopicPolicy"])
+def test_resource_policies_are_clean(stack: Deployment, kind: str) -> None:
+    for policy in stack.of(kind):
+        assert policy_findings(json.loads(policy.inputs["policy"])) == [], policy.name
+
+
+def test_everything_is_granted_only_where_aws_knows_nothing_narrower(stack: Deployment) -> None:
+    for role, document in stack.policies():
+        for statement in document["Statement"]:
+            assert not any("*" in action for action in statement["Action"]), role
+            if "*" in statement["Resource"]:
+                assert set(statement["Action"]) <= WITHOUT_RESOURCE_LEVEL, role
+
+
+def test_patterns_reach_into_nothing_that_is_not_ours(stack: Deployment) -> None:
+    prefix = f"superres-{stack.stack}"
+    ours = (
+        f"arn:aws:s3:::{prefix}-",
+        f"arn:aws:sqs:{REGION}:{ACCOUNT}:{prefix}-",
+        f"arn:aws:sns:{REGION}:{ACCOUNT}:{prefix}-",
+        f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{prefix}-",
+        f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{prefix}",
+        f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{prefix}",
+        f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/{prefix}-",
+        f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/{prefix}-",
+        f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/{prefix}/",
+        f"arn:aws:ecr:{REGION}:111122223333:repository/superres/",
+    )
+    unnamed = (
+        f"arn:aws:batch:{REGION}:{ACCOUNT}:job/*",  # ids are Batch's
+        f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/*",  # Batch makes and names the clusters
+        f"arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/*",
+    )
+    for role, document in stack.policies():
+        for statement in document["Statement"]:
+            for resource in statement["Resource"]:
+                assert resource == "*" or resource.startswith(ours) or resource in unnamed, role
+
+
+def test_a_star_without_reason_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"grant All: resource \* needs a reason"):
+        Grant(sid="All", actions=("s3:GetObject",), resources=("*",))
+
+
+def test_a_star_among_the_actions_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"grant Any: name each action"):
+        Grant(sid="Any", actions=("s3:Get*",), resources=("arn:aws:s3:::b/k",))
+
+
+def test_links_that_contradict_each_other_are_refused() -> None:
+    a, b = Link(values={"bucket": "one"}), Link(values={"bucket": "two"})
+    with pytest.raises(ValueError, match="two links give bucket different values"):
+        join_links(a, b)
+
+
+def test_services_act_only_on_behalf_of_our_account(stack: Deployment) -> None:
+    expected = {
+        "lambda.amazonaws.com": trust("lambda.amazonaws.com"),
+        "ec2.amazonaws.com": trust("ec2.amazonaws.com"),
+        "ecs-tasks.amazonaws.com": trust("ecs-tasks.amazonaws.com", ACCOUNT),
+        "states.amazonaws.com": trust("states.amazonaws.com", ACCOUNT),
+    }
+    for role in stack.of("Role"):
+        document = json.loads(role.inputs["assumeRolePolicy"])
+        (statement,) = document["Statement"]
+        assert document == expected[statement["Principal"]["Service"]]
+
+
+def _objects(stack: Deployment, role: str) -> dict[str, set[str]]:
+    """S3 actions of a role: `bucket/pattern`."""
+    prefix = f"arn:aws:s3:::superres-{stack.stack}-"
+    return {
+        action.removeprefix("s3:"): {r.removeprefix(prefix) for r in resources}
+        for action, resources in stack.policy(role).items()
+        if action.startswith("s3:")
+    }
+
+
+def test_who_may_touch_which_objects(stack: Deployment) -> None:
+    """The access matrix, written out a second time."""
+    job = "intermediate/jobs/*"
+    assert _objects(stack, "trigger") == {
+        "GetObjectVersion": {"source/uploads/*"},
+        "PutObject": {f"{job}/job.json"},
+    }
+    assert _objects(stack, "extract-job") == {
+        "GetObjectVersion": {"source/uploads/*"},
+        "GetObject": {f"{job}/job.json", f"{job}/results/extract.json"},
+        "ListBucket": {"intermediate"},
+        "PutObject": {
+            f"{job}/extract/*",
+            f"{job}/results/extract.json",
+            f"{job}/failures/extract/*",
+        },
+        "AbortMultipartUpload": {f"{job}/extract/*"},
+    }
+    assert _objects(stack, "process-job") == {
+        "GetObjectVersion": {"source/uploads/*"},
+        "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
+        "ListBucket": {"intermediate"},
+        "PutObject": {f"{job}/shards/*", f"{job}/progress/*", f"{job}/failures/process/*"},
+    }
+    assert _objects(stack, "recompose-job") == {
+        "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
+        "ListBucket": {"intermediate"},
+        "PutObject": {
+            f"{job}/results/recompose.json",
+            f"{job}/failures/recompose/*",
+            "final/results/*",
+        },
+        "AbortMultipartUpload": {"final/results/*"},
+    }
+    assert _objects(stack, "job-state") == {
+        "GetObject": {
+            f"{job}/results/extract.json",
+            f"{job}/results/recompose.json",
+            *(f"{job}/failures/{stage.value}/*" for stage in Stage),
+        },
+        "ListBucket": {"intermediate"},
+    }
+    for role in ("extract-frames", "process-frames", "recompose-video", "completion-notification"):
+        assert _objects(stack, role) == {}
+    assert _objects(stack, "workflow") == _objects(stack, "instance") == {}
+
+
+def _others(stack: Deployment, role: str) -> set[str]:
+    return {a for a in stack.policy(role) if not a.startswith(("s3:", "logs:"))}
+
+
+QUEUE = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+PUBLISH = {"sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"}
+
+
+def test_who_may_call_which_service(stack: Deployment) -> None:
+    assert _others(stack, "trigger") == {
+        "dynamodb:PutItem",
+        "sqs:SendMessage",
+        "states:StartExecution",
+    }
+    for role in ("extract-frames", "process-frames", "recompose-video"):
+        assert _others(stack, role) == {
+            "batch:ListJobs",
+            "batch:SubmitJob",
+            "dynamodb:UpdateItem",
+            *QUEUE,
+        }
+    assert _others(stack, "job-state") == {
+        "batch:DescribeJobs",
+        "batch:TerminateJob",
+        "dynamodb:GetItem",
+        "sqs:SendMessage",
+        "states:SendTaskFailure",
+        "states:SendTaskSuccess",
+    }
+    assert _others(stack, "completion-notification") == {"dynamodb:UpdateItem", *PUBLISH, *QUEUE}
+    assert _others(stack, "workflow") == PUBLISH
+    for stage in Stage:
+        assert _others(stack, f"{stage.value}-job") == set()
+
+
+def test_a_stage_function_submits_only_its_own_job_to_its_own_queue(stack: Deployment) -> None:
+    wanted = {
+        "extract-frames": ("media", "extract"),
+        "process-frames": ("process", "process"),
+        "recompose-video": ("media", "recompose"),
+    }
+    for role, (queue, definition) in wanted.items():
+        assert stack.policy(role)["batch:SubmitJob"] == [
+            stack.one("JobQueue", queue).arn,
+            stack.one("JobDefinition", definition).arn,
+        ]
+
+
+def test_the_workflow_publishes_to_its_four_topics(stack: Deployment) -> None:
+    names = ("extract-frames", "processing", "recomposition", "notification")
+    assert stack.policy("workflow")["sns:Publish"] == [stack.one("Topic", n).arn for n in names]
+    assert stack.policy("completion-notification")["sns:Publish"] == [
+        stack.outputs["email_topic_arn"]
+    ]
+
+
+def test_only_private_images_bring_permission_to_pull(prod: Deployment, local: Deployment) -> None:
+    assert len(prod.policy("instance")["ecr:BatchGetImage"]) == 2
+    assert not [a for a in local.policy("instance") if a.startswith("ecr:")]

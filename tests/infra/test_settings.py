@@ -1,0 +1,163 @@
+"""Stack settings: what is allowed, and what a person reads who got one wrong."""
+
+import re
+
+import pulumi
+import pytest
+import yaml
+
+from components.settings import LOG_RETENTION_DAYS, StackSettings, check_stack_name, parse_settings
+from contracts.base import ContractError
+from tests.infra.recorder import REPOSITORY, STACKS, run_program, stack_config
+
+LEAST = {
+    "owner": "video-team",
+    "cost_center": "research",
+    "media_image": "example/media:1",
+    "upscaler_image": "example/upscaler@sha256:abc",
+}
+
+
+def test_what_a_stack_must_say_is_in_the_project_file() -> None:
+    schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    required = {n for n, f in StackSettings.model_fields.items() if f.is_required()}
+    assert set(schema) == required == set(LEAST)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_stack_files_say_nothing_that_is_not_a_setting(name: str) -> None:
+    ours = {k.removeprefix("superres:") for k in stack_config(name) if k.startswith("superres:")}
+    assert ours <= set(StackSettings.model_fields)
+
+
+def test_text_becomes_numbers_flags_and_lists() -> None:
+    settings = parse_settings(
+        {
+            **LEAST,
+            "worker_vcpus": "8",
+            "protect": "false",
+            "progress_seconds": "0.5",
+            "email_addresses": '["a@example.com", "b@example.com"]',
+        }
+    )
+    assert settings.worker_vcpus == 8
+    assert settings.protect is False
+    assert settings.progress_seconds == 0.5
+    assert settings.email_addresses == ("a@example.com", "b@example.com")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (
+            {"lambda_architecture": "arm"},
+            "superres:lambda_architecture: got 'arm', input should be 'arm64' or 'x86_64'",
+        ),
+        (
+            {"worker_vcpus": "many"},
+            (
+                "superres:worker_vcpus: got 'many', input should be a valid integer, "
+                "unable to parse string as an integer"
+            ),
+        ),
+        (
+            {"worker_gflops": "0"},
+            "superres:worker_gflops: got '0', input should be greater than 0",
+        ),
+        (
+            {"log_retention_days": "10"},
+            "superres:log_retention_days: got '10', allowed are "
+            + ", ".join(map(str, LOG_RETENTION_DAYS)),
+        ),
+        (
+            {"email_addresses": '["a@example.com", "nobody"]'},
+            (
+                "superres:email_addresses.1: got 'nobody', "
+                "expected an address such as film@example.com"
+            ),
+        ),
+        (
+            {"media_image": "media"},
+            (
+                "superres:media_image: got 'media', expected an image with a tag or digest, "
+                "such as example/media:1.0"
+            ),
+        ),
+        (
+            {"vpc_cidr": "10.0.0.0/28"},
+            "superres:vpc_cidr: got '10.0.0.0/28', allowed are networks from /16 to /24",
+        ),
+        (
+            {"vpc_cidr": "10.0.0.1/20"},
+            (
+                "superres:vpc_cidr: got '10.0.0.1/20', expected a network such as 10.42.0.0/20: "
+                "10.0.0.1/20 has host bits set"
+            ),
+        ),
+        (
+            {"worker_vcpu": "4"},
+            "superres:worker_vcpu: is not a known field",
+        ),
+        (
+            {"worker_vcpus": "32", "on_demand_max_vcpus": "16"},
+            "superres:worker_vcpus: got 32, allowed are 1 to on_demand_max_vcpus (16)",
+        ),
+        (
+            {"media_vcpus": "64"},
+            "superres:media_vcpus: got 64, allowed are 1 to media_max_vcpus (16)",
+        ),
+        (
+            {"device": "cuda", "worker_gpus": "0"},
+            "superres:device: got 'cuda', but worker_gpus is 0; allowed are auto and cpu",
+        ),
+        (
+            {"worker_parallelism": "99"},
+            (
+                "superres:worker_parallelism: got 99, allowed are 1 to 20: so many workers of 4 "
+                "vCPUs fit into spot_max_vcpus and on_demand_max_vcpus together"
+            ),
+        ),
+        (
+            {"intermediate_days": "7"},
+            "superres:intermediate_days: got '7', input should be greater than or equal to 15",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_got_and_what_is_allowed(
+    wrong: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ContractError) as caught:
+        parse_settings({**LEAST, **wrong})
+    assert str(caught.value) == f"stack settings: {sentence}"
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(ContractError, match=re.escape("superres:owner: is missing")):
+        parse_settings({k: v for k, v in LEAST.items() if k != "owner"})
+
+
+def test_the_plan_counts_on_what_fits_into_the_spot_environment() -> None:
+    assert parse_settings({**LEAST, "spot_max_vcpus": "64"}).parallelism == 16
+    assert parse_settings({**LEAST, "worker_parallelism": "3"}).parallelism == 3
+
+
+@pytest.mark.parametrize("name", ["", "Dev", "1dev", "a-name-that-is-too-long", "dev_2"])
+def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None:
+    with pytest.raises(ContractError, match=r"stack name: got .*, allowed are 1 to 16 lower-case"):
+        check_stack_name(name)
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes", "sentence"),
+    [
+        ("dev", {"superres:worker_vcpu": "4"}, "worker_vcpu: is not a known field"),
+        ("dev", {"superres:device": "gpu"}, "superres:device: got 'gpu'"),
+        ("Dev", {}, "stack name: got 'Dev'"),
+    ],
+)
+def test_the_program_stops_with_one_sentence_and_no_traceback(
+    stack: str, changes: dict[str, str], sentence: str
+) -> None:
+    """Pulumi prints a RunError's text alone."""
+    with pytest.raises(pulumi.RunError, match=re.escape(sentence)):
+        run_program(stack, {**stack_config("dev"), **changes})
