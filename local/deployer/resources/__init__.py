@@ -1,0 +1,30 @@
+"""One handler per type of resource, by service."""
+
+from collections.abc import Callable
+
+from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resources import (
+    batch,
+    compute_network,
+    events,
+    functions,
+    identity,
+    messaging,
+    storage,
+    tables_and_keys,
+    workflows,
+)
+
+Handler = Callable[[Aws, Resource], Created]
+
+HANDLERS: dict[str, Handler] = {
+    **batch.HANDLERS,
+    **compute_network.HANDLERS,
+    **events.HANDLERS,
+    **functions.HANDLERS,
+    **identity.HANDLERS,
+    **messaging.HANDLERS,
+    **storage.HANDLERS,
+    **tables_and_keys.HANDLERS,
+    **workflows.HANDLERS,
+}

@@ -1,0 +1,47 @@
+"""IAM."""
+
+from local.deployer.resource import Aws, Created, Resource
+
+
+def _role(aws: Aws, r: Resource) -> Created:
+    name = r.physical_name()
+    role = aws.client("iam").create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=r["assumeRolePolicy"],
+        **r.pick(
+            Path="path",
+            Description="description",
+            MaxSessionDuration="maxSessionDuration",
+            PermissionsBoundary="permissionsBoundary",
+        ),
+    )["Role"]
+    return Created(name, {"name": name, "arn": role["Arn"], "uniqueId": role["RoleId"]})
+
+
+def _role_policy(aws: Aws, r: Resource) -> Created:
+    name = r.physical_name()
+    aws.client("iam").put_role_policy(
+        RoleName=r["role"], PolicyName=name, PolicyDocument=r["policy"]
+    )
+    return Created(f"{r['role']}:{name}", {"name": name})
+
+
+def _attachment(aws: Aws, r: Resource) -> Created:
+    aws.client("iam").attach_role_policy(RoleName=r["role"], PolicyArn=r["policyArn"])
+    return Created(f"{r['role']}-{r['policyArn']}", {})
+
+
+def _instance_profile(aws: Aws, r: Resource) -> Created:
+    name = r.physical_name()
+    iam = aws.client("iam")
+    profile = iam.create_instance_profile(InstanceProfileName=name, **r.pick(Path="path"))
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=r["role"])
+    return Created(name, {"name": name, "arn": profile["InstanceProfile"]["Arn"]})
+
+
+HANDLERS = {
+    "aws:iam/role:Role": _role,
+    "aws:iam/rolePolicy:RolePolicy": _role_policy,
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _attachment,
+    "aws:iam/instanceProfile:InstanceProfile": _instance_profile,
+}

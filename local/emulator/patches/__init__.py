@@ -1,0 +1,35 @@
+"""What ministack 1.5.33 does differently from AWS and matters to us, one module a subject."""
+
+from local.emulator import iam, state
+from local.emulator.batch import api as batch_api
+from local.emulator.patches import (
+    events_content,
+    events_delivery,
+    events_permissions,
+    lambda_errors,
+    lambda_permissions,
+    lambda_readiness,
+    request_permissions,
+    workflow_permissions,
+    workflow_waiting,
+)
+from local.emulator.patching import Needs, verify
+
+_PATCHES = (
+    events_content,
+    events_delivery,
+    events_permissions,
+    lambda_errors,
+    lambda_permissions,
+    lambda_readiness,
+    request_permissions,
+    workflow_permissions,
+    workflow_waiting,
+)
+
+
+def apply_all(*further: Needs) -> None:
+    """Raises patching.PatchError, where a name of ours or of `further` is missing, unchanged."""
+    verify([*(module.NEEDS for module in (*_PATCHES, batch_api, iam, state)), *further])
+    for patch in _PATCHES:
+        patch.apply()

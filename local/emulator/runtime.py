@@ -1,0 +1,113 @@
+"""The running emulator. Importing this imports ministack: export the settings first."""
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from local.emulator import patches
+from local.emulator.batch import api
+from local.emulator.batch.aws import AwsSurroundings
+from local.emulator.batch.executor import Executor
+from local.emulator.batch.process import Settings
+from local.emulator.guard import Guard
+from local.emulator.settings import EmulatorSettings
+
+NEEDS = {
+    "ministack.app": ("app",),
+    "ministack.core.lambda_runtime": ("ensure_spawned", "get_or_create_worker", "reset"),
+    "ministack.services.lambda_svc": ("_esms", "_functions"),
+}
+
+log = logging.getLogger(__name__)
+
+JOB_GRACE_SECONDS = 30.0
+"""Between a job's SIGTERM and SIGKILL, as ECS's default stop timeout."""
+STOP_GRACE_SECONDS = 5.0
+"""The same when the emulator itself is told to stop."""
+_PUBLIC_ADMIN_PATHS = ("/_ministack/health", "/_ministack/ready")
+_KEEP_ALIVE_SECONDS = 75
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class Runtime:
+    """ministack, patched, with the Batch executor in it."""
+
+    def __init__(self, settings: EmulatorSettings, guard: Guard) -> None:
+        """Raises patching.PatchError where ministack is not the version we know."""
+        patches.apply_all(NEEDS)
+        vcpus = float(_cores())
+        self.executor = Executor(
+            Settings(
+                scratch=settings.scratch / "jobs",
+                logs=settings.logs,
+                python_path=settings.code,
+                endpoint=settings.endpoint,
+                region=settings.region,
+                grace_seconds=JOB_GRACE_SECONDS,
+            ),
+            AwsSurroundings(settings.account, settings.region, vcpus, guard),
+            host_vcpus=vcpus,
+            arn_prefix=f"arn:aws:batch:{settings.region}:{settings.account}:job/",
+        )
+        api.install(self.executor)
+
+    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Answer requests on the bound socket until `stop` is set."""
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
+        config.graceful_timeout = 0.5
+        await serve(_without_admin, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType] - hypercorn's own ASGI scope types are narrower than ASGI's
+
+    def warm_functions(self) -> None:
+        """Start a worker for each function, so that no first call waits for its imports.
+
+        Those that no queue feeds come first: events reach them before any queue is filled.
+        """
+        fed = {mapping["FunctionName"] for mapping in lambda_svc._esms._data.values()}
+        functions = list(lambda_svc._functions._data.values())
+        functions.sort(key=lambda function: function["config"]["FunctionName"] in fed)
+        with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+            pool.map(_warm, functions)
+
+    def close(self) -> None:
+        """End all jobs and Lambda workers."""
+        self.executor.close(STOP_GRACE_SECONDS)
+        lambda_runtime.reset()
+
+
+def _warm(function: dict[str, Any]) -> None:
+    config = function["config"]
+    name = config["FunctionName"]
+    try:
+        # Not leased meanwhile: a call that comes now waits for this worker, and starts no second.
+        worker = lambda_runtime.get_or_create_worker(name, config, function["code_zip"])
+        lambda_runtime.ensure_spawned(worker)
+    except Exception:
+        log.exception("function %s was not warmed", name)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+async def _without_admin(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """ministack's application without its unauthenticated administration."""
+    path = scope.get("path", "")
+    if path.startswith(("/_ministack/", "/_localstack/")) and path not in _PUBLIC_ADMIN_PATHS:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await app.app(scope, receive, send)

@@ -1,0 +1,252 @@
+"""`python -m local serve`: the embedded AWS with the stack deployed, for as long as stdin is open.
+
+One JSON line on stdout says that it is ready; everything else goes to the run's server.log.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from local import snapshot
+from local.deployer.config import ConfigError, StackConfig, parse_overrides, read_config
+from local.emulator.guard import Guard
+from local.emulator.settings import HOST, EmulatorSettings
+from local.fingerprint import fingerprint
+from local.rundir import RunDir, open_run
+
+log = logging.getLogger("local")
+T = TypeVar("T")
+
+STACK = "local"
+_REPOSITORY = Path(__file__).parents[1]
+
+
+class ServeError(Exception):
+    """The embedded AWS could not be started; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    project: Path
+    state_dir: Path
+    overrides: dict[str, str]
+    config: StackConfig
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 after a stop that was asked for, 1 with one sentence on stderr otherwise."""
+    try:
+        request = _parse(arguments)
+        run = open_run(request.state_dir)
+    except (ConfigError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    guard = Guard(run.scratch)  # forks, so before any thread and before the streams move
+    ready, complaints = _redirect_output(run.server_log)
+    code = 0
+    try:
+        asyncio.new_event_loop().run_until_complete(_serve(request, run, guard, ready))
+    except ServeError as error:
+        os.write(complaints, f"{error} (log: {run.server_log})\n".encode())
+        code = 1
+    except Exception as error:
+        log.exception("the embedded AWS failed")
+        os.write(complaints, f"{error!r} (log: {run.server_log})\n".encode())
+        code = 1
+    guard.finish()
+    # ministack's threads may be waiting for anything; nothing of ours is left to be finished.
+    os._exit(code)
+
+
+def _parse(arguments: list[str]) -> Request:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the embedded AWS until stdin closes")
+    serve.add_argument("--state-dir", type=Path, required=True, help="logs and snapshots")
+    serve.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a stack setting"
+    )
+    serve.add_argument(
+        "--project", type=Path, default=_REPOSITORY, help="folder of the Pulumi program"
+    )
+    given = parser.parse_args(arguments)
+    project = given.project.absolute()
+    overrides = parse_overrides(given.set)
+    config = read_config(project, STACK, overrides)
+    return Request(project, given.state_dir, overrides, config)
+
+
+def _redirect_output(log_file: Path) -> tuple[int, int]:
+    """stdout and stderr go to the log from here on; returns copies of the caller's."""
+    copies = os.dup(1), os.dup(2)
+    target = os.open(log_file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    return copies
+
+
+async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> None:
+    started = time.monotonic()
+    stop, closed = asyncio.Event(), asyncio.Event()
+    _stop_on_signals_and_eof(stop)
+    listener = socket.create_server((HOST, 0))
+    settings = EmulatorSettings(
+        port=listener.getsockname()[1],
+        region=request.config.region,
+        scratch=run.scratch,
+        logs=run.jobs,
+        code=request.project,
+    )
+    settings.export()
+    # ministack reads its environment when it is imported, hence not before.
+    from local.emulator.patching import PatchError
+    from local.emulator.runtime import Runtime
+
+    try:
+        runtime = Runtime(settings, guard)
+    except PatchError as error:
+        raise ServeError(str(error)) from error
+    key = fingerprint(request.project, STACK, request.overrides)
+    snapshots = request.state_dir / "snapshots"
+    outputs = _load(snapshot.read(snapshots, key, settings.address))
+    warm = outputs is not None
+    server = asyncio.create_task(runtime.serve(listener, closed))
+    state = None
+    try:
+        if outputs is None:
+            outputs = await _unless(stop, server, _deploy(request, settings, guard))
+            state = _dump(outputs)
+        line = _ready_line(settings, outputs, run, warm, time.monotonic() - started)
+        os.write(ready, line.encode())
+        threading.Thread(target=runtime.warm_functions, daemon=True).start()
+        if state is not None:
+            snapshot.save(snapshots, key, settings.address, state)
+        await _unless(stop, server, asyncio.Event().wait())
+    except _StopRequested:
+        log.info("stopping")
+    finally:
+        await asyncio.to_thread(runtime.close)
+        closed.set()
+    await server
+
+
+class _StopRequested(Exception):  # noqa: N818 - not an error
+    """A signal came, or the caller closed stdin."""
+
+
+async def _unless(
+    stop: asyncio.Event, server: asyncio.Task[None], work: Coroutine[Any, Any, T]
+) -> T:
+    """The work's result. Raises _StopRequested, or what ended the server, if that comes first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping, server}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task})
+    if server.done():
+        server.result()
+        raise ServeError("The emulator's server ended by itself.")
+    raise _StopRequested
+
+
+def _stop_on_signals_and_eof(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+
+    def read_to_the_end() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=read_to_the_end, name="stdin", daemon=True).start()
+
+
+def _load(body: bytes | None) -> dict[str, Any] | None:
+    """The outputs of the snapshot's stack; None where it must be deployed anew."""
+    from local.emulator import state
+
+    if body is None:
+        return None
+    try:
+        return state.load(body)
+    except Exception:
+        log.exception("the snapshot could not be restored")
+        return None
+
+
+def _dump(outputs: dict[str, Any]) -> bytes | None:
+    from local.emulator import state
+
+    try:
+        return state.dump(outputs)
+    except (TypeError, ValueError):
+        log.exception("the next start will not be a warm one")
+        return None
+
+
+async def _deploy(request: Request, settings: EmulatorSettings, guard: Guard) -> dict[str, Any]:
+    """Run the Pulumi program in a process of its own: it is large, and gone afterwards."""
+    arguments = ["--project", str(request.project), "--stack", STACK]
+    for name, value in request.overrides.items():
+        arguments += ["--set", f"{name}={value}"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "local.deployer",
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "AWS_ENDPOINT_URL": settings.endpoint,
+            "PYTHONPATH": str(_REPOSITORY),
+        },
+        start_new_session=True,
+    )
+    guard.watch(process.pid)
+    try:
+        answer, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        guard.forget(process.pid)
+    if process.returncode:
+        raise ServeError(answer.decode().strip() or "The deployment failed.")
+    return json.loads(answer)
+
+
+def _ready_line(
+    settings: EmulatorSettings, outputs: dict[str, Any], run: RunDir, warm: bool, seconds: float
+) -> str:
+    facts = {
+        "endpoint": settings.endpoint,
+        "region": settings.region,
+        "account": settings.account,
+        "access_key_id": settings.access_key_id,
+        "secret_access_key": settings.secret_access_key,
+        "outputs": outputs,
+        "log_dir": str(run.jobs),
+        "warm": warm,
+        "deploy_seconds": round(seconds, 3),
+    }
+    return json.dumps(facts) + "\n"
