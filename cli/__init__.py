@@ -1,0 +1,1 @@
+"""The `superres` command: the only place that prints for people."""

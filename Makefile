@@ -1,0 +1,49 @@
+# Every target sets up what it needs, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+OUT ?= demo-output
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:
+	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
+	@echo "make test   set up, then lint, type-check and run all tests"
+	@echo "make lint   ruff and basedpyright"
+	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
+	@echo "make clean  remove what make made here (caches in your home stay)"
+
+setup: $(STAMP)
+
+# torch first and pinned exactly: a CPU build at hand satisfies it (docs/decisions/0002).
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint requirements.lock torch==2.13.0
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@mkdir -p $(OUT)
+	@$(BIN)/superres run samples/bunny.mp4 --model animevideov3 --scale 4 --workers 2 \
+	  --out $(OUT)/bunny.4x.mp4 --picture $(OUT)/before-after.png --force
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.run
+
+# Rewrites the lock from what is installed; commit the result.
+lock: $(STAMP)
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf $(VENV) .bench-venv $(OUT) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

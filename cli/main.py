@@ -1,0 +1,141 @@
+"""Entry point: arguments in, exit code out."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from cli.errors import JobError, UserError
+from cli.output import Output
+from contracts.base import ContractError
+from contracts.job import Codec, Settings
+from contracts.models import ModelName
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="superres")
+def cli() -> None:
+    """Video super-resolution: a film in, the same film larger out, every frame accounted for."""
+
+
+@cli.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Result: a file or a folder.")
+@click.option("--model", help=f"One of {', '.join(ModelName)}.  [default: animevideov3]")
+@click.option("--scale", help="2, 3 or 4.  [default: 2]")
+@click.option("--codec", help=f"One of {', '.join(Codec)}.  [default: h264]")
+@click.option("--quality", help="Constant rate factor; lower is better, 0 lossless for h264.")
+@click.option("--preset", help="The encoder's preset, such as fast or slow.")
+@click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
+@click.option("--workers", type=int, help="Parallel processing workers.  [default: 1]")
+@click.option(
+    "--precision", default="auto", help="auto, float32 or bfloat16.  [default: auto, by processor]"
+)
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Also write a before/after picture (PNG)."
+)
+@click.option("--force", is_flag=True, help="Overwrite the result if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, no progress.")
+def run(
+    video: Path,
+    out: Path | None,
+    workers: int | None,
+    precision: str,
+    picture: Path | None,
+    force: bool,
+    as_json: bool,
+    **chosen: str | None,
+) -> None:
+    """Upscale VIDEO through the whole pipeline on this machine; needs no account."""
+    from cli import run as job
+
+    output = Output(as_json)
+    try:
+        settings = Settings.parse({k: v for k, v in chosen.items() if v is not None})
+        request = job.checked(video, out, settings, workers, precision, force=force)
+        outcome = job.run(request, output)
+        if picture is not None:
+            from cli.picture import before_after
+
+            before_after(video, outcome.target, picture)
+        output.result(*_summary(outcome, picture))
+    except ContractError as error:
+        _fail(output, UserError("--" + str(error).replace("shard_seconds", "shard-seconds")))
+    except UserError as error:
+        _fail(output, error)
+
+
+def _fail(output: Output, error: UserError) -> None:
+    fields: dict[str, Any] = {"exit_code": error.exit_code}
+    if isinstance(error, JobError):
+        fields |= {"error": error.error, "logs": error.logs}
+    output.error(str(error), fields)
+    if isinstance(error, JobError):
+        output.say(f"Logs: {error.logs}")
+    sys.exit(error.exit_code)
+
+
+def _summary(outcome: Any, picture: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """(JSON object, rows for people) of a finished run."""
+    report = outcome.report
+    ledger, size = report.ledger, report.output
+    stages = {name: seconds for name, seconds in outcome.stage_seconds.items() if seconds >= 0.01}
+    data = {
+        "status": "SUCCEEDED",
+        "job_id": outcome.job_id,
+        "result": str(outcome.target),
+        "picture": str(picture) if picture else None,
+        "frames": ledger.frames_in_result,
+        "width": size.width,
+        "height": size.height,
+        "duration_seconds": report.duration_seconds,
+        "bytes": report.result_bytes,
+        "sha256": report.result_sha256,
+        "ledger": ledger.model_dump(mode="json"),
+        "shards": [shard.model_dump(mode="json") for shard in report.shards],
+        "stage_seconds": outcome.stage_seconds,
+        "start_seconds": round(outcome.start_seconds, 3),
+        "total_seconds": round(outcome.total_seconds, 3),
+        "warm_start": outcome.warm,
+        "logs": str(outcome.log_dir),
+    }
+    rows = {
+        "result": str(outcome.target),
+        "picture": f"{report.video.width}x{report.video.height} -> {size.width}x{size.height}, "
+        f"{ledger.frames_in_result} frames, {report.duration_seconds:.2f} s, "
+        f"{report.result_bytes / 1e6:.2f} MB",
+        "ledger": f"{ledger.frames_planned} planned = {ledger.frames_encoded} encoded = "
+        f"{ledger.frames_in_result} in the result; {len(ledger.streams)} other streams kept, "
+        f"{len(ledger.dropped)} dropped",
+        "time": f"{outcome.total_seconds:.1f} s: start {outcome.start_seconds:.1f}, "
+        + ", ".join(f"{name.lower()} {seconds:.1f}" for name, seconds in stages.items()),
+        "logs": str(outcome.log_dir),
+    }
+    if picture is not None:
+        rows["before/after"] = str(picture)
+    rows |= {f"dropped {d.source_index}": f"{d.kind} {d.codec}: {d.reason}" for d in ledger.dropped}
+    return data, rows
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; Ctrl+C and SIGTERM end everything that was started."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("superres: stopped; nothing was written.\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The before/after picture: one frame of source and result, a crop of it enlarged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+GAP, LABEL = 8, 36
+INK, PAPER = (240, 240, 240), (24, 26, 30)
+
+
+def frame_at(video: Path, position: float) -> np.ndarray:
+    """RGB uint8 frame, shape (h, w, 3), at `position` (0..1) of the film's frames."""
+    with av.open(str(video)) as container:
+        total = container.streams.video[0].frames or sum(1 for _ in container.decode(video=0))
+    with av.open(str(video)) as container:
+        wanted = min(int(total * position), total - 1)
+        for number, frame in enumerate(container.decode(video=0)):
+            if number == wanted:
+                return frame.to_ndarray(format="rgb24")
+    raise ValueError(f"{video} has fewer frames than it says")
+
+
+def before_after(source: Path, result: Path, target: Path, position: float = 0.5) -> None:
+    """Write a PNG: the whole frame and a detail, bicubic enlargement beside the result."""
+    before, after = (Image.fromarray(frame_at(path, position)) for path in (source, result))
+    enlarged = before.resize(after.size, Image.Resampling.BICUBIC)
+    width = 640
+    height = round(width * after.height / after.width)
+    canvas = Image.new("RGB", (2 * width + 3 * GAP, 2 * (height + LABEL) + 2 * GAP), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    label = f"{before.width}x{before.height}, bicubic", f"{after.width}x{after.height}, Superres"
+    box = _detail(np.asarray(after, dtype=np.float32), height / width)
+    for column, image in enumerate((enlarged, after)):
+        x = GAP + column * (width + GAP)
+        draw.text((x + 4, 8), label[column], INK, ImageFont.load_default(20))
+        canvas.paste(image.resize((width, height), Image.Resampling.LANCZOS), (x, LABEL))
+        y = LABEL + height + GAP + LABEL
+        draw.text((x + 4, y - 28), "detail", INK, ImageFont.load_default(20))
+        canvas.paste(image.crop(box).resize((width, height), Image.Resampling.NEAREST), (x, y))
+    canvas.save(target, "PNG")
+
+
+def _detail(image: np.ndarray, aspect: float) -> tuple[int, int, int, int]:
+    """The busiest crop, a quarter of the width: where enlargement shows."""
+    height, width = image.shape[:2]
+    crop_w = max(width // 4, 1)
+    crop_h = max(min(round(crop_w * aspect), height), 1)
+    grey = image.mean(axis=2)
+
+    def energy(corner: tuple[int, int]) -> float:
+        x, y = corner
+        part = grey[y : y + crop_h, x : x + crop_w]
+        return float(np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean())
+
+    x, y = max(_corners(width - crop_w, height - crop_h, crop_w, crop_h), key=energy)
+    return x, y, x + crop_w, y + crop_h
+
+
+def _corners(last_x: int, last_y: int, step_x: int, step_y: int) -> Iterator[tuple[int, int]]:
+    for y in range(0, last_y + 1, max(step_y // 2, 1)):
+        for x in range(0, last_x + 1, max(step_x // 2, 1)):
+            yield x, y

@@ -1,0 +1,207 @@
+"""`superres run`: one video through the whole pipeline on the embedded AWS."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.embedded import PRECISIONS, embedded_stack, ensure_weights, overrides
+from cli.errors import UserError
+from cli.output import Output, Steps
+from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
+from contracts.job import Codec, Container, Settings
+from contracts.keys import upload_key
+from contracts.limits import S3_KEY_BYTES
+from contracts.manifest import Report
+from contracts.names import Stage
+
+POLL_SECONDS = 0.15
+START_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A checked request: everything that can be refused before work starts was."""
+
+    video: Path
+    target: Path
+    settings: Settings
+    workers: int
+    precision: str
+
+
+def checked(
+    video: Path,
+    out: Path | None,
+    settings: Settings,
+    workers: int | None = None,
+    precision: str = "auto",
+    *,
+    force: bool,
+) -> Request:
+    """Refuse early what cannot work. Raises UserError with one sentence."""
+    _check_readable(video)
+    target, settings = _target(video, out, settings)
+    if target.exists() and not force:
+        raise UserError(f"{target} exists already; choose another with -o, or pass --force")
+    if target.exists() and target.samefile(video):
+        raise UserError(f"{target} is the video itself; choose another output with -o")
+    _check_writable(target.parent)
+    cores = len(os.sched_getaffinity(0))
+    if workers is not None and not 1 <= workers <= cores:
+        raise UserError(f"--workers: got {workers}, this machine has cores for 1 to {cores}")
+    if precision not in PRECISIONS:
+        raise UserError(f"--precision: got {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    return Request(
+        video=video, target=target, settings=settings, workers=workers or 1, precision=precision
+    )
+
+
+def _check_readable(video: Path) -> None:
+    if not video.exists():
+        raise UserError(f"{video}: no such file; check the path")
+    if not video.is_file():
+        raise UserError(f"{video} is not a file; name one video file")
+    try:
+        video.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{video} cannot be read: {error.strerror}") from error
+    if len(upload_key(video.name).encode("utf-8", "surrogateescape")) > S3_KEY_BYTES:
+        raise UserError(f"{video.name[:40]}...: the name is too long for S3; shorten it")
+    try:
+        video.name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{video!r}: the name is not valid UTF-8; rename the file") from error
+
+
+def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Settings]:
+    """Where the result goes; its ending chooses the container unless the settings do."""
+    container = settings.container
+    if out is not None and not out.is_dir() and out.suffix:
+        known = {f".{c.value}": c for c in Container}
+        if out.suffix.lower() not in known:
+            allowed = " or ".join(known)
+            raise UserError(f"-o {out}: the result can be {allowed}, not {out.suffix!r}")
+        container = known[out.suffix.lower()]
+        return out, Settings.parse({**settings.model_dump(), "container": container})
+    matroska = video.suffix.lower() in {".mkv", ".webm"} or settings.codec is Codec.FFV1
+    container = container or (Container.MKV if matroska else Container.MP4)
+    settings = Settings.parse({**settings.model_dump(), "container": container})
+    folder = out if out is not None else Path()
+    return folder / f"{video.stem}.{settings.scale}x.{container.value}", settings
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; create it or choose another with -o")
+    probe = folder / f".superres-{os.getpid()}~"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}); choose another with -o"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What `superres run` made."""
+
+    job_id: str
+    target: Path
+    report: Report
+    stage_seconds: dict[str, float]
+    total_seconds: float
+    start_seconds: float
+    warm: bool
+    log_dir: Path
+
+
+def run(request: Request, output: Output) -> Outcome:
+    """Start, deploy, upload, follow, fetch. Raises UserError, JobError."""
+    began = time.monotonic()
+    with output.steps() as steps:
+        steps.update("start", note="embedded AWS")
+        ensure_weights(request.settings.model)
+        with embedded_stack(overrides(request.workers, request.precision)) as stack:
+            start_seconds = time.monotonic() - began
+            steps.end("start", "embedded AWS, " + ("warm" if stack.warm else "deployed anew"))
+            pipeline = Pipeline(stack)
+            job_id = _upload(pipeline, request, steps)
+            snapshot = _follow(pipeline, job_id, steps)
+            if snapshot.state != "SUCCEEDED":
+                raise pipeline.failed(snapshot)
+            steps.update("download")
+            result, report = pipeline.result(snapshot)
+            pipeline.fetch(result, request.target)
+            steps.end("download", str(request.target))
+            stage_seconds = pipeline.stage_seconds(job_id)
+    return Outcome(
+        job_id=job_id,
+        target=request.target,
+        report=report,
+        stage_seconds=stage_seconds,
+        total_seconds=time.monotonic() - began,
+        start_seconds=start_seconds,
+        warm=stack.warm,
+        log_dir=stack.log_dir,
+    )
+
+
+def _upload(pipeline: Pipeline, request: Request, steps: Steps) -> str:
+    size, sent = request.video.stat().st_size, 0
+
+    def count(chunk: int) -> None:
+        nonlocal sent
+        sent += chunk
+        steps.update("upload", sent, max(size, 1), request.video.name)
+
+    count(0)
+    job_id, _ = pipeline.upload(request.video, request.settings, count)
+    steps.end("upload", f"{request.video.name}, {size / 1e6:.1f} MB")
+    return job_id
+
+
+def _follow(pipeline: Pipeline, job_id: str, steps: Steps) -> Snapshot:
+    """Show the job until it ends."""
+    began, process_began = time.monotonic(), 0.0
+    shown: Stage | None = None
+    while True:
+        now = pipeline.look(job_id)
+        if now.state == "WAITING" and time.monotonic() - began > START_PATIENCE_SECONDS:
+            raise UserError("the upload started no execution; see the trigger's log", exit_code=1)
+        if now.stage is not None and now.stage is not shown:
+            _end_stage(steps, shown, now)
+            shown = now.stage
+            process_began = process_began or (time.monotonic() if now.frames else 0.0)
+        if now.state in FINAL_STATES:
+            _end_stage(steps, shown, now)
+            return now
+        _show_stage(steps, now, time.monotonic() - process_began)
+        time.sleep(POLL_SECONDS)
+
+
+def _show_stage(steps: Steps, now: Snapshot, seconds: float) -> None:
+    if now.stage is Stage.EXTRACT:
+        steps.update("extract", note="probing, indexing, planning")
+    elif now.stage is Stage.PROCESS:
+        note = f"{now.frames_done}/{now.frames} frames, shard {now.shards_done}/{now.shards}"
+        if now.frames_done:
+            rate = now.frames_done / max(seconds, 0.1)
+            left = (now.frames - now.frames_done) / rate
+            note += f", {rate:.1f} fps, {left:.0f} s left"
+        steps.update("process", now.frames_done, now.frames, note)
+    elif now.stage is Stage.RECOMPOSE:
+        steps.update("recompose", note="joining, muxing, checking the ledger")
+
+
+def _end_stage(steps: Steps, stage: Stage | None, now: Snapshot) -> None:
+    if stage is None or now.state not in {"RUNNING", "SUCCEEDED"}:
+        return
+    notes = {
+        Stage.EXTRACT: f"{now.frames} frames in {now.shards} shards",
+        Stage.PROCESS: f"{now.frames} frames",
+        Stage.RECOMPOSE: "ledger balanced",
+    }
+    steps.end(stage.value, notes[stage])

@@ -1,0 +1,183 @@
+"""A real clip through the whole pipeline on the embedded AWS, IAM enforced."""
+
+import hashlib
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from contracts.job import Codec, Container, Settings
+from contracts.keys import shards_prefix
+from contracts.models import ModelName
+from contracts.names import Stage
+from tests.e2e.conftest import SAMPLE, Bench
+
+
+def times(video: Path) -> list[Fraction]:
+    """Presentation times of all frames, in seconds."""
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        found = [p.pts * stream.time_base for p in container.demux(stream) if p.pts is not None]
+    return sorted(Fraction(t) for t in found)
+
+
+def pictures(video: Path) -> list[str]:
+    """A hash of every decoded frame's samples."""
+    with av.open(str(video)) as container:
+        frames = container.decode(video=0)
+        return [hashlib.sha256(f.to_ndarray().tobytes()).hexdigest() for f in frames]
+
+
+def samples(video: Path) -> tuple[float, np.ndarray]:
+    """(start in seconds, decoded samples) of the first audio track."""
+    with av.open(str(video)) as container:
+        frames = list(container.decode(audio=0))
+    first = frames[0]
+    assert first.pts is not None
+    assert first.time_base is not None
+    return float(first.pts * first.time_base), np.concatenate(
+        [f.to_ndarray() for f in frames], axis=1
+    )
+
+
+def words(video: Path) -> list[str]:
+    with av.open(str(video)) as container:
+        packets = container.demux(container.streams.subtitles[0])
+        return [bytes(p)[2:].decode() for p in packets if p.size > 2]
+
+
+def test_a_film_comes_back_larger_with_every_frame_sound_and_word(
+    bench: Bench, tmp_path: Path
+) -> None:
+    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, scale=2))
+    result, report = bench.result(job_id, tmp_path)
+
+    with av.open(str(result)) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height) == (640, 360)
+        assert [s.type for s in container.streams] == ["video", "audio", "subtitle"]
+    assert times(result) == times(SAMPLE)
+    assert words(result) == words(SAMPLE)
+    (start, heard), (wanted_start, wanted) = samples(result), samples(SAMPLE)
+    assert abs(start - wanted_start) < 0.001
+    np.testing.assert_array_equal(heard, wanted)
+    assert report.ledger.balanced
+    assert report.ledger.frames_in_result == 60
+    assert [(s.kind, s.payload_equal) for s in report.ledger.streams] == [
+        ("audio", True),
+        ("subtitle", False),  # through the sidecar's own form and back
+    ]
+    assert report.ledger.dropped == ()
+
+
+def test_the_job_is_announced_by_mail(bench: Bench) -> None:
+    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=1.25))
+    assert bench.finish(job_id).state == "SUCCEEDED"
+    mail = bench.mail(job_id)
+    assert "bunny.mp4" in mail["Subject"] + mail["Message"]
+    assert f"results/{job_id}/" in mail["Message"]
+
+
+def test_work_is_shared_by_the_children_of_an_array_job(bench: Bench) -> None:
+    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=0.6))
+    assert bench.finish(job_id).state == "SUCCEEDED"
+    (parent,) = bench.batch_jobs(job_id, Stage.PROCESS)
+    assert parent["arrayProperties"]["size"] == 2
+    shards = bench.client("s3").list_objects_v2(
+        Bucket=bench.stack.outputs["intermediate_bucket"], Prefix=shards_prefix(job_id)
+    )
+    assert shards["KeyCount"] == 4
+
+
+@pytest.fixture(scope="module")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """51 frames of 96x54 with B-frames, cut from the sample's picture."""
+    target = tmp_path_factory.mktemp("clip") / "short.mp4"
+    with av.open(str(SAMPLE)) as source, av.open(str(target), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"bf": "3", "g": "30"})
+        stream.width, stream.height, stream.pix_fmt = 96, 54, "yuv420p"
+        for number, frame in enumerate(source.decode(video=0)):
+            if number == 51:
+                break
+            out.mux(stream.encode(frame.reformat(96, 54)))
+        out.mux(stream.encode(None))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("model", "codec"),
+    [(ModelName.LANCZOS, Codec.FFV1), (ModelName.ANIMEVIDEOV3, Codec.H264)],
+)
+def test_sharding_changes_no_pixel(
+    bench: Bench, short_clip: Path, tmp_path: Path, model: ModelName, codec: Codec
+) -> None:
+    """Lossless codecs, so that what is compared is what the model drew."""
+    quality = 0 if codec is Codec.H264 else None
+    results: list[list[str]] = []
+    for seconds, shards in ((51 / 25, 1), (17 / 25, 3), (5 / 25, 11)):
+        settings = Settings(
+            model=model, codec=codec, quality=quality, shard_seconds=seconds,
+            container=Container.MKV,
+        )  # fmt: skip
+        folder = tmp_path / str(shards)
+        folder.mkdir()
+        result, report = bench.result(bench.upload(short_clip, settings), folder)
+        assert len(report.shards) == shards
+        assert report.ledger.balanced
+        results.append(pictures(result))
+    assert len(results[0]) == 51
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("codec", [Codec.HEVC, Codec.AV1])
+def test_other_codecs_join_without_re_encoding(
+    bench: Bench, short_clip: Path, tmp_path: Path, codec: Codec
+) -> None:
+    settings = Settings(model=ModelName.LANCZOS, codec=codec, scale=3, shard_seconds=17 / 25)
+    result, report = bench.result(bench.upload(short_clip, settings), tmp_path)
+    assert report.ledger.balanced
+    assert times(result) == times(short_clip)
+    with av.open(str(result)) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height) == (288, 162)
+        assert len(list(container.decode(video=0))) == 51
+
+
+@pytest.mark.parametrize(
+    "name", ["a b+c%2F.mp4", "e\u0301te\u0301 \N{BEAR FACE}.mp4", "-rf.mp4"]
+)
+def test_odd_names_go_through_untouched(bench: Bench, name: str) -> None:
+    metadata = {"superres-model": "lanczos"}
+    job_id = bench.drop(SAMPLE.read_bytes(), name, metadata)
+    snapshot = bench.finish(job_id)
+    assert snapshot.state == "SUCCEEDED", snapshot
+    assert snapshot.output["source"]["key"] == f"uploads/{name}"
+
+
+def test_an_event_delivered_twice_starts_one_execution(bench: Bench) -> None:
+    job_id = bench.drop(SAMPLE.read_bytes(), "twice.mp4", {"superres-model": "lanczos"})
+    snapshot = bench.finish(job_id)
+    source = snapshot.output["source"]
+    functions = bench.client("lambda").list_functions()["Functions"]
+    (trigger,) = [f["FunctionName"] for f in functions if "trigger" in f["FunctionName"]]
+    event = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {
+            "bucket": {"name": source["bucket"]},
+            "object": {
+                "key": source["key"], "size": source["size"], "etag": source["etag"],
+                "version-id": source["version_id"], "sequencer": "00",
+            },
+        },
+    }  # fmt: skip
+    answer = bench.client("lambda").invoke(FunctionName=trigger, Payload=json.dumps(event))
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    executions = bench.client("stepfunctions").list_executions(
+        stateMachineArn=bench.stack.outputs["state_machine_arn"]
+    )["executions"]
+    assert [e["name"] for e in executions].count(job_id) == 1

@@ -1,0 +1,179 @@
+"""The command line's own decisions, without starting anything."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli import embedded
+from cli.errors import JobError, UserError
+from cli.output import Output
+from cli.picture import before_after
+from cli.run import checked
+from contracts.job import Codec, Container, Settings
+from contracts.models import ModelName
+from contracts.names import JOB_FAILED_ERROR, ExitCode
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("film.mp4", Codec.H264, Container.MP4),
+        ("film.avi", Codec.HEVC, Container.MP4),
+        ("film.mkv", Codec.H264, Container.MKV),
+        ("film.webm", Codec.AV1, Container.MKV),
+        ("film.mp4", Codec.FFV1, Container.MKV),
+    ],
+)
+def test_the_container_follows_source_and_codec(
+    tmp_path: Path, name: str, codec: Codec, container: Container
+) -> None:
+    video = tmp_path / name
+    video.write_bytes(b"x")
+    request = checked(video, tmp_path, Settings(codec=codec), None, force=False)
+    assert request.settings.container is container
+    assert request.target == tmp_path / f"film.2x.{container.value}"
+
+
+def test_the_results_ending_chooses_the_container(film: Path) -> None:
+    request = checked(film, film.with_name("out.mkv"), Settings(), None, force=False)
+    assert request.settings.container is Container.MKV
+
+
+def test_an_existing_result_is_kept_unless_forced(film: Path) -> None:
+    target = film.with_name("out.mp4")
+    target.write_bytes(b"precious")
+    with pytest.raises(UserError, match="--force"):
+        checked(film, target, Settings(), None, force=False)
+    assert checked(film, target, Settings(), None, force=True).target == target
+    assert target.read_bytes() == b"precious"
+
+
+def test_the_source_is_never_overwritten(film: Path) -> None:
+    with pytest.raises(UserError, match="the video itself"):
+        checked(film, film, Settings(), None, force=True)
+
+
+def test_a_folder_is_not_a_film(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a file"):
+        checked(tmp_path, None, Settings(), None, force=False)
+
+
+def test_workers_share_the_cores() -> None:
+    one, many = embedded.overrides(1, "auto"), embedded.overrides(10_000, "float32")
+    assert many["inference_dtype"] == "float32"
+    assert int(one["worker_vcpus"]) >= 1
+    assert many["worker_vcpus"] == "1"
+    assert many["worker_parallelism"] == "10000"
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [("flags : fma avx2 amx_bf16 amx_tile\n", "bfloat16"), ("flags : fma avx2\n", "float32")],
+)
+def test_bfloat16_is_chosen_only_where_the_processor_has_it(
+    tmp_path: Path, flags: str, dtype: str
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(flags)
+    assert embedded.inference_dtype(cpuinfo) == dtype
+    assert embedded.inference_dtype(tmp_path / "none") == "float32"
+
+
+def test_weights_that_cannot_be_stored_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr(embedded, "weights_dir", lambda: tmp_path / "file" / "weights")
+    with pytest.raises(UserError, match="the weights of x4plus are not in"):
+        embedded.ensure_weights(ModelName.X4PLUS)
+    embedded.ensure_weights(ModelName.LANCZOS)  # has none, needs none
+
+
+def test_an_embedded_aws_that_will_not_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with (
+        pytest.raises(UserError, match=r"did not start: .*worker_vcpus"),
+        embedded.embedded_stack({"worker_vcpus": "many"}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ExitCode.BAD_SOURCE.error, 65), (JOB_FAILED_ERROR, 1), ("States.Timeout", 1)],
+)
+def test_a_failed_job_exits_with_the_workers_code(error: str, code: int) -> None:
+    assert JobError("why", error, "logs").exit_code == code
+
+
+def test_json_output_prints_data_only(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=True)
+    with output.steps() as steps:
+        steps.update("extract", 1, 2, "note")
+        steps.end("extract")
+    output.say("hello")
+    output.result({"frames": 3}, {"frames": "3"})
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"frames": 3}
+    assert printed.err == ""
+
+
+def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False)
+    with output.steps() as steps:
+        steps.update("process", 1, 2, "1/2 frames")
+        steps.end("process", "2 frames")
+    output.result({"frames": 2}, {"frames": "2"})
+    printed = capsys.readouterr()
+    assert "2 frames" in printed.err
+    assert "frames" in printed.out
+    assert "process" not in printed.out
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import sys; sys.argv = ['superres', '--help']\n"
+        "import cli.main\n"
+        "heavy = {'boto3', 'torch', 'av', 'pulumi', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def still(path: Path, width: int, height: int) -> Path:
+    """A one-frame film: grey on the left, noise on the right."""
+    picture = np.full((height, width, 3), 128, np.uint8)
+    noise = np.random.default_rng(1).integers(0, 255, (height, width // 2, 3))
+    picture[:, width // 2 :] = noise
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_the_picture_shows_both_films_and_a_busy_detail(tmp_path: Path) -> None:
+    small, large = still(tmp_path / "s.mp4", 64, 36), still(tmp_path / "l.mp4", 256, 144)
+    before_after(small, large, tmp_path / "picture.png")
+    with Image.open(io.BytesIO((tmp_path / "picture.png").read_bytes())) as image:
+        assert image.size == (2 * 640 + 3 * 8, 2 * (360 + 36) + 2 * 8)
+        detail = np.asarray(image)[-340:-20, -620:-20]
+    assert detail.std() > 20
