@@ -1,0 +1,49 @@
+"""Run `superres run` in a process of its own, as a user would, and read its JSON."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Wall seconds of the whole command, and what it said."""
+
+    seconds: float
+    result: dict[str, Any]
+
+    @property
+    def shards(self) -> list[dict[str, Any]]:
+        return self.result["shards"]
+
+    @property
+    def shard_seconds(self) -> float:
+        """Inference and encoding, decoding overlapped: what the shards took."""
+        return sum(shard["wall_seconds"] for shard in self.shards)
+
+    @property
+    def overhead(self) -> float:
+        """Everything that is not a shard; holds for one worker."""
+        return self.seconds - self.shard_seconds
+
+    @property
+    def peak_mib(self) -> int:
+        return max(shard["peak_memory_mib"] for shard in self.shards)
+
+
+def superres(video: Path, target: Path, *options: str) -> Timed:
+    command = [sys.executable, "-m", "cli.main", "run", str(video), "-o", str(target), "--force"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*command, "--json", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{video.name}: {done.stderr.strip()}")
+    return Timed(seconds, json.loads(done.stdout))
