@@ -26,7 +26,7 @@ BAD = {
     "empty": (lambda: b"", ExitCode.BAD_SOURCE, "empty"),
     "text": (lambda: b"This is not a film.\n" * 50, ExitCode.BAD_SOURCE, "not"),
     "audio-only": (audio_only, ExitCode.BAD_SOURCE, "no video"),
-    "truncated": (lambda: SAMPLE.read_bytes()[:120_000], ExitCode.BAD_SOURCE, "truncated"),
+    "truncated": (lambda: SAMPLE.read_bytes()[:120_000], ExitCode.BAD_SOURCE, "cut off"),
 }
 
 
