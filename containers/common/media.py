@@ -22,7 +22,7 @@ av.logging.set_level(None)
 
 DEMUXERS = (
     "mov", "matroska", "mpegts", "mpeg", "mpegvideo", "avi", "mxf", "ivf", "ogg", "flv", "asf",
-    "nut", "gxf", "dv", "obu",
+    "dv",
 )  # fmt: skip
 BACK_OFF_SECONDS = (0, 2, 10, 60)
 BUFFER_BYTES = 256 * 1024

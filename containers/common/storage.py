@@ -22,6 +22,8 @@ BLOCK_BYTES = 2 * 1024**2
 CACHED_BLOCKS = 10
 READ_AHEAD_BLOCKS = 4
 """At most 20 MiB of cache and 8 MiB in flight."""
+COMMIT_TRIES = 5
+"""Uploads of a shard that collide with another worker's (409) before Batch tries again."""
 
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "NotFound"}
 _PERMANENT_STATUS = {400, 403, 405}
@@ -113,7 +115,7 @@ class Store:
                 f"{key} has {size} bytes, one upload takes {S3_PUT_BYTES}; "
                 "ask for shorter shards (shard_seconds) or more compression",
             )
-        while True:
+        for tries_left in reversed(range(COMMIT_TRIES)):
             try:
                 with _named(bucket, key), path.open("rb") as body:
                     self.client.put_object(
@@ -123,10 +125,11 @@ class Store:
                 code = _error_code(error)
                 if code == "PreconditionFailed":
                     return False
-                if code != "ConditionalRequestConflict":
+                if code != "ConditionalRequestConflict" or not tries_left:
                     raise
             else:
-                return True
+                break
+        return True
 
     def upload(self, path: Path, bucket: str, key: str, content_type: str) -> None:
         """Upload a file of any size (in parts where it is large), replacing what is there."""

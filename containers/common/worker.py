@@ -132,20 +132,20 @@ def _listening_for_sigterm() -> Iterator[threading.Event]:
     The event tells an interruption even where a library swallowed the exception.
     """
     stopping = threading.Event()
+    deadline = threading.Timer(INTERRUPT_GRACE_SECONDS, os._exit, (ExitCode.INTERRUPTED,))
+    deadline.daemon = True
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            return
-        stopping.set()
-        timer = threading.Timer(INTERRUPT_GRACE_SECONDS, os._exit, (ExitCode.INTERRUPTED,))
-        timer.daemon = True
-        timer.start()
-        raise Interrupted("SIGTERM")
+        if not stopping.is_set():
+            stopping.set()
+            deadline.start()
+            raise Interrupted("SIGTERM")
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield stopping
     finally:
+        deadline.cancel()
         signal.signal(signal.SIGTERM, before)
 
 
@@ -184,4 +184,4 @@ def _log_as_json(stage: Stage, run: int, environ: Mapping[str, str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter({k: v for k, v in context.items() if v is not None}))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.getLogger("libav").setLevel(logging.ERROR)
+    logging.getLogger("botocore").setLevel(logging.WARNING)

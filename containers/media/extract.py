@@ -115,9 +115,9 @@ class _Extraction:
         except (WorkerError, av.error.FFmpegError) as error:
             if reader.failure is not None:  # which a demuxer may have taken for the film's end
                 raise reader.failure from None
-            if isinstance(error, av.error.InvalidDataError):
-                raise bad_source(f"{self.name} is damaged; upload it again") from error
-            raise
+            if isinstance(error, (WorkerError, OSError, MemoryError)):
+                raise
+            raise bad_source(f"{self.name} cannot be read ({error.strerror})") from error
         return self._plan(scanned)
 
     def _judge(self, reader: RangedReader) -> Head:

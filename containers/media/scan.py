@@ -1,5 +1,6 @@
 """One pass over the packets: the timestamps of all frames, and everything else to the sidecar."""
 
+import contextlib
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -38,7 +39,8 @@ def decode_head(container: InputContainer, stream: VideoStream, name: str) -> He
     stream.thread_type = "AUTO"
     frames = _first_frames(container, stream, from_keyframe=True)
     if not frames:
-        container.seek(0)
+        with contextlib.suppress(av.error.FFmpegError):
+            container.seek(0)
         frames = _first_frames(container, stream, from_keyframe=False)
     good = next((i for i, frame in enumerate(frames) if not frame.is_corrupt), None)
     if good is None:

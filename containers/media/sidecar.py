@@ -34,6 +34,8 @@ NO_TIMESTAMP = -(2**63)
 MUXERS = {Container.MP4: "mp4", Container.MKV: "matroska"}
 PLAIN_TEXT = frozenset({"subrip", "text", "mov_text"})
 """Subtitles that convert into one another without loss of words."""
+NOT_GIVEN_BACK = frozenset({"tta"})
+"""Sound that FFmpeg writes into Matroska and then cannot read without the file's duration."""
 MUXER_OPTIONS = {"max_interleave_delta": "1000000"}
 """Microseconds that the muxer may wait for a sparse stream: we interleave ourselves."""
 MAX_PRIMERS = {Container.MP4: 256, Container.MKV: 1}
@@ -51,8 +53,11 @@ def codec_name(stream: Stream) -> str:
 
 def can_hold(container: Container, stream: Stream) -> bool:
     """True if a file can carry the stream as it is, or converted from plain text to plain text."""
-    if codec_name(stream) in PLAIN_TEXT:
+    codec = codec_name(stream)
+    if codec in PLAIN_TEXT:
         return True
+    if container is Container.MKV and codec in NOT_GIVEN_BACK:
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=MUXERS[container]) as out:
             out.add_stream_from_template(stream, opaque=True)
@@ -196,7 +201,14 @@ class SidecarWriter:
             return ()
         self._out.start_encoding()
         self._out.close()
-        stored = payload_hashes(self._path)
+        try:
+            stored = payload_hashes(self._path)
+        except av.error.FFmpegError as error:
+            raise WorkerError(
+                ExitCode.UNSUPPORTED,
+                f"the film's sound and subtitles cannot be set aside ({error.strerror}); "
+                "take out those of rare formats",
+            ) from error
         return tuple(
             self._described(copy, index, *stored[index])
             for index, copy in enumerate(self._copies.values())
@@ -207,7 +219,8 @@ class SidecarWriter:
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
                 f"stream {copy.facts['source_index']} ({copy.facts['codec']}): "
-                f"{len(copy.pts)} packets, of which Matroska gives back {packets}",
+                f"{len(copy.pts)} packets, of which Matroska gives back {packets}; "
+                "take that stream out of the film",
             )
         return SidecarStream(sidecar_index=index, packets=packets, sha256=sha256, **copy.facts)
 

@@ -45,11 +45,11 @@ def from_packets(scan: Scan, head: Head, name: str, demuxer: str) -> Timeline | 
     _check_order(head.timestamps, name, demuxer)
     stamps = np.sort(np.array(scan.pts, np.int64))
     first = head.timestamps[0]
-    if first is None or not scan.complete or (np.diff(stamps) == 0).any():
+    if first is None or not scan.complete or (np.diff(stamps) == 0).any() or first not in stamps:
         return None
     if demuxer not in LOOSE_END and _begins_damaged(scan, first, int(stamps[0])):
         raise bad_source(f"{name} begins with damaged frames; repair it or upload it again")
-    kept, end = stamps[stamps >= first], int(stamps[-1]) + last_duration(scan, stamps)
+    kept, end = stamps[stamps >= first], int(stamps[-1]) + _last_duration(scan, stamps)
     if demuxer in LOOSE_END and len(kept) > 1 and int(kept[-1]) in scan.corrupt:
         kept, end = kept[:-1], int(kept[-1])
     if tuple(kept[:HEAD_FRAMES].tolist()) != head.timestamps[: len(kept)]:
@@ -90,24 +90,25 @@ def from_decoding(
                 )
             stamps.append(pts)
     _check_order(stamps, name, container.format.name.split(",")[0])
-    hiding = scan_hides(scan, head, stream)
-    if not hiding and len(stamps) < len([p for p in scan.pts if p >= first]):
+    expected = sum(pts >= first for pts in scan.pts)
+    if len(stamps) < expected and not _may_hide(scan, head, stream):
         raise bad_source(
-            f"{name}: of {len(scan.pts)} frames only {len(stamps)} can be decoded; "
+            f"{name}: of {expected} frames only {len(stamps)} can be decoded; "
             "repair it or upload it again"
         )
     times = np.array(stamps, np.int64)
-    return Timeline(times, int(times[-1]) + last_duration(scan, times))
+    return Timeline(times, int(times[-1]) + _last_duration(scan, times))
 
 
-def scan_hides(scan: Scan, head: Head, stream: VideoStream) -> bool:
+def _may_hide(scan: Scan, head: Head, stream: VideoStream) -> bool:
     """True where packets may be more than frames: field pairs, hidden frames, no timestamps."""
     codec = stream.codec_context.codec.canonical_name
     return codec in HIDING_CODECS or head.first.interlaced_frame or not scan.complete
 
 
 def _check_order(stamps: Sequence[int | None], name: str, demuxer: str) -> None:
-    if any(a is None or b is None or a >= b for a, b in pairwise(stamps)):
+    times = [stamp for stamp in stamps if stamp is not None]
+    if not times or len(times) < len(stamps) or any(a >= b for a, b in pairwise(times)):
         raise WorkerError(
             ExitCode.UNSUPPORTED,
             f"{name} does not tell when each of its frames is shown (its {demuxer.upper()} "
@@ -115,7 +116,7 @@ def _check_order(stamps: Sequence[int | None], name: str, demuxer: str) -> None:
         )
 
 
-def last_duration(scan: Scan, stamps: np.ndarray) -> int:
+def _last_duration(scan: Scan, stamps: np.ndarray) -> int:
     """Of the last frame; where the file is silent, the usual step."""
     if scan.last_duration > 0:
         return scan.last_duration

@@ -4,7 +4,6 @@ import contextlib
 import io
 import itertools
 import logging
-import resource
 import tempfile
 import threading
 import time
@@ -192,7 +191,7 @@ class RunOfShards:
             inference_seconds=round(inference, 3),
             encode_seconds=round(encode, 3),
             wall_seconds=round(time.perf_counter() - started, 3),
-            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            peak_memory_mib=_peak_memory_mib(),
             device=upscaler.device if upscaler else "",
             versions={"av": av.__version__, **(upscaler.versions if upscaler else {})},
         )
@@ -217,6 +216,12 @@ class RunOfShards:
             "shard committed" if first else "shard was committed by another worker",
             extra=done.result.model_dump(exclude={"schema_version", "job_id", "versions"}),
         )
+
+
+def _peak_memory_mib() -> int:
+    """Of this process alone; ru_maxrss would count what its parent held before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def _bits(manifest: Manifest) -> Bits:

@@ -147,7 +147,9 @@ def test_other_codecs_join_without_re_encoding(
         assert len(list(container.decode(video=0))) == 51
 
 
-@pytest.mark.parametrize("name", ["a b+c%2F.mp4", "e\u0301te\u0301 \N{BEAR FACE}.mp4", "-rf.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a b+c%2F.mp4", "e\u0301te\u0301 \N{BEAR FACE}.mp4", "-rf.mp4", "two\nlines.mp4"]
+)
 def test_odd_names_go_through_untouched(bench: Bench, name: str) -> None:
     metadata = {"superres-model": "lanczos"}
     job_id = bench.drop(SAMPLE.read_bytes(), name, metadata)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from containers.common import storage
-from containers.common.storage import BLOCK_BYTES, RangedReader, Store, WorkerError
+from containers.common.storage import BLOCK_BYTES, COMMIT_TRIES, RangedReader, Store, WorkerError
 from contracts.job import SourceObject
 from contracts.manifest import Progress
 from contracts.names import ExitCode
@@ -82,6 +82,22 @@ def test_a_conflict_with_another_commit_is_tried_again(tmp_path: Path) -> None:
     s3 = Racing()
     assert Store(s3).put_file_once("b", "k", tmp_path / "f", {})
     assert s3.conflicts == 0
+
+
+def test_endless_conflicts_are_left_to_batch(tmp_path: Path) -> None:
+    class Busy(FakeS3):
+        tries = 0
+
+        def put_object(self, **request: object) -> dict[str, object]:
+            self.tries += 1
+            raise client_error("ConditionalRequestConflict", 409, "PutObject")
+
+    s3, path = Busy(), tmp_path / "shard"
+    path.write_bytes(b"shard")
+    with pytest.raises(WorkerError) as caught:
+        Store(s3).put_file_once("b", "k", path, {})
+    assert caught.value.exit_code is ExitCode.TRANSIENT
+    assert s3.tries == COMMIT_TRIES
 
 
 def test_a_file_too_large_for_one_put_says_what_to_do(

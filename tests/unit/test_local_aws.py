@@ -57,7 +57,8 @@ def events(server: Server) -> list[dict[str, Any]]:
     answer = server.client("sqs").receive_message(
         QueueUrl=server.outputs["seen"], MaxNumberOfMessages=10, VisibilityTimeout=600
     )
-    return [json.loads(one["Body"])["detail"] for one in answer.get("Messages", [])]
+    bodies = [json.loads(one["Body"]) for one in answer.get("Messages", [])]
+    return [body.get("detail", body) for body in bodies]
 
 
 def test_a_job_runs_with_its_definitions_and_its_own_settings(server: Server) -> None:
@@ -74,6 +75,7 @@ def test_a_job_may_do_what_its_role_says_and_nothing_else(server: Server) -> Non
         "import boto3, os\n"
         "s3, bucket = boto3.client('s3'), os.environ['BUCKET']\n"
         "s3.put_object(Bucket=bucket, Key='out/film', Body=b'x')\n"
+        "s3.put_object(Bucket=bucket, Key='out/two\\nlines', Body=b'x')\n"
         "try: s3.put_object(Bucket=bucket, Key='other/film', Body=b'x')\n"
         "except Exception as error: print(error)\n"
         "boto3.client('batch').list_jobs(jobQueue='x')\n"
@@ -84,7 +86,7 @@ def test_a_job_may_do_what_its_role_says_and_nothing_else(server: Server) -> Non
     assert "AccessDenied" in log
     assert "not authorized to perform: batch:ListJobs" in log
     keys = server.client("s3").list_objects_v2(Bucket=server.outputs["bucket"])["Contents"]
-    assert "out/film" in [entry["Key"] for entry in keys]
+    assert {"out/film", "out/two\nlines"} <= {entry["Key"] for entry in keys}
     assert "other/film" not in [entry["Key"] for entry in keys]
 
 
@@ -137,6 +139,18 @@ def test_an_upload_is_told_with_its_version_to_those_who_may_hear_it(server: Ser
     assert eventually(hear)
     unheard = server.client("sqs").receive_message(QueueUrl=server.outputs["unheard"])
     assert "Messages" not in unheard  # its queue has no policy for events
+
+
+def test_a_function_that_fails_an_event_is_retried_then_its_destination_told(
+    server: Server,
+) -> None:
+    server.client("s3").put_object(Bucket=server.outputs["bucket"], Key="broken", Body=b"x")
+
+    def hear() -> list[dict[str, Any]]:
+        failed = [d for d in events(server) if "responsePayload" in d]
+        return [d for d in failed if d["requestPayload"]["detail"]["object"]["key"] == "broken"]
+
+    assert eventually(hear)[0]["responsePayload"]["errorType"] == "FilmBroken"
 
 
 def test_a_function_reads_no_queue_that_its_role_may_not_read(server: Server) -> None:

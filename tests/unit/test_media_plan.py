@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from containers.media.clock import mp4_timescale, rescale
@@ -127,8 +128,6 @@ def test_networks_are_tiled_where_memory_asks_for_it(
 def test_the_timescale_of_mp4_holds_every_timestamp(
     time_base: Fraction, stamps: list[int], end: int, scale: int
 ) -> None:
-    import numpy as np
-
     assert mp4_timescale(time_base, np.array(stamps), end) == scale
     assert all((stamp * time_base * scale).denominator == 1 for stamp in [*stamps, end])
 

@@ -39,7 +39,7 @@ FILMS: dict[str, Clip] = {
 }  # fmt: skip
 
 PRIMED = ("b-frames.mp4", "variable.mp4", "negative.mp4")
-"""Sound that begins before the film, with a packet that MP4 hides and Matroska shows."""
+"""Sound that begins up to a packet or two before the film: MP4 hides that, Matroska cannot."""
 
 
 def composed(folder: Path, name: str, clip: Clip, **settings: Any) -> tuple[Bench, Path]:
@@ -100,8 +100,8 @@ def test_every_frame_is_shown_at_its_time_and_the_sound_is_untouched(
             assert before[0].endswith(after[0])
         elif name != "transport.ts":  # whose sound packets lose their headers
             assert after[0] == before[0]
-        hidden = 0.0 if container == "mp4" or name not in PRIMED else 1024 / 48000
-        assert after[1] == pytest.approx(before[1] - hidden, abs=0.001)
+        hidden = 0.0 if container == "mp4" or name not in PRIMED else 2 * 1024 / 48000
+        assert before[1] - hidden - 0.001 <= after[1] <= before[1] + 0.001
 
 
 @pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1"])

@@ -31,8 +31,9 @@ class Compact(nn.Module):
         self.body = nn.Sequential(*body)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.body[1](self.body[0](x)).to(_type(self.body[2]))
-        for layer in self.body[2:]:
+        head, slope, *rest = self.body.children()
+        features = slope(head(x)).to(_type(rest[0]))
+        for layer in rest:
             features = layer(features)
         return features
 

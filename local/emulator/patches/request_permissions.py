@@ -1,14 +1,17 @@
-"""Signed requests: resources of Batch calls, no anonymous ones, and the loopback counts as TLS.
+"""Signed requests: who sent them, and which resources, keys and conditions policies see.
 
 ministack checks every Batch call against the resource `*`, so that a policy which names its queue
 would always be denied. It takes unsigned S3 requests, the key `test` and any twelve digits for the
 account's root, and the root's signature for valid: so the root's key id itself is the secret here.
-The stack's own resource policies refuse plain HTTP, which is all that is spoken.
+The stack's own resource policies refuse plain HTTP, which is all that is spoken: the loopback
+counts as TLS. And no wildcard of ministack's matches a line break, which keys may hold.
 """
 
+import functools
 import hmac
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +23,7 @@ NEEDS = {
     "ministack.core.iam_actions": ("extract_resource_arn",),
     "ministack.core.iam_evaluator": (
         "AuthError",
+        "_fnmatch_compile",
         "_resolve_condition_key",
         "enforce",
         "is_root_access_key",
@@ -41,6 +45,7 @@ def apply() -> None:
     wrap(iam_evaluator, "is_root_access_key", _with_one_root)
     wrap(iam_evaluator, "enforce", _for_all_resources)
     wrap(iam_evaluator, "_resolve_condition_key", _with_secure_transport)
+    wrap(iam_evaluator, "_fnmatch_compile", _with_line_breaks)
 
 
 def batch_resources(path: str, body: bytes, region: str, account: str) -> tuple[str, ...]:
@@ -120,3 +125,12 @@ def _with_secure_transport(original: Callable[..., Any]) -> Callable[..., Any]:
         return "true" if key.lower() == "aws:securetransport" else original(key, ctx)
 
     return resolve_condition_key
+
+
+def _with_line_breaks(original: Callable[..., re.Pattern[str]]) -> Callable[..., re.Pattern[str]]:
+    @functools.lru_cache(4096)
+    def fnmatch_compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        compiled = original(pattern, ignore_case)
+        return re.compile(compiled.pattern.removesuffix("$") + r"\Z", compiled.flags | re.DOTALL)
+
+    return fnmatch_compile
