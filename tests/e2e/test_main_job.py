@@ -93,6 +93,26 @@ def test_work_is_shared_by_the_children_of_an_array_job(bench: Bench) -> None:
     assert shards["KeyCount"] == 4
 
 
+def test_a_film_of_many_parts_and_ranges_comes_back_whole(bench: Bench, tmp_path: Path) -> None:
+    """Above 8 MB an upload goes in parts, and workers read it by ranges."""
+    large = tmp_path / "large.mp4"
+    noise = np.random.default_rng(7)
+    with av.open(str(large), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"qp": "0", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for _ in range(150):
+            picture = noise.integers(0, 255, (180, 320, 3), np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    assert large.stat().st_size > 10_000_000
+
+    settings = Settings(model=ModelName.LANCZOS, preset="ultrafast", shard_seconds=2)
+    (tmp_path / "out").mkdir()
+    result, report = bench.result(bench.upload(large, settings), tmp_path / "out")
+    assert report.ledger.balanced
+    assert times(result) == times(large)
+
+
 @pytest.fixture(scope="module")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """51 frames of 96x54 with B-frames, cut from the sample's picture."""

@@ -141,6 +141,22 @@ def test_an_upload_is_told_with_its_version_to_those_who_may_hear_it(server: Ser
     assert "Messages" not in unheard  # its queue has no policy for events
 
 
+def test_a_range_of_a_version_is_that_part_and_no_more(server: Server) -> None:
+    s3, at = server.client("s3"), {"Bucket": server.outputs["bucket"], "Key": "out/ranged"}
+    old = s3.put_object(**at, Body=b"0123456789")["VersionId"]
+    s3.put_object(**at, Body=b"another")
+
+    def read(wanted: str) -> tuple[bytes, str]:
+        answer = s3.get_object(**at, VersionId=old, Range=wanted)
+        return answer["Body"].read(), answer["ContentRange"]
+
+    assert read("bytes=2-4") == (b"234", "bytes 2-4/10")
+    assert read("bytes=-3") == (b"789", "bytes 7-9/10")
+    assert read("bytes=8-99") == (b"89", "bytes 8-9/10")
+    with pytest.raises(ClientError, match="InvalidRange"):
+        read("bytes=10-")
+
+
 def test_a_function_that_fails_an_event_is_retried_then_its_destination_told(
     server: Server,
 ) -> None:

@@ -10,6 +10,7 @@ from local.emulator.patches import (
     lambda_permissions,
     lambda_readiness,
     request_permissions,
+    version_ranges,
     workflow_permissions,
     workflow_waiting,
 )
@@ -23,6 +24,7 @@ _PATCHES = (
     lambda_permissions,
     lambda_readiness,
     request_permissions,
+    version_ranges,
     workflow_permissions,
     workflow_waiting,
 )
