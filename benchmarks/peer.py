@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.clips import make_clip
 from benchmarks.superres import ROOT, superres
-from cli.embedded import ensure_weights, weights_dir
+from cli.embedded import ensure_weights, inference_dtype, weights_dir
 from contracts.models import ModelName, weights_file
 
 PEER = "framelift-video==2.1.0"
@@ -23,18 +23,18 @@ SETTINGS = ("--scale", "4", "--quality", CRF, "--preset", PRESET)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Wall seconds of the interleaved pairs."""
+    """Wall seconds of the interleaved rounds."""
 
     frames: int
     best: str
     calibration: dict[str, float]
-    ours: list[float]
+    ours: dict[str, list[float]]
+    """By number format; the first is what `superres run` chooses here."""
     theirs: list[float]
 
-    @property
-    def ratio(self) -> float:
+    def ratio(self, precision: str) -> float:
         """Median of ours over theirs, pair by pair."""
-        pairs = zip(self.ours, self.theirs, strict=True)
+        pairs = zip(self.ours[precision], self.theirs, strict=True)
         return statistics.median(a / b for a, b in pairs)
 
 
@@ -80,7 +80,7 @@ def run_peer(python: Path, weights: Path, clip: Path, out: Path, backend: str, t
 
 
 def compare(folder: Path, frames: int = 250, pairs: int = 3) -> Comparison:
-    """Find the peer's best configuration on a short clip, then run the interleaved pairs."""
+    """Find the peer's best configuration on a short clip, then run the interleaved rounds."""
     if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
         raise SystemExit("the peer needs ffmpeg and ffprobe on the PATH; install Debian's ffmpeg")
     python = peer_environment(ROOT / ".bench-venv")
@@ -93,12 +93,16 @@ def compare(folder: Path, frames: int = 250, pairs: int = 3) -> Comparison:
     }
     best = min(calibration, key=lambda name: calibration[name])
     backend, tile = best.split(", tile ")
-    ours: list[float] = []
+    chosen = inference_dtype()
+    ours: dict[str, list[float]] = {name: [] for name in dict.fromkeys((chosen, "float32"))}
     theirs: list[float] = []
     for number in range(pairs):
-        ours.append(superres(clip, ours_out, *SETTINGS).seconds)
+        for precision, seconds in ours.items():
+            timed = superres(clip, ours_out, *SETTINGS, "--precision", precision)
+            seconds.append(timed.seconds)
         theirs.append(run_peer(python, weights, clip, theirs_out, backend, tile))
-        sys.stderr.write(f"pair {number + 1}: {ours[-1]:.1f} s, peer {theirs[-1]:.1f} s\n")
+        said = ", ".join(f"{name} {seconds[-1]:.1f} s" for name, seconds in ours.items())
+        sys.stderr.write(f"round {number + 1}: {said}, peer {theirs[-1]:.1f} s\n")
     return Comparison(frames, best, calibration, ours, theirs)
 
 
