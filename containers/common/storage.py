@@ -18,10 +18,13 @@ from contracts.names import ExitCode
 
 C = TypeVar("C", bound=Contract)
 
-BLOCK_BYTES = 2 * 1024**2
-CACHED_BLOCKS = 10
-READ_AHEAD_BLOCKS = 4
-"""At most 20 MiB of cache and 8 MiB in flight."""
+BLOCK_BYTES = 512 * 1024
+READ_AHEAD_BLOCKS = 2
+"""For a worker that decodes a shard: its memory must not grow with the film."""
+SCAN_AHEAD_BLOCKS = 16
+"""For a pass over the whole film, which waits for little else than S3."""
+KEPT_BLOCKS = 4
+"""Cached beyond those read ahead: a demuxer goes back and forth between index and packets."""
 COMMIT_TRIES = 5
 """Uploads of a shard that collide with another worker's (409) before Batch tries again."""
 
@@ -141,9 +144,9 @@ class Store:
         with _named(bucket, key), path.open("wb") as body:
             self.client.download_fileobj(bucket, key, body)
 
-    def reader(self, source: SourceObject) -> "RangedReader":
+    def reader(self, source: SourceObject, ahead: int = READ_AHEAD_BLOCKS) -> "RangedReader":
         """Random access to the pinned version of a source, without downloading it."""
-        return RangedReader(self.client, source)
+        return RangedReader(self.client, source, ahead)
 
 
 def _error_code(error: WorkerError) -> str:
@@ -154,15 +157,17 @@ def _error_code(error: WorkerError) -> str:
 class RangedReader(io.RawIOBase):
     """A read-only file over ranged GETs of one object version.
 
-    Blocks of 2 MiB in an LRU cache; sequential reading doubles the request up to 8 MiB. A failed
+    Blocks of 512 KiB in an LRU cache; sequential reading doubles the request up to `ahead` blocks. At
+    most KEPT_BLOCKS + ahead blocks rest in memory, and as many again while they arrive. A failed
     request is final: every later read raises the same WorkerError, so that a demuxer that took
     the error for the end of the file cannot pass for a truncated source.
     """
 
-    def __init__(self, client: Any, source: SourceObject) -> None:
+    def __init__(self, client: Any, source: SourceObject, ahead: int = READ_AHEAD_BLOCKS) -> None:
         super().__init__()
         self._client = client
         self._source = source
+        self._most_ahead = ahead
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self._ahead = 1
@@ -207,14 +212,14 @@ class RangedReader(io.RawIOBase):
         return self._blocks[number]
 
     def _fetch(self, number: int) -> None:
-        self._ahead = min(self._ahead * 2, READ_AHEAD_BLOCKS) if number == self._next_block else 1
+        self._ahead = min(self._ahead * 2, self._most_ahead) if number == self._next_block else 1
         last = (self._source.size - 1) // BLOCK_BYTES
         count = min(self._ahead, last - number + 1)
         self._next_block = number + count
         body = memoryview(self._get(number * BLOCK_BYTES, count * BLOCK_BYTES))
         for i in range(count):
             self._blocks[number + i] = bytes(body[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES])
-        while len(self._blocks) > CACHED_BLOCKS:
+        while len(self._blocks) > KEPT_BLOCKS + self._most_ahead:
             self._blocks.popitem(last=False)
 
     def _get(self, start: int, length: int) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 
 from containers.common.media import decode_frames, open_source
-from containers.common.storage import RangedReader
+from containers.common.storage import SCAN_AHEAD_BLOCKS, RangedReader
 from containers.common.worker import Task, WorkerError
 from containers.media import plan, timeline
 from containers.media.picture import describe
@@ -106,7 +106,7 @@ class _Extraction:
     def manifest(self) -> Manifest:
         """Judge, scan, test the end, upload; the manifest is not written yet."""
         self.limits.check("max_source_bytes", self.job.source.size, "has {got} bytes")
-        reader = self.store.reader(self.job.source)
+        reader = self.store.reader(self.job.source, SCAN_AHEAD_BLOCKS)
         try:
             head = self._judge(reader)
             scanned = self._scan(reader, head)
@@ -156,7 +156,7 @@ class _Extraction:
 
     def _decode_all(self, scan: Scan, head: Head) -> Timeline:
         log.info("packets do not tell all timestamps: decoding the whole film for them")
-        reader = self.store.reader(self.job.source)
+        reader = self.store.reader(self.job.source, SCAN_AHEAD_BLOCKS)
         with contextlib.closing(open_source(reader)) as container:
             stream = choose_video(self.name, container)
             return timeline.from_decoding(container, stream, scan, head, self.name)

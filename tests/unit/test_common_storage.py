@@ -123,10 +123,11 @@ def test_ranged_reading_gives_the_object_byte_for_byte(size: int) -> None:
     assert read_all(Store(s3).reader(source)) == data
 
 
-def test_sequential_reading_asks_for_more_at_a_time() -> None:
+@pytest.mark.parametrize(("ahead", "requests"), [(2, 8), (8, 4)])  # 1 + 2 + 2 ..., 1 + 2 + 4 + 8
+def test_sequential_reading_asks_for_more_at_a_time(ahead: int, requests: int) -> None:
     s3, _, source = uploaded(15 * BLOCK_BYTES)
-    read_all(Store(s3).reader(source))
-    assert len(s3.requests) == 5  # 1 + 2 + 4 + 4 + 4 blocks
+    read_all(Store(s3).reader(source, ahead))
+    assert len(s3.requests) == requests
 
 
 def test_seeking_reads_only_the_blocks_in_question() -> None:
@@ -144,7 +145,7 @@ def test_the_cache_stays_small() -> None:
     s3, _, source = uploaded(25 * BLOCK_BYTES)
     reader = Store(s3).reader(source)
     read_all(reader)
-    assert sum(len(b) for b in reader._blocks.values()) <= 20 * 1024**2
+    assert sum(len(b) for b in reader._blocks.values()) <= 3 * 1024**2
 
 
 def test_the_pinned_version_is_read_whatever_came_later() -> None:
