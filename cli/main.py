@@ -55,13 +55,8 @@ def run(
     output = Output(as_json)
     try:
         settings = Settings.parse({k: v for k, v in chosen.items() if v is not None})
-        request = job.checked(video, out, settings, workers, precision, force=force)
-        outcome = job.run(request, output)
-        if picture is not None:
-            from cli.picture import before_after
-
-            before_after(video, outcome.target, picture)
-        output.result(*_summary(outcome, picture))
+        request = job.checked(video, out, settings, workers, precision, picture, force=force)
+        output.result(*_summary(job.run(request, output)))
     except ContractError as error:
         _fail(output, UserError("--" + str(error).replace("shard_seconds", "shard-seconds")))
     except UserError as error:
@@ -78,10 +73,11 @@ def _fail(output: Output, error: UserError) -> None:
     sys.exit(error.exit_code)
 
 
-def _summary(outcome: Any, picture: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
+def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """(JSON object, rows for people) of a finished run."""
-    report = outcome.report
+    report, picture = outcome.report, outcome.picture
     ledger, size = report.ledger, report.output
+    codec, before = report.encoder.codec.value, f"{report.video.width}x{report.video.height}"
     stages = {name: seconds for name, seconds in outcome.stage_seconds.items() if seconds >= 0.01}
     data = {
         "status": "SUCCEEDED",
@@ -89,6 +85,7 @@ def _summary(outcome: Any, picture: Path | None) -> tuple[dict[str, Any], dict[s
         "result": str(outcome.target),
         "picture": str(picture) if picture else None,
         "frames": ledger.frames_in_result,
+        "codec": codec,
         "width": size.width,
         "height": size.height,
         "duration_seconds": report.duration_seconds,
@@ -104,7 +101,7 @@ def _summary(outcome: Any, picture: Path | None) -> tuple[dict[str, Any], dict[s
     }
     rows = {
         "result": str(outcome.target),
-        "picture": f"{report.video.width}x{report.video.height} -> {size.width}x{size.height}, "
+        "picture": f"{codec}, {before} -> {size.width}x{size.height}, "
         f"{ledger.frames_in_result} frames, {report.duration_seconds:.2f} s, "
         f"{report.result_bytes / 1e6:.2f} MB",
         "ledger": f"{ledger.frames_planned} planned = {ledger.frames_encoded} encoded = "
@@ -133,7 +130,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("superres: stopped; nothing was written.\n")
+        sys.stderr.write("superres: stopped.\n")
         sys.exit(130)
 
 

@@ -91,6 +91,10 @@ class Output:
             table.add_row(name, value)
         Console(highlight=False).print(table)
 
+    def warn(self, message: str) -> None:
+        """One sentence on stderr about something that did not stop the command."""
+        sys.stderr.write(f"superres: {message}\n")
+
     def error(self, message: str, fields: Mapping[str, Any]) -> None:
         """One sentence on stderr; with --json also an object on stdout."""
         if self.as_json:

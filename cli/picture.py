@@ -1,31 +1,43 @@
 """The before/after picture: one frame of source and result, a crop of it enlarged."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cli.files import in_place
+
 GAP, LABEL = 8, 36
 INK, PAPER = (240, 240, 240), (24, 26, 30)
 
 
-def frame_at(video: Path, position: float) -> np.ndarray:
-    """RGB uint8 frame, shape (h, w, 3), at `position` (0..1) of the film's frames."""
-    with av.open(str(video)) as container:
-        total = container.streams.video[0].frames or sum(1 for _ in container.decode(video=0))
-    with av.open(str(video)) as container:
-        wanted = min(int(total * position), total - 1)
-        for number, frame in enumerate(container.decode(video=0)):
-            if number == wanted:
-                return frame.to_ndarray(format="rgb24")
-    raise ValueError(f"{video} has fewer frames than it says")
+def frame_at(video: Path, stream_index: int, position: float) -> np.ndarray:
+    """RGB uint8 frame, shape (h, w, 3), at `position` (0..1) of the frames that a stream shows."""
+    shown = sum(1 for _ in _frames(video, stream_index))
+    wanted = min(int(shown * position), shown - 1)
+    frame = next(islice(_frames(video, stream_index), wanted, None))
+    return frame.to_ndarray(format="rgb24")
 
 
-def before_after(source: Path, result: Path, target: Path, position: float = 0.5) -> None:
-    """Write a PNG: the whole frame and a detail, bicubic enlargement beside the result."""
-    before, after = (Image.fromarray(frame_at(path, position)) for path in (source, result))
+def _frames(video: Path, stream_index: int) -> Iterator[av.VideoFrame]:
+    with av.open(str(video)) as container:
+        stream = container.streams[stream_index]
+        for packet in container.demux(stream):
+            yield from (f for f in packet.decode() if isinstance(f, av.VideoFrame))
+
+
+def before_after(
+    source: Path, stream_index: int, result: Path, target: Path, position: float = 0.5
+) -> None:
+    """Write a PNG: the whole frame and a detail, bicubic enlargement beside the result.
+
+    `stream_index` is the film's in the source. Raises OSError, FFmpegError.
+    """
+    before = Image.fromarray(frame_at(source, stream_index, position))
+    after = Image.fromarray(frame_at(result, 0, position))
     enlarged = before.resize(after.size, Image.Resampling.BICUBIC)
     width = 640
     height = round(width * after.height / after.width)
@@ -40,7 +52,8 @@ def before_after(source: Path, result: Path, target: Path, position: float = 0.5
         y = LABEL + height + GAP + LABEL
         draw.text((x + 4, y - 28), "detail", INK, ImageFont.load_default(20))
         canvas.paste(image.crop(box).resize((width, height), Image.Resampling.NEAREST), (x, y))
-    canvas.save(target, "PNG")
+    with in_place(target) as partial:
+        canvas.save(partial, "PNG")
 
 
 def _detail(image: np.ndarray, aspect: float) -> tuple[int, int, int, int]:

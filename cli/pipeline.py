@@ -1,8 +1,6 @@
 """A deployed stack as the command line sees it: upload, follow, fetch; on AWS or embedded."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from cli.embedded import Stack
 from cli.errors import JobError
+from cli.files import in_place
 from contracts import keys
 from contracts.job import Settings, SourceObject, make_job_id
 from contracts.manifest import Progress, Report
@@ -126,15 +125,8 @@ class Pipeline:
 
     def fetch(self, result: RecomposeResult, target: Path) -> None:
         """Download into place: `target` appears whole or not at all."""
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix="~")
-        os.close(handle)
-        partial = Path(name)
-        try:
+        with in_place(target) as partial:
             self._s3.download_file(result.result.bucket, result.result.key, str(partial))
-            partial.chmod(0o644)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def stage_seconds(self, job_id: str) -> dict[str, float]:
         """Wall seconds of each state of the execution, from its history."""

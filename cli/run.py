@@ -28,6 +28,7 @@ class Request:
     settings: Settings
     workers: int
     precision: str
+    picture: Path | None
 
 
 def checked(
@@ -36,25 +37,57 @@ def checked(
     settings: Settings,
     workers: int | None = None,
     precision: str = "auto",
+    picture: Path | None = None,
     *,
     force: bool,
 ) -> Request:
     """Refuse early what cannot work. Raises UserError with one sentence."""
+    try:
+        return _checked(video, out, settings, workers, precision, picture, force=force)
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise UserError(f"{error.filename}: {error.strerror}; choose another path") from error
+
+
+def _checked(
+    video: Path,
+    out: Path | None,
+    settings: Settings,
+    workers: int | None,
+    precision: str,
+    picture: Path | None,
+    *,
+    force: bool,
+) -> Request:
     _check_readable(video)
     target, settings = _target(video, out, settings)
-    if target.exists() and not force:
-        raise UserError(f"{target} exists already; choose another with -o, or pass --force")
-    if target.exists() and target.samefile(video):
-        raise UserError(f"{target} is the video itself; choose another output with -o")
-    _check_writable(target.parent)
+    _check_target(target, video, "-o", force=force)
+    if picture is not None:
+        _check_target(picture, video, "--picture", force=force)
+        if picture.absolute() == target.absolute():
+            raise UserError(f"{picture} cannot be both result and picture; choose another name")
     cores = len(os.sched_getaffinity(0))
     if workers is not None and not 1 <= workers <= cores:
         raise UserError(f"--workers: got {workers}, this machine has cores for 1 to {cores}")
     if precision not in PRECISIONS:
         raise UserError(f"--precision: got {precision!r}, allowed are {', '.join(PRECISIONS)}")
     return Request(
-        video=video, target=target, settings=settings, workers=workers or 1, precision=precision
+        video=video,
+        target=target,
+        settings=settings,
+        workers=workers or 1,
+        precision=precision,
+        picture=picture,
     )
+
+
+def _check_target(target: Path, video: Path, option: str, *, force: bool) -> None:
+    if target.is_dir():
+        raise UserError(f"{option} {target} is a folder; name a file in it")
+    if target.exists() and target.samefile(video):
+        raise UserError(f"{target} is the video itself; choose another output with {option}")
+    if target.exists() and not force:
+        raise UserError(f"{target} exists already; choose another with {option}, or pass --force")
+    _check_writable(target.parent, option)
 
 
 def _check_readable(video: Path) -> None:
@@ -71,7 +104,7 @@ def _check_readable(video: Path) -> None:
     try:
         video.name.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{video!r}: the name is not valid UTF-8; rename the file") from error
+        raise UserError(f"{str(video)!r} is not valid UTF-8; rename the file") from error
 
 
 def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Settings]:
@@ -83,6 +116,8 @@ def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Se
             allowed = " or ".join(known)
             raise UserError(f"-o {out}: the result can be {allowed}, not {out.suffix!r}")
         container = known[out.suffix.lower()]
+        if settings.codec is Codec.FFV1 and container is Container.MP4:
+            raise UserError(f"-o {out}: MP4 cannot hold ffv1; name the result .mkv")
         return out, Settings.parse({**settings.model_dump(), "container": container})
     matroska = video.suffix.lower() in {".mkv", ".webm"} or settings.codec is Codec.FFV1
     container = container or (Container.MKV if matroska else Container.MP4)
@@ -91,16 +126,16 @@ def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Se
     return folder / f"{video.stem}.{settings.scale}x.{container.value}", settings
 
 
-def _check_writable(folder: Path) -> None:
+def _check_writable(folder: Path, option: str) -> None:
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; create it or choose another with -o")
+        raise UserError(f"{folder} is not a folder; create it or choose another with {option}")
     probe = folder / f".superres-{os.getpid()}~"
     try:
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written to ({error.strerror}); choose another with -o"
+            f"{folder} cannot be written to ({error.strerror}); choose another with {option}"
         ) from error
 
 
@@ -116,6 +151,7 @@ class Outcome:
     start_seconds: float
     warm: bool
     log_dir: Path
+    picture: Path | None
 
 
 def run(request: Request, output: Output) -> Outcome:
@@ -146,7 +182,24 @@ def run(request: Request, output: Output) -> Outcome:
         start_seconds=start_seconds,
         warm=stack.warm,
         log_dir=stack.log_dir,
+        picture=request.picture if _drew(request, report, output) else None,
     )
+
+
+def _drew(request: Request, report: Report, output: Output) -> bool:
+    """Draw the picture that was asked for. The result stands whether it succeeds or not."""
+    if request.picture is None:
+        return False
+    from av.error import FFmpegError
+
+    from cli.picture import before_after
+
+    try:
+        before_after(request.video, report.video.stream_index, request.target, request.picture)
+    except (OSError, FFmpegError, StopIteration) as error:
+        output.warn(f"{request.picture} could not be drawn ({error}); the result is there")
+        return False
+    return True
 
 
 def _upload(pipeline: Pipeline, request: Request, steps: Steps) -> str:

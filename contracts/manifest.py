@@ -8,6 +8,9 @@ from contracts.base import Contract, ObjectRef, Rational, Versioned
 from contracts.job import Codec, Container, SourceObject
 from contracts.models import ModelName
 
+CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
+"""Matrix coefficients (ITU-T H.273) that the workers turn into RGB and back."""
+
 
 class Colour(Contract):
     """Code points of ITU-T H.273; 2 means unspecified in the source."""

@@ -1,1 +1,1 @@
-"""What both images need: the worker's frame, S3 transfers, confined decoding."""
+"""What both images need: the worker's frame, S3 transfers, decoding by allow-list."""

@@ -157,8 +157,8 @@ def _error_code(error: WorkerError) -> str:
 class RangedReader(io.RawIOBase):
     """A read-only file over ranged GETs of one object version.
 
-    Blocks of 512 KiB in an LRU cache; sequential reading doubles the request up to `ahead` blocks. At
-    most KEPT_BLOCKS + ahead blocks rest in memory, and as many again while they arrive. A failed
+    Blocks of 512 KiB in an LRU cache; sequential reading doubles the request up to `ahead` blocks.
+    At most KEPT_BLOCKS + ahead of them rest in memory, and `ahead` more while they arrive. A failed
     request is final: every later read raises the same WorkerError, so that a demuxer that took
     the error for the end of the file cannot pass for a truncated source.
     """

@@ -19,6 +19,7 @@ from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
     bad_source,
+    check_colour,
     check_header,
     check_size,
     choose_video,
@@ -184,6 +185,7 @@ class _Extraction:
 
     def _check_limits(self, scanned: _Scanned) -> None:
         video = scanned.video
+        check_colour(self.name, video.working_colour)
         seconds = float((video.end_pts - video.start_pts) * video.time_base)
         self.limits.check("max_frames", video.frames, "has {got} frames")
         self.limits.check("max_duration_seconds", seconds, "lasts {got} seconds")

@@ -12,6 +12,7 @@ from containers.common.media import open_source, video_stream
 from containers.common.storage import WorkerError
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
+from contracts.manifest import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
 from contracts.planning import output_size
 
@@ -124,3 +125,14 @@ def check_size(limits: Limits, settings: Settings, width: int, height: int) -> N
     wide, high = output_size(width, height, settings.scale)
     what = f"at scale {settings.scale} becomes {wide}x{high} = {{got}} pixels"
     limits.check("max_output_pixels", wide * high, what)
+
+
+def check_colour(name: str, colour: Colour) -> None:
+    """UNSUPPORTED for a matrix that cannot be converted, before any upscaling is paid for."""
+    if colour.matrix not in CONVERTIBLE_MATRICES:
+        known = ", ".join(str(number) for number in CONVERTIBLE_MATRICES)
+        raise WorkerError(
+            ExitCode.UNSUPPORTED,
+            f"{name} has colour matrix {colour.matrix} (ITU-T H.273), which cannot be converted, "
+            f"only {known}; convert the film to BT.709 first",
+        )

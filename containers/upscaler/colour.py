@@ -89,10 +89,8 @@ def _range(colour: Colour) -> ColorRange:
 
 def _matrix(colour: Colour) -> int:
     if colour.matrix not in _SWS_MATRIX:
-        known = ", ".join(str(number) for number in _SWS_MATRIX)
         raise WorkerError(
-            ExitCode.UNSUPPORTED,
-            f"the film's colour matrix {colour.matrix} (ITU-T H.273) cannot be converted, "
-            f"only {known}; convert the film to BT.709 first",
+            ExitCode.BAD_REQUEST,
+            f"the manifest names colour matrix {colour.matrix}, which extract should have refused",
         )
     return _SWS_MATRIX[colour.matrix]

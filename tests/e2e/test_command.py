@@ -133,5 +133,5 @@ def test_a_stopped_run_leaves_no_process_and_no_file(
     _, errors = run.communicate(timeout=30)
     if number is not signal.SIGKILL:
         assert run.returncode == 130
-        assert errors.strip() == "superres: stopped; nothing was written."
+        assert errors.strip() == "superres: stopped."
     assert_nothing_left(state, tmp_path)

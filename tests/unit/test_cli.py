@@ -13,6 +13,7 @@ from PIL import Image
 
 from cli import embedded
 from cli.errors import JobError, UserError
+from cli.files import in_place
 from cli.output import Output
 from cli.picture import before_after
 from cli.run import checked
@@ -65,6 +66,47 @@ def test_an_existing_result_is_kept_unless_forced(film: Path) -> None:
 def test_the_source_is_never_overwritten(film: Path) -> None:
     with pytest.raises(UserError, match="the video itself"):
         checked(film, film, Settings(), None, force=True)
+
+
+def test_the_picture_spares_film_result_and_other_files(film: Path) -> None:
+    target, other = film.with_name("out.mp4"), film.with_name("other.png")
+    other.write_bytes(b"precious")
+    for picture, words in (
+        (film, "the video itself"),
+        (target, "both result and picture"),
+        (other, "--force"),
+        (film.parent, "is a folder"),
+        (film.parent / "none" / "p.png", "is not a folder"),
+    ):
+        with pytest.raises(UserError, match=words):
+            checked(film, target, Settings(), picture=picture, force=picture == film)
+    assert other.read_bytes() == b"precious"
+
+
+def test_a_name_that_no_disk_takes_is_one_sentence(film: Path) -> None:
+    long = film.with_name("n" * 300 + ".mp4")
+    for video, out in ((long, None), (film, long)):
+        with pytest.raises(UserError, match="File name too long"):
+            checked(video, out, Settings(), force=False)
+
+
+def test_a_result_name_of_full_length_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("n" * 251 + ".mp4")
+    with in_place(target) as partial:
+        partial.write_bytes(b"film")
+    assert target.read_bytes() == b"film"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_was_begun_is_taken_back_on_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), in_place(tmp_path / "film.mp4"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mp4_is_refused_for_ffv1_in_the_users_terms(film: Path) -> None:
+    with pytest.raises(UserError, match="MP4 cannot hold ffv1"):
+        checked(film, film.with_name("out.mp4"), Settings(codec=Codec.FFV1), force=False)
 
 
 def test_a_folder_is_not_a_film(tmp_path: Path) -> None:
@@ -172,7 +214,7 @@ def still(path: Path, width: int, height: int) -> Path:
 
 def test_the_picture_shows_both_films_and_a_busy_detail(tmp_path: Path) -> None:
     small, large = still(tmp_path / "s.mp4", 64, 36), still(tmp_path / "l.mp4", 256, 144)
-    before_after(small, large, tmp_path / "picture.png")
+    before_after(small, 0, large, tmp_path / "picture.png")
     with Image.open(io.BytesIO((tmp_path / "picture.png").read_bytes())) as image:
         assert image.size == (2 * 640 + 3 * 8, 2 * (360 + 36) + 2 * 8)
         detail = np.asarray(image)[-340:-20, -620:-20]

@@ -102,6 +102,23 @@ def test_a_film_cut_short_is_refused_at_once(
     assert sentence in refused(path, ExitCode.BAD_SOURCE)
 
 
+def test_a_colour_matrix_that_workers_do_not_know_is_refused_before_they_start(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ycgco.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = 8
+        for _ in range(5):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.colorspace = 8
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    message = refused(path, ExitCode.UNSUPPORTED)
+    assert message.startswith("ycgco.mkv has colour matrix 8 (ITU-T H.273)")
+
+
 def test_a_recording_cut_anywhere_keeps_its_whole_frames(tmp_path: Path) -> None:
     path = make(tmp_path / "film.ts", frames=100, audio="aac")
     whole = [frame.pts for frame in decode_all(path)]

@@ -11,7 +11,7 @@ from contracts.names import ExitCode
 from tests.media_bench import Bench, FakeS3, encode_shard
 from tests.media_support import make
 
-GROWTH_MIB = 48
+GROWTH_MIB = 28
 """Ten times the length may cost so much: read-ahead and malloc's slack, not the film (56 MiB)."""
 
 

@@ -7,8 +7,8 @@ import pytest
 from av.video.frame import VideoFrame
 
 from containers.common.worker import WorkerError
-from containers.upscaler.colour import RgbReader, RgbWriter
-from contracts.manifest import Colour
+from containers.upscaler.colour import _SWS_MATRIX, RgbReader, RgbWriter
+from contracts.manifest import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
 
 RAMP = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (32, 256, 3)).copy()
@@ -104,9 +104,13 @@ def test_reading_leaves_the_frame_as_it_was() -> None:
     assert (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries) == tags
 
 
+def test_what_extract_accepts_can_be_converted() -> None:
+    assert set(CONVERTIBLE_MATRICES) == set(_SWS_MATRIX)
+
+
 @pytest.mark.parametrize("matrix", [0, 2, 8, 14])
 def test_a_matrix_that_is_not_known_is_refused(matrix: int) -> None:
     frame = VideoFrame(16, 16, "yuv420p")
-    with pytest.raises(WorkerError, match=f"colour matrix {matrix} .* cannot be converted") as e:
+    with pytest.raises(WorkerError, match=f"colour matrix {matrix}, which extract should") as e:
         RgbReader(colour(matrix), 8).read(frame)
-    assert e.value.exit_code is ExitCode.UNSUPPORTED
+    assert e.value.exit_code is ExitCode.BAD_REQUEST
