@@ -66,7 +66,7 @@ def test_a_run_prints_its_result_as_json_and_starts_warm_the_second_time(
         target = tmp_path / f"{number}.mp4"
         done = superres(
             state, SAMPLE, "--model", "lanczos", "--scale", "3", "-o", target,
-            "--picture", tmp_path / "picture.png", "--json",
+            "--picture", tmp_path / f"{number}.png", "--json",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
@@ -74,7 +74,7 @@ def test_a_run_prints_its_result_as_json_and_starts_warm_the_second_time(
         assert result["warm_start"] is warm
         assert result["bytes"] == target.stat().st_size
         assert any(Path(result["logs"]).iterdir())
-        assert (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
+        assert (tmp_path / f"{number}.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_failed_job_is_one_sentence_and_the_workers_exit_code(
@@ -102,7 +102,7 @@ def test_a_failed_job_is_one_sentence_and_the_workers_exit_code(
         ([SAMPLE, "-o", "x.gif"], ".mp4 or .mkv"),
         ([SAMPLE, "--workers", "0"], "--workers"),
         ([SAMPLE, "--precision", "float8"], "--precision"),
-        ([SAMPLE, "-o", SAMPLE], "--force"),
+        ([SAMPLE, "-o", SAMPLE], "the video itself"),
     ],
 )
 def test_a_wrong_command_is_refused_before_anything_starts(
