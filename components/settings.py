@@ -85,7 +85,7 @@ class StackSettings(Contract):
     """All with NVENC; several families, for Spot capacity comes and goes by family."""
     cpu_instance_types: tuple[str, ...] = Field(default=("c6i", "c7i", "m6i", "m7i"), min_length=1)
 
-    model_dir: str = "/opt/superres/models"
+    model_dir: str = "/opt/superres/weights"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     progress_seconds: float = Field(default=2.0, gt=0)
     worker_gflops: float = Field(default=8000.0, gt=0)

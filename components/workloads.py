@@ -124,6 +124,7 @@ def extract_link(storage: Storage) -> Link:
     return join_links(
         intermediate.named("intermediate_bucket"),
         storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.list_keys("TellMissingFromRefused"),
         intermediate.read("ReadJob", JOB_FILES, stage_result_files(Stage.EXTRACT)),
         intermediate.list_keys("SeeWhatIsMissing"),
         intermediate.upload("WriteExtract", EXTRACT_FILES),
@@ -139,6 +140,7 @@ def process_link(storage: Storage) -> Link:
     return join_links(
         intermediate.named("intermediate_bucket"),
         storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.list_keys("TellMissingFromRefused"),
         intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
         intermediate.list_keys("SeeWhatIsMissing"),
         intermediate.write(
@@ -186,6 +188,7 @@ def _trigger(storage: Storage, registry: Registry, workflow: Workflow) -> Functi
             workflow.start(),
             registry.link("PutItem"),
             storage.source.read("ReadUpload", UPLOADS + "*", versions=True),
+            storage.source.list_keys("TellMissingFromRefused"),
             storage.intermediate.named("intermediate_bucket"),
             storage.intermediate.write("WriteJob", JOB_FILES),
         ),

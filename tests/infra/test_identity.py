@@ -141,12 +141,13 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
     job = "intermediate/jobs/*"
     assert _objects(stack, "trigger") == {
         "GetObjectVersion": {"source/uploads/*"},
+        "ListBucket": {"source"},
         "PutObject": {f"{job}/job.json"},
     }
     assert _objects(stack, "extract-job") == {
         "GetObjectVersion": {"source/uploads/*"},
         "GetObject": {f"{job}/job.json", f"{job}/results/extract.json"},
-        "ListBucket": {"intermediate"},
+        "ListBucket": {"intermediate", "source"},
         "PutObject": {
             f"{job}/extract/*",
             f"{job}/results/extract.json",
@@ -157,7 +158,7 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
     assert _objects(stack, "process-job") == {
         "GetObjectVersion": {"source/uploads/*"},
         "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
-        "ListBucket": {"intermediate"},
+        "ListBucket": {"intermediate", "source"},
         "PutObject": {f"{job}/shards/*", f"{job}/progress/*", f"{job}/failures/process/*"},
     }
     assert _objects(stack, "recompose-job") == {
