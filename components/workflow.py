@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from components.identity import Link, Place, Role, RoleArgs
 from components.messaging import Messaging
 from components.policy import ANY, Grant
-from components.settings import JOB_DAYS_MAX
+from components.settings.storage import JOB_DAYS_MAX
 from contracts.base import SCHEMA_VERSION
 from contracts.names import JobStatus, Stage
 

@@ -6,7 +6,8 @@ import pulumi
 import pytest
 import yaml
 
-from components.settings import LOG_RETENTION_DAYS, StackSettings, check_stack_name, parse_settings
+from components.settings import StackSettings, check_stack_name, parse_settings
+from components.settings.observability import LOG_RETENTION_DAYS
 from contracts.base import ContractError
 from tests.infra.recorder import REPOSITORY, STACKS, run_program, stack_config
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.settings import JOB_DAYS_MAX
+from components.settings.storage import JOB_DAYS_MAX
 from contracts.keys import JOBS
 from contracts.messages import REGISTRY_TTL
 from tests.infra.recorder import Deployment

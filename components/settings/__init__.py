@@ -1,0 +1,96 @@
+"""Typed settings of a stack, read from `superres:*` in Pulumi's configuration.
+
+One file per part of the program; a stack has the fields of all of them.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as pulumi_config
+from pydantic import Field, ValidationError
+
+from components.settings.compute import ComputeSettings
+from components.settings.functions import FunctionSettings
+from components.settings.images import ImageSettings
+from components.settings.network import NetworkSettings
+from components.settings.observability import ObservabilitySettings
+from components.settings.storage import StorageSettings
+from components.settings.workers import WorkerSettings
+from contracts.base import ContractError, explain
+from contracts.names import PROJECT
+
+STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
+"""Short, for physical names carry the stack's name and end at 63 characters (S3) or 64 (IAM)."""
+
+
+class StackSettings(
+    StorageSettings,
+    NetworkSettings,
+    FunctionSettings,
+    ObservabilitySettings,
+    ImageSettings,
+    ComputeSettings,
+    WorkerSettings,
+):
+    """Everything that may differ between two stacks."""
+
+    owner: str = Field(min_length=1)
+    cost_center: str = Field(min_length=1)
+
+    def tags(self, stack: str) -> dict[str, str]:
+        """Tags of every resource."""
+        return {
+            "project": PROJECT,
+            "stack": stack,
+            "owner": self.owner,
+            "cost-center": self.cost_center,
+        }
+
+
+def parse_settings(values: Mapping[str, Any]) -> StackSettings:
+    """From names without namespace to values; lists may be JSON text, as Pulumi passes them.
+
+    Raises ContractError with one sentence: field, value got, what is allowed.
+    """
+    fields = {name: _from_json(value) for name, value in values.items()}
+    try:
+        return StackSettings.model_validate(fields)
+    except ValidationError as error:
+        raise ContractError("stack settings: " + explain(error, f"{PROJECT}:")) from error
+
+
+def _from_json(value: Any) -> Any:
+    if not (isinstance(value, str) and value.startswith("[")):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def check_stack_name(stack: str) -> str:
+    """Return the stack's name. Raises ContractError where it does not fit into AWS's names."""
+    if not STACK_NAME.fullmatch(stack):
+        raise ContractError(
+            f"stack name: got {stack!r}, allowed are 1 to 16 lower-case letters, digits and "
+            "hyphens, beginning with a letter"
+        )
+    return stack
+
+
+def read_settings() -> StackSettings:
+    """The running stack's settings. Raises pulumi.RunError, which Pulumi shows without traceback.
+
+    All keys of the namespace are read, so that a misspelt one is refused and not ignored.
+    """
+    known = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
+    prefix = f"{PROJECT}:"
+    values = {k.removeprefix(prefix): v for k, v in known.items() if k.startswith(prefix)}
+    try:
+        check_stack_name(pulumi.get_stack())
+        return parse_settings(values)
+    except ContractError as error:
+        raise pulumi.RunError(str(error)) from error

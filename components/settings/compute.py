@@ -1,0 +1,59 @@
+"""Settings of the Batch environments and of the instances behind them."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.base import Contract
+
+
+class ComputeSettings(Contract):
+    """Vcpus and sizes are whole numbers."""
+
+    media_vcpus: int = Field(default=2, ge=1)
+    media_memory_mib: int = Field(default=6144, ge=256)
+    media_max_vcpus: int = Field(default=16, ge=1)
+    media_scratch_gib: int = Field(default=200, ge=30)
+    """Disk of a media instance: recompose holds all shards and the result at once."""
+    worker_vcpus: int = Field(default=4, ge=1)
+    worker_memory_mib: int = Field(default=14336, ge=256)
+    worker_gpus: int = Field(default=1, ge=0)
+    worker_scratch_gib: int = Field(default=60, ge=30)
+    spot_max_vcpus: int = Field(default=64, ge=1)
+    on_demand_max_vcpus: int = Field(default=16, ge=1)
+    gpu_instance_types: tuple[str, ...] = Field(
+        default=("g4dn.xlarge", "g4dn.2xlarge", "g5.xlarge", "g5.2xlarge", "g6.xlarge"),
+        min_length=1,
+    )
+    """All with NVENC; several families, for Spot capacity comes and goes by family."""
+    cpu_instance_types: tuple[str, ...] = Field(default=("c6i", "c7i", "m6i", "m7i"), min_length=1)
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    worker_parallelism: int | None = Field(default=None, ge=1)
+    """Workers that the plan counts on. None: as many as fit into the Spot environment."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self._at_most("worker_vcpus", "spot_max_vcpus")
+        self._at_most("worker_vcpus", "on_demand_max_vcpus")
+        self._at_most("media_vcpus", "media_max_vcpus")
+        if self.device == "cuda" and self.worker_gpus == 0:
+            raise ValueError("device: got 'cuda', but worker_gpus is 0; allowed are auto and cpu")
+        room = (self.spot_max_vcpus + self.on_demand_max_vcpus) // self.worker_vcpus
+        if self.worker_parallelism is not None and self.worker_parallelism > room:
+            raise ValueError(
+                f"worker_parallelism: got {self.worker_parallelism}, allowed are 1 to {room}: "
+                f"so many workers of {self.worker_vcpus} vCPUs fit into spot_max_vcpus and "
+                "on_demand_max_vcpus together"
+            )
+        return self
+
+    def _at_most(self, field: str, limit_field: str) -> None:
+        value, limit = getattr(self, field), getattr(self, limit_field)
+        if value > limit:
+            raise ValueError(f"{field}: got {value}, allowed are 1 to {limit_field} ({limit})")
+
+    @property
+    def parallelism(self) -> int:
+        """Processing workers that the plan counts on."""
+        return self.worker_parallelism or self.spot_max_vcpus // self.worker_vcpus
