@@ -27,6 +27,10 @@ class JobStatus(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    """Somebody stopped the execution."""
+    TIMED_OUT = "TIMED_OUT"
+    """The whole job took longer than any job may; a stage's own time limit makes it FAILED."""
 
     @property
     def final(self) -> bool:
@@ -70,15 +74,24 @@ RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
 
 
 class Metric(StrEnum):
-    """Metrics that our code emits in embedded metric format."""
+    """Metrics that our code emits in embedded metric format.
+
+    Counts of events, but for the last two: gauges that the reconciler sets on each of its rounds.
+    """
 
     JOBS_STARTED = "JobsStarted"
     JOBS_REJECTED = "JobsRejected"
     JOBS_SUCCEEDED = "JobsSucceeded"
     JOBS_FAILED = "JobsFailed"
+    JOBS_CANCELLED = "JobsCancelled"
     STAGE_SUBMITTED = "StageSubmitted"
     STAGE_SUCCEEDED = "StageSucceeded"
     STAGE_FAILED = "StageFailed"
+    REPAIRED = "Repaired"
+    """The reconciler did what an event should have done."""
+    RUNNING_JOBS = "RunningJobs"
+    RUNNABLE_AGE_SECONDS = "RunnableAgeSeconds"
+    """Of each stage: how long its oldest Batch job has been waiting for capacity; 0 for none."""
 
 
 _BATCH_JOB_NAME = re.compile(r"([a-z0-9][a-z0-9-]*)_([a-z]+)")

@@ -8,13 +8,21 @@ from contracts.names import METRIC_NAMESPACE, PROJECT, Metric, Stage
 logger = Logger(service=PROJECT, serialize_stacktrace=False)  # the traceback once is enough
 
 
-def count(metric: Metric, stage: Stage | None = None) -> None:
-    """Count one event, written at once so that a function that dies later has still counted.
+def count(metric: Metric, stage: Stage | None = None, times: int = 1) -> None:
+    """Count events, written at once so that a function that dies later has still counted."""
+    _emit(metric, MetricUnit.Count, times, stage)
 
-    Dimensions: service, and stage where the metric is of a stage.
-    """
+
+def gauge(metric: Metric, value: float, stage: Stage | None = None) -> None:
+    """Say how things stand now; the metric's name tells its unit."""
+    seconds = metric.value.endswith("Seconds")
+    _emit(metric, MetricUnit.Seconds if seconds else MetricUnit.Count, value, stage)
+
+
+def _emit(metric: Metric, unit: MetricUnit, value: float, stage: Stage | None) -> None:
+    """Dimensions: service, and stage where the metric is of a stage."""
     with single_metric(
-        name=metric.value, unit=MetricUnit.Count, value=1, namespace=METRIC_NAMESPACE
+        name=metric.value, unit=unit, value=value, namespace=METRIC_NAMESPACE
     ) as emf:
         emf.add_dimension(name="service", value=PROJECT)
         if stage is not None:
