@@ -8,9 +8,10 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.deploy import Starts, measure, starts_text
 from benchmarks.overhead import Row, demo, memories, overheads
 from benchmarks.peer import CRF, PRESET, Comparison, compare, cores
-from benchmarks.superres import ROOT, Timed
+from benchmarks.superres import ROOT, Timed, table
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "ministack", "pulumi", "pulumi-aws")
 
@@ -21,11 +22,6 @@ def machine() -> str:
     flags = next((line for line in lines if line.startswith("flags")), "")
     simd = [name for name in ("avx2", "avx512f", "amx_tile", "avx_vnni") if name in flags.split()]
     return f"{model}, {cores()} cores ({', '.join(simd) or 'no wide SIMD'}), {platform.machine()}"
-
-
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ("---",) * len(header), *rows)]
-    return "\n".join(lines)
 
 
 def rows_text(rows: list[Row]) -> str:
@@ -60,7 +56,9 @@ def peer_text(c: Comparison) -> str:
     )
 
 
-def page(sample: Timed, cost: list[Row], memory: list[Row], peer: Comparison | None) -> str:
+def page(
+    starts: Starts, sample: Timed, cost: list[Row], memory: list[Row], peer: Comparison | None
+) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     growth = [b.peak_mib / a.peak_mib for a, b in ((memory[0], memory[1]), (memory[2], memory[3]))]
     stages = ", ".join(f"{k} {v:.1f}" for k, v in sample.result["stage_seconds"].items() if v > 0.1)
@@ -74,6 +72,7 @@ def page(sample: Timed, cost: list[Row], memory: list[Row], peer: Comparison | N
             f"## The demo\n\n`make demo`, set up and warm: {sample.seconds:.1f} s for 60 frames of "
             f"320x180 to 1280x720 (goal: 60, aim: 40). Stages in seconds: {stages}."
         ),
+        "## The start\n\n" + starts_text(starts),
         "## What a run costs beside its shards\n\nGoal: at most 10 s, aim 5, whatever the clip's "
         "length.\n\n" + rows_text(cost),
         "## Memory of a worker\n\nGoal: the longer film needs at most 10 % more.\n\n"
@@ -93,9 +92,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        starts = measure()
         cost, sample, memory = overheads(folder), demo(folder), memories(folder)
         peer = None if arguments.no_peer else compare(folder)
-    arguments.out.write_text(page(sample, cost, memory, peer))
+    arguments.out.write_text(page(starts, sample, cost, memory, peer))
     print(arguments.out.read_text())
 
 

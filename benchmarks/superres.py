@@ -37,6 +37,12 @@ class Timed:
         return max(shard["peak_memory_mib"] for shard in self.shards)
 
 
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in (header, ("---",) * len(header), *rows)]
+    return "\n".join(lines)
+
+
 def superres(video: Path, target: Path, *options: str) -> Timed:
     command = [sys.executable, "-m", "cli.main", "run", str(video), "-o", str(target), "--force"]
     began = time.perf_counter()

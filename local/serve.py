@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from local import snapshot
 from local.deployer.config import ConfigError, StackConfig, parse_overrides, read_config
+from local.deployment import Deployment, ServeError
 from local.emulator.guard import Guard
 from local.emulator.settings import HOST, EmulatorSettings
 from local.fingerprint import fingerprint
@@ -31,10 +32,6 @@ T = TypeVar("T")
 
 STACK = "local"
 _REPOSITORY = Path(__file__).parents[1]
-
-
-class ServeError(Exception):
-    """The embedded AWS could not be started; the text is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,11 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
         code=request.project,
     )
     settings.export()
+    key = fingerprint(request.project, STACK, request.overrides)
+    snapshots = request.state_dir / "snapshots"
+    saved = snapshot.read(snapshots, key, settings.address)
+    # Before ministack is imported, so that both import at once; what it asks waits at the socket.
+    deployment = None if saved else await _start_deployment(request, settings, guard)
     # ministack reads its environment when it is imported, hence not before.
     from local.emulator.patching import PatchError
     from local.emulator.runtime import Runtime
@@ -121,15 +123,14 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
         runtime = Runtime(settings, guard)
     except PatchError as error:
         raise ServeError(str(error)) from error
-    key = fingerprint(request.project, STACK, request.overrides)
-    snapshots = request.state_dir / "snapshots"
-    outputs = _load(snapshot.read(snapshots, key, settings.address))
+    outputs = _load(saved)
     warm = outputs is not None
     server = asyncio.create_task(runtime.serve(listener, closed))
     state = None
     try:
         if outputs is None:
-            outputs = await _unless(stop, server, _deploy(request, settings, guard))
+            deployment = deployment or await _start_deployment(request, settings, guard)
+            outputs = await _unless(stop, server, deployment.outputs())
             state = _dump(outputs)
         line = _ready_line(settings, outputs, run, warm, time.monotonic() - started)
         os.write(ready, line.encode())
@@ -203,36 +204,11 @@ def _dump(outputs: dict[str, Any]) -> bytes | None:
         return None
 
 
-async def _deploy(request: Request, settings: EmulatorSettings, guard: Guard) -> dict[str, Any]:
-    """Run the Pulumi program in a process of its own: it is large, and gone afterwards."""
-    arguments = ["--project", str(request.project), "--stack", STACK]
-    for name, value in request.overrides.items():
-        arguments += ["--set", f"{name}={value}"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "local.deployer",
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
-            "AWS_ENDPOINT_URL": settings.endpoint,
-            "PYTHONPATH": str(_REPOSITORY),
-        },
-        start_new_session=True,
-    )
-    guard.watch(process.pid)
-    try:
-        answer, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        guard.forget(process.pid)
-    if process.returncode:
-        raise ServeError(answer.decode().strip() or "The deployment failed.")
-    return json.loads(answer)
+async def _start_deployment(
+    request: Request, settings: EmulatorSettings, guard: Guard
+) -> Deployment:
+    options = {"project": str(request.project), "stack": STACK}
+    return await Deployment.start(options, request.overrides, settings.endpoint, guard)
 
 
 def _ready_line(

@@ -7,6 +7,7 @@ failure one sentence, with exit code 1.
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -46,4 +47,7 @@ def _fail(sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    # Nothing is left to be finished, and taking the loaded modules down costs half a second.
+    os._exit(code)

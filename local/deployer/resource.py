@@ -34,7 +34,9 @@ class Aws:
         self.account: str = self.client("sts").get_caller_identity()["Account"]
 
     def client(self, service: str) -> Any:
-        with self._lock:
+        if service in self._clients:
+            return self._clients[service]
+        with self._lock:  # sessions make one client at a time
             if service not in self._clients:
                 settings = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
                 self._clients[service] = self._session.client(service, config=settings)

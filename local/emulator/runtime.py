@@ -5,6 +5,7 @@ import concurrent.futures
 import logging
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -79,8 +80,10 @@ class Runtime:
         fed = {mapping["FunctionName"] for mapping in lambda_svc._esms._data.values()}
         functions = list(lambda_svc._functions._data.values())
         functions.sort(key=lambda function: function["config"]["FunctionName"] in fed)
+        began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
             pool.map(_warm, functions)
+        log.info("%d functions warmed in %.2f s", len(functions), time.monotonic() - began)
 
     def close(self) -> None:
         """End all jobs and Lambda workers."""
