@@ -61,6 +61,7 @@ definition = aws.batch.JobDefinition(
 seen, unheard = aws.sqs.Queue("seen"), aws.sqs.Queue("unheard")
 rule = aws.cloudwatch.EventRule("ended", event_pattern=json.dumps({"$or": [
     {"source": ["aws.s3"]},
+    {"source": ["aws.states"], "detail": {"status": ["ABORTED", "TIMED_OUT"]}},
     {"source": ["aws.batch"], "detail": {"status": ["SUCCEEDED", "FAILED"]}}]}))
 aws.sqs.QueuePolicy("seen", queue_url=seen.url, policy=pulumi.Output.all(seen.arn, rule.arn).apply(
     lambda a: json.dumps({"Version": "2012-10-17", "Statement": [{
@@ -89,12 +90,13 @@ aws.cloudwatch.EventTarget("uploaded", rule=uploaded.name, arn=function.arn)
 aws.lambda_.Permission(
     "uploaded", action="lambda:InvokeFunction", function=function.name,
     principal="events.amazonaws.com", source_arn=uploaded.arn)
-machine_role = role("machine", "states.amazonaws.com", ["sns:Publish", "lambda:InvokeFunction"],
-                    [allowed.arn, function.arn])
+machine_role = role("machine", "states.amazonaws.com", [
+    "sns:Publish", "lambda:InvokeFunction", "sqs:SendMessage"], [
+    allowed.arn, function.arn, seen.arn])
 
-def machine(name, state):
+def machine(name, state, **limits):
     made = aws.sfn.StateMachine(name, role_arn=machine_role, definition=pulumi.Output.from_input(
-        state).apply(lambda task: json.dumps({"StartAt": "Task", "States": {
+        state).apply(lambda task: json.dumps({"StartAt": "Task", **limits, "States": {
             "Task": {"Type": "Task", "End": True, **task},
             "Caught": {"Type": "Pass", "Result": "caught by name", "End": True}}})))
     pulumi.export(name, made.arn)
@@ -111,6 +113,11 @@ machine("catches_by_class", {"Resource": function.arn, "Catch": [
     {"ErrorEquals": ["FilmBroken"], "Next": "Caught"}]})
 machine("waits_by_path", wait(allowed.arn, TimeoutSecondsPath="$.seconds"))
 machine("waits_for_heartbeat", wait(allowed.arn, HeartbeatSeconds=1, TimeoutSeconds=60))
+machine("waits_too_long", wait(allowed.arn, Catch=[
+    {"ErrorEquals": ["States.ALL"], "Next": "Caught"}]), TimeoutSeconds=1)
+machine("waits_for_ever", {
+    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+    "Parameters": {"QueueUrl": seen.url, "MessageBody": {"token.$": "$$.Task.Token"}}})
 pulumi.export("bucket", bucket.id)
 pulumi.export("queue", queue.arn)
 pulumi.export("definition", definition.arn)

@@ -209,6 +209,31 @@ def test_a_task_without_heartbeat_fails(server: Server) -> None:
     assert found["error"] == "States.HeartbeatTimeout"
 
 
+def state_events(server: Server, arn: str) -> list[str]:
+    """Statuses told of an execution, as soon as there is one."""
+    return eventually(lambda: [d["status"] for d in events(server) if d.get("executionArn") == arn])
+
+
+def test_an_execution_past_its_own_limit_is_timed_out_and_told(server: Server) -> None:
+    """Its task's Catch never sees that."""
+    found = execution_ended(server, "waits_too_long", {})
+    assert found["status"] == "TIMED_OUT"
+    assert found["error"] == "States.Timeout"
+    assert state_events(server, found["executionArn"]) == ["TIMED_OUT"]
+
+
+def test_a_stopped_execution_is_told_and_its_token_dead(server: Server) -> None:
+    states = server.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=server.outputs["waits_for_ever"])["executionArn"]
+    token = eventually(lambda: [d["token"] for d in events(server) if "token" in d])[0]
+    states.stop_execution(executionArn=arn, error="Changed", cause="my mind")
+    with pytest.raises(ClientError, match=r"TaskDoesNotExist|TaskTimedOut"):
+        states.send_task_success(taskToken=token, output="{}")
+    assert state_events(server, arn) == ["ABORTED"]
+    last = states.get_execution_history(executionArn=arn, reverseOrder=True)["events"][0]
+    assert last["type"] == "ExecutionAborted"
+
+
 def test_neither_unsigned_nor_wrongly_signed_requests_are_served(server: Server) -> None:
     place = {"region_name": "us-east-1", "endpoint_url": server.ready["endpoint"]}
     unsigned = boto3.client("s3", config=Config(signature_version=UNSIGNED), **place)

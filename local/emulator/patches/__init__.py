@@ -11,6 +11,7 @@ from local.emulator.patches import (
     lambda_readiness,
     request_permissions,
     version_ranges,
+    workflow_endings,
     workflow_permissions,
     workflow_waiting,
 )
@@ -25,6 +26,7 @@ _PATCHES = (
     lambda_readiness,
     request_permissions,
     version_ranges,
+    workflow_endings,
     workflow_permissions,
     workflow_waiting,
 )
