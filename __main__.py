@@ -7,6 +7,7 @@ from components import functions, workloads
 from components.compute import Compute, ComputeArgs
 from components.functions import Functions, FunctionsArgs
 from components.identity import Place
+from components.images import Images, ImagesArgs
 from components.messaging import Messaging, MessagingArgs
 from components.network import Network, NetworkArgs
 from components.registry import Registry, RegistryArgs
@@ -42,12 +43,18 @@ messaging_args = MessagingArgs(
 )
 messaging = Messaging(name, messaging_args, opts)
 
+images_args = ImagesArgs(
+    place=place, named=settings.named_images, registry=settings.image_registry, stack=stack
+)
+images = Images(name, images_args, opts)
+
 compute_args = ComputeArgs(
     place=place,
     subnet_ids=network.subnet_ids,
     security_group_id=network.security_group_id,
     pools=workloads.pools(settings),
-    jobs=workloads.jobs(settings, storage),
+    jobs=workloads.jobs(settings, storage, images),
+    repositories=images.repositories,
     log_retention_days=settings.log_retention_days,
     tags=tags,
 )
@@ -79,3 +86,6 @@ pulumi.export("notification_topic_arn", messaging.notification.topic_arn)
 pulumi.export("email_topic_arn", messaging.email_topic_arn)
 pulumi.export("process_queue_arn", compute.queue_arns[workloads.PROCESS])
 pulumi.export("media_queue_arn", compute.queue_arns[workloads.MEDIA])
+for image, reference in images.references.items():
+    pulumi.export(image.setting, reference)
+pulumi.export("commit", settings.commit or "unrecorded")

@@ -1,7 +1,6 @@
 """What AWS Batch is told of our jobs and instances: pure functions from values to dicts."""
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,6 @@ ROOT_DEVICE = "/dev/xvda"
 CPU_IMAGE = "ECS_AL2023"
 GPU_IMAGE = "ECS_AL2023_NVIDIA"
 """https://docs.aws.amazon.com/batch/latest/APIReference/API_Ec2Configuration.html"""
-
-_ECR_IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
-    r"/(?P<repository>[^:@]+)[:@].+"
-)
 
 
 def exit_rules() -> list[dict[str, str]]:
@@ -117,16 +111,3 @@ echo ECS_CONTAINER_STOP_TIMEOUT=110s >> /etc/ecs/ecs.config
 --==SUPERRES==--
 """
     return base64.b64encode(script.encode()).decode()
-
-
-def ecr_repository(image: str) -> str | None:
-    """The private repository that an image comes from, as an ARN from the service on.
-
-    None for any other registry.
-    """
-    match = _ECR_IMAGE.fullmatch(image)
-    return (
-        "ecr:{region}:{account}:repository/{repository}".format(**match.groupdict())
-        if match
-        else None
-    )

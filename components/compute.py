@@ -67,7 +67,7 @@ class Job:
     """What a stage runs."""
 
     pool: str
-    image: str
+    image: pulumi.Input[str]
     command: Sequence[str]
     resources: Resources
     attempt_seconds: int
@@ -84,6 +84,8 @@ class ComputeArgs:
     security_group_id: pulumi.Input[str]
     pools: Mapping[str, Pool]
     jobs: Mapping[Stage, Job]
+    repositories: Sequence[str]
+    """Where the jobs' images lie."""
     log_retention_days: int
     tags: Mapping[str, str]
     """Of instances and volumes, which the provider's default tags do not reach."""
@@ -120,12 +122,11 @@ class Compute(pulumi.ComponentResource):
         self.register_outputs({"queue_arns": self.queue_arns})
 
     def _instance_profile(self) -> aws.iam.InstanceProfile:
-        images = sorted({job.image for job in self._args.jobs.values()})
         role = Role(
             f"{self._name}-instance",
             RoleArgs(
                 service="ec2.amazonaws.com",
-                grants=instance_grants(self._args.place, images, self._log.arn),
+                grants=instance_grants(self._args.place, self._args.repositories, self._log.arn),
             ),
             self._child,
         )
@@ -227,6 +228,7 @@ class Compute(pulumi.ComponentResource):
             self._child,
         )
         properties = pulumi.Output.all(
+            image=job.image,
             environment=pulumi.Output.all(**variables),
             job_role_arn=role.arn,
             log_group=self._log.name,
@@ -234,7 +236,6 @@ class Compute(pulumi.ComponentResource):
         ).apply(
             lambda known: json.dumps(
                 Container(
-                    image=job.image,
                     command=job.command,
                     resources=job.resources,
                     log_stream=stage.value,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.batch import ecr_repository
 from components.identity import Place
 from components.policy import ANY, Grant
+from contracts.images import EcrRepository
 
 ECS_REFERENCE = (
     "https://docs.aws.amazon.com/service-authorization/latest/reference/"
@@ -15,7 +15,7 @@ ECS_REFERENCE = (
 
 
 def instance_grants(
-    place: Place, images: Sequence[str], log_group_arn: pulumi.Input[str]
+    place: Place, repositories: Sequence[str], log_group_arn: pulumi.Input[str]
 ) -> tuple[Grant, ...]:
     """What the ECS agent and Docker do on an instance, and no more.
 
@@ -67,14 +67,18 @@ def instance_grants(
             resources=(pulumi.Output.concat(log_group_arn, ":*"),),
         ),
     ]
-    return (*grants, *_pull_grants(place, images))
+    return (*grants, *_pull_grants(place, repositories))
 
 
-def _pull_grants(place: Place, images: Sequence[str]) -> tuple[Grant, ...]:
-    private = [path for image in images if (path := ecr_repository(image))]
+def _pull_grants(place: Place, repositories: Sequence[str]) -> tuple[Grant, ...]:
+    """None for public registries, which ask for no permission."""
+    private = [found for name in repositories if (found := EcrRepository.find(name))]
     if not private:
         return ()
-    arns = tuple(pulumi.Output.concat("arn:", place.partition, ":", path) for path in private)
+    arns = tuple(
+        pulumi.Output.concat("arn:", place.partition, ":", repository.arn_rest)
+        for repository in private
+    )
     return (
         Grant(
             sid="LogInToRegistry",

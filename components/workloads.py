@@ -12,6 +12,7 @@ from components.compute import Compute, Job, Pool
 from components.events import job_ended, uploaded
 from components.functions import EventSource, FunctionSpec, QueueSource
 from components.identity import Link, join_links
+from components.images import Images
 from components.messaging import Messaging
 from components.policy import to_json
 from components.registry import Registry
@@ -24,6 +25,7 @@ from contracts.environ import (
     StageEnvironment,
     TriggerEnvironment,
 )
+from contracts.images import ImageName
 from contracts.keys import (
     EXTRACT_FILES,
     JOB_FILES,
@@ -67,7 +69,7 @@ def pools(settings: StackSettings) -> dict[str, Pool]:
     }
 
 
-def jobs(settings: StackSettings, storage: Storage) -> dict[Stage, Job]:
+def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stage, Job]:
     media = Resources(vcpus=settings.media_vcpus, memory_mib=settings.media_memory_mib)
     worker = Resources(
         vcpus=settings.worker_vcpus,
@@ -77,7 +79,7 @@ def jobs(settings: StackSettings, storage: Storage) -> dict[Stage, Job]:
     return {
         Stage.EXTRACT: Job(
             pool=MEDIA,
-            image=settings.media_image,
+            image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "extract"),
             resources=media,
             attempt_seconds=ATTEMPT_SECONDS[Stage.EXTRACT],
@@ -86,7 +88,7 @@ def jobs(settings: StackSettings, storage: Storage) -> dict[Stage, Job]:
         ),
         Stage.PROCESS: Job(
             pool=PROCESS,
-            image=settings.upscaler_image,
+            image=images.references[ImageName.UPSCALER],
             command=("python", "-m", "containers.upscaler", "process"),
             resources=worker,
             attempt_seconds=ATTEMPT_SECONDS[Stage.PROCESS],
@@ -99,7 +101,7 @@ def jobs(settings: StackSettings, storage: Storage) -> dict[Stage, Job]:
         ),
         Stage.RECOMPOSE: Job(
             pool=MEDIA,
-            image=settings.media_image,
+            image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "recompose"),
             resources=media,
             attempt_seconds=ATTEMPT_SECONDS[Stage.RECOMPOSE],

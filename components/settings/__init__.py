@@ -22,6 +22,8 @@ from components.settings.workers import WorkerSettings
 from contracts.base import ContractError, explain
 from contracts.names import PROJECT
 
+LOCAL_STACK = "local"
+"""The embedded AWS's."""
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 """Short, for physical names carry the stack's name and end at 63 characters (S3) or 64 (IAM)."""
 
@@ -81,6 +83,20 @@ def check_stack_name(stack: str) -> str:
     return stack
 
 
+def check_images_suit(stack: str, settings: StackSettings) -> None:
+    """Raises ContractError where the stack may not get its images in this way."""
+    got = f"stack settings: {PROJECT}:images: got {settings.images!r}"
+    if settings.images == "local" and stack != LOCAL_STACK:
+        raise ContractError(
+            f"{got} in stack {stack!r}, which pulls images; allowed are digest and build"
+        )
+    if settings.images == "build" and settings.protect:
+        raise ContractError(
+            f"{got}, but protect is true; allowed is digest: a stack that matters runs what "
+            "another one has tried"
+        )
+
+
 def read_settings() -> StackSettings:
     """The running stack's settings. Raises pulumi.RunError, which Pulumi shows without traceback.
 
@@ -90,7 +106,9 @@ def read_settings() -> StackSettings:
     prefix = f"{PROJECT}:"
     values = {k.removeprefix(prefix): v for k, v in known.items() if k.startswith(prefix)}
     try:
-        check_stack_name(pulumi.get_stack())
-        return parse_settings(values)
+        stack = check_stack_name(pulumi.get_stack())
+        settings = parse_settings(values)
+        check_images_suit(stack, settings)
     except ContractError as error:
         raise pulumi.RunError(str(error)) from error
+    return settings

@@ -1,22 +1,53 @@
 """Settings of the container images."""
 
-import re
-from typing import Annotated
+from typing import Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import Field, model_validator
 
 from contracts.base import Contract
-
-
-def _image(value: str) -> str:
-    if not re.fullmatch(r"[^\s:@]\S*[:@]\S+", value):
-        raise ValueError("expected an image with a tag or digest, such as example/media:1.0")
-    return value
-
-
-Image = Annotated[str, AfterValidator(_image)]
+from contracts.images import EcrRegistry, ImageName, ImageReference
 
 
 class ImageSettings(Contract):
-    media_image: Image
-    upscaler_image: Image
+    images: Literal["digest", "build", "local"] = "digest"
+    """Where the images come from. `digest`: they are named, by digest. `build`: `pulumi up` builds
+    and pushes them, for development. `local`: nothing is pulled, for the embedded AWS runs the
+    repository's code."""
+    media_image: str | None = None
+    upscaler_image: str | None = None
+    image_registry: str | None = None
+    """Where `build` pushes to: the host of the shared registry (registry/)."""
+    commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    """The commit that is deployed; the pipeline and a promotion set it."""
+
+    @model_validator(mode="after")
+    def _images_fit(self) -> Self:
+        for image in ImageName:
+            self._check_image(image)
+        if self.images == "build" or self.image_registry is not None:
+            try:
+                EcrRegistry.parse(self.image_registry or "")
+            except ValueError as error:
+                raise ValueError(f"image_registry: {error}") from error
+        return self
+
+    def _check_image(self, image: ImageName) -> None:
+        value = getattr(self, image.setting)
+        if self.images == "build" and value is not None:
+            raise ValueError(
+                f"{image.setting}: got {value!r}, but images is 'build', which makes the image; "
+                "allowed is no value, or images 'digest'"
+            )
+        if self.images == "local" and not value:
+            raise ValueError(f"{image.setting}: is missing")
+        if self.images == "digest":
+            try:
+                ImageReference.parse(value or "")
+            except ValueError as error:
+                raise ValueError(f"{image.setting}: {error}") from error
+
+    @property
+    def named_images(self) -> dict[ImageName, str]:
+        """What the settings name; nothing where the images are built."""
+        named = {image: getattr(self, image.setting) for image in ImageName}
+        return {image: value for image, value in named.items() if value is not None}

@@ -1,5 +1,6 @@
 """What a program may ask AWS about, by Pulumi's token."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,23 @@ def _parameter(aws: Aws, args: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "value": value, "type": "String", "version": 1, "id": name}
 
 
+def _registry_login(aws: Aws, args: dict[str, Any]) -> dict[str, Any]:
+    found = aws.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+    return {
+        "authorizationToken": found["authorizationToken"],
+        "expiresAt": found["expiresAt"].isoformat(),
+        "proxyEndpoint": found["proxyEndpoint"],
+        "userName": user,
+        "password": password,
+        "registryId": args.get("registryId", aws.account),
+        "region": aws.region,
+        "id": aws.region,
+    }
+
+
 INVOKES: dict[str, Callable[[Aws, dict[str, Any]], dict[str, Any]]] = {
+    "aws:ecr/getAuthorizationToken:getAuthorizationToken": _registry_login,
     "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getPartition:getPartition": _partition,

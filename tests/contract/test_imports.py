@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 THIRD_PARTY: dict[str, set[str]] = {
     "contracts": {"pydantic"},
-    "components": {"pulumi", "pulumi_aws", "pydantic"},
+    "components": {"pulumi", "pulumi_aws", "pulumi_docker_build", "pydantic"},
     "lambdas": {"aws_lambda_powertools", "boto3", "botocore", "pydantic"},
 }
 """Where what a package may use from outside is decided by where it runs."""

@@ -19,10 +19,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = "superres"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+DIGEST = f"sha256:{'a1' * 32}"
+"""Of everything that the program builds."""
 STACKS = ("dev", "staging", "prod", "local")
 
 ARNS = {
     "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
+    "aws:ecr/repository:Repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
     "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
     "aws:iam/instanceProfile:InstanceProfile": "arn:aws:iam::{account}:instance-profile/{name}",
     "aws:sns/topic:Topic": "arn:aws:sns:{region}:{account}:{name}",
@@ -44,6 +47,10 @@ ARNS = {
 """Resource types whose ARN the program uses, in AWS's own forms, for linters look at them."""
 
 ANSWERS: dict[str, dict[str, Any]] = {
+    "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
+        "userName": "AWS",
+        "password": "registry-password",
+    },
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
     "aws:index/getRegion:getRegion": {"region": REGION},
     "aws:index/getPartition:getPartition": {"partition": "aws"},
@@ -116,6 +123,7 @@ class _Cloud(Mocks):
         computed = {
             "aws:sqs/queue:Queue": {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"},
             "aws:kms/key:Key": {"keyId": name},
+            "docker-build:index:Image": {"digest": DIGEST},
             "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 3},
         }
         return name, {**state, **computed.get(args.typ, {})}

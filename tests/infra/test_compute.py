@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.batch import ecr_repository, exit_rules, user_data
+from components.batch import exit_rules, user_data
 from components.network import subnet_cidrs
 from contracts.limits import BATCH_EXIT_RULES_MAX
 from contracts.names import ExitCode, Stage
@@ -147,25 +147,6 @@ def test_instances_drain_when_spot_takes_them_back() -> None:
     assert script.startswith("#!/bin/bash\n")
     assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in script
     assert "ECS_CONTAINER_STOP_TIMEOUT=110s" in script
-
-
-@pytest.mark.parametrize(
-    ("image", "repository"),
-    [
-        (
-            "111122223333.dkr.ecr.eu-central-1.amazonaws.com/superres/media:0.1.0",
-            "ecr:eu-central-1:111122223333:repository/superres/media",
-        ),
-        (
-            "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/media@sha256:abc",
-            "ecr:cn-north-1:111122223333:repository/media",
-        ),
-        ("superres/media:local", None),
-        ("public.ecr.aws/superres/media:1", None),
-    ],
-)
-def test_only_private_repositories_need_permission(image: str, repository: str | None) -> None:
-    assert ecr_repository(image) == repository
 
 
 @pytest.mark.parametrize(("cidr", "count"), [("10.42.0.0/20", 2), ("10.0.0.0/16", 3)])

@@ -9,7 +9,7 @@ from tests.infra.recorder import PROJECT, Deployment, deployment, run_program, s
 EXPORTS = {
     "source_bucket", "intermediate_bucket", "final_bucket", "state_machine_arn",
     "registry_table", "notification_topic_arn", "email_topic_arn", "process_queue_arn",
-    "media_queue_arn",
+    "media_queue_arn", "media_image", "upscaler_image", "commit",
 }  # fmt: skip
 
 

@@ -11,18 +11,21 @@ from components.settings.observability import LOG_RETENTION_DAYS
 from contracts.base import ContractError
 from tests.infra.recorder import REPOSITORY, STACKS, run_program, stack_config
 
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 LEAST = {
     "owner": "video-team",
     "cost_center": "research",
-    "media_image": "example/media:1",
-    "upscaler_image": "example/upscaler@sha256:abc",
+    "media_image": f"example/media@{DIGEST}",
+    "upscaler_image": f"example/upscaler@{DIGEST}",
 }
+BUILD = {"media_image": None, "upscaler_image": None, "images": "build"}
+ECR = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 
 
 def test_what_a_stack_must_say_is_in_the_project_file() -> None:
     schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
     required = {n for n, f in StackSettings.model_fields.items() if f.is_required()}
-    assert set(schema) == required == set(LEAST)
+    assert set(schema) == required == {"owner", "cost_center"}
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -78,11 +81,43 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
-            {"media_image": "media"},
+            {"media_image": f"{ECR}/superres/media:1.0"},
             (
-                "superres:media_image: got 'media', expected an image with a tag or digest, "
-                "such as example/media:1.0"
+                f"superres:media_image: got '{ECR}/superres/media:1.0', allowed is an image by "
+                "digest, REPOSITORY@sha256:<64 hex digits>"
             ),
+        ),
+        (
+            {"upscaler_image": None},
+            (
+                "superres:upscaler_image: got '', allowed is an image by digest, "
+                "REPOSITORY@sha256:<64 hex digits>"
+            ),
+        ),
+        (
+            BUILD,
+            (
+                "superres:image_registry: got '', allowed is "
+                f"ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as {ECR}"
+            ),
+        ),
+        (
+            {"images": "build", "image_registry": ECR},
+            (
+                f"superres:media_image: got 'example/media@{DIGEST}', but images is 'build', which "
+                "makes the image; allowed is no value, or images 'digest'"
+            ),
+        ),
+        (
+            {**BUILD, "image_registry": "docker.io"},
+            (
+                "superres:image_registry: got 'docker.io', allowed is "
+                f"ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as {ECR}"
+            ),
+        ),
+        (
+            {"commit": "main"},
+            "superres:commit: got 'main', string should match pattern '^[0-9a-f]{40}$'",
         ),
         (
             {"vpc_cidr": "10.0.0.0/28"},
@@ -125,10 +160,10 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_got_and_what_is_allowed(
-    wrong: dict[str, str], sentence: str
+    wrong: dict[str, str | None], sentence: str
 ) -> None:
     with pytest.raises(ContractError) as caught:
-        parse_settings({**LEAST, **wrong})
+        parse_settings({k: v for k, v in {**LEAST, **wrong}.items() if v is not None})
     assert str(caught.value) == f"stack settings: {sentence}"
 
 
@@ -154,6 +189,20 @@ def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None
         ("dev", {"superres:worker_vcpu": "4"}, "worker_vcpu: is not a known field"),
         ("dev", {"superres:device": "gpu"}, "superres:device: got 'gpu'"),
         ("Dev", {}, "stack name: got 'Dev'"),
+        (
+            "dev",
+            {"superres:protect": "true"},
+            "superres:images: got 'build', but protect is true; allowed is digest",
+        ),
+        (
+            "dev",
+            {
+                "superres:images": "local",
+                "superres:media_image": "a:1",
+                "superres:upscaler_image": "b:1",
+            },
+            "superres:images: got 'local' in stack 'dev', which pulls images; allowed are digest",
+        ),
     ],
 )
 def test_the_program_stops_with_one_sentence_and_no_traceback(

@@ -1,4 +1,4 @@
-"""DynamoDB, KMS and ECR."""
+"""DynamoDB and KMS."""
 
 from typing import Any
 
@@ -86,28 +86,8 @@ def _alias(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": aws.arn("kms", name), "targetKeyArn": key})
 
 
-def _repository(aws: Aws, r: Resource) -> Created:
-    r.ignore("forceDelete")
-    name = r.physical_name()
-    parameters = r.pick(imageTagMutability="imageTagMutability")
-    if scanning := r.get("imageScanningConfiguration"):
-        parameters["imageScanningConfiguration"] = scanning
-    if encryption := r.get("encryptionConfigurations"):
-        parameters["encryptionConfiguration"] = encryption[0]
-    repository = aws.client("ecr").create_repository(repositoryName=name, **parameters)
-    found = repository["repository"]
-    outputs = {
-        "name": name,
-        "arn": found["repositoryArn"],
-        "repositoryUrl": found["repositoryUri"],
-        "registryId": found["registryId"],
-    }
-    return Created(name, outputs)
-
-
 HANDLERS = {
     "aws:dynamodb/table:Table": _table,
     "aws:kms/key:Key": _key,
     "aws:kms/alias:Alias": _alias,
-    "aws:ecr/repository:Repository": _repository,
 }
