@@ -1,4 +1,4 @@
-"""Imports run one way: contracts <- components, lambdas, containers, cli <- local."""
+"""Imports run one way: contracts <- components, lambdas, containers, cli, policy <- local."""
 
 import ast
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("contracts", "components", "lambdas", "containers", "cli", "local")
+PACKAGES = ("contracts", "components", "lambdas", "containers", "cli", "local", "policy")
 OURS = {*PACKAGES, "tests", "benchmarks"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "containers/upscaler": {"containers.upscaler", "containers.common", "contracts"},
     "cli": {"cli", "contracts"},
     "local": {"contracts", "components", "lambdas", "containers", "cli", "local"},
+    "policy": {"policy", "contracts"},
     "__main__.py": {"components", "contracts"},
 }
 """Of our own packages; a name stands for all that is below it."""
@@ -28,6 +29,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "contracts": {"pydantic"},
     "components": {"pulumi", "pulumi_aws", "pulumi_docker_build", "pydantic"},
     "lambdas": {"aws_lambda_powertools", "boto3", "botocore", "pydantic"},
+    "policy": {"pulumi_policy"},
 }
 """Where what a package may use from outside is decided by where it runs."""
 

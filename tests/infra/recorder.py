@@ -73,6 +73,8 @@ class Recorded:
     protect: bool
     retain: bool
     provider: str
+    uses: Mapping[str, frozenset[str]]
+    """By input: URNs of the resources that its value is made from."""
     arn: str = ""
 
 
@@ -154,6 +156,7 @@ class _Monitor(MockMonitor):
                 protect=request.protect,
                 retain=request.retainOnDelete,
                 provider=request.provider,
+                uses={k: frozenset(d.urns) for k, d in request.propertyDependencies.items()},
                 arn=arn_of(request.type, inputs.get("name", request.name)),
             )
         )

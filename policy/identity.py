@@ -1,0 +1,112 @@
+"""Rules on roles and what they may do."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from contracts.names import PROJECT
+from policy.rule import Graph, Problems, Resource, listed, rule, rule_alone, statements
+
+WITHOUT_RESOURCE_LEVEL = frozenset(
+    {
+        "batch:DescribeJobs",
+        "batch:ListJobs",
+        "ec2:DescribeTags",
+        "ecr:GetAuthorizationToken",
+        "ecs:DiscoverPollEndpoint",
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+        "states:SendTaskFailure",
+        "states:SendTaskSuccess",
+    }
+)
+"""Actions that AWS's service authorization reference lists without a resource type; only these
+may be allowed on "*". Beside the code that grants them stands why they are needed."""
+
+NAMED_BY_AWS = (
+    ":batch:*:job/*",  # ids are Batch's
+    ":ecs:*:cluster/*",  # Batch makes the clusters of its environments, and names them
+    ":ecs:*:container-instance/*",
+)
+"""Resources of which nobody knows the name beforehand, as service and resource."""
+
+WITHOUT_SOURCE_ACCOUNT = ("ec2.amazonaws.com", "lambda.amazonaws.com")
+"""Services that take a role without saying on whose behalf; they act for our account only, for
+passing them the role takes a permission in it."""
+
+USED_BY = {
+    "ComputeEnvironment": ("serviceRole", "computeResources"),
+    "EventTarget": ("roleArn",),
+    "FlowLog": ("iamRoleArn",),
+    "Function": ("role",),
+    "InstanceProfile": ("role",),
+    "JobDefinition": ("containerProperties",),
+    "Schedule": ("target",),
+    "StateMachine": ("roleArn",),
+}
+"""Who takes a role, and by which property it is given."""
+
+
+@rule("A role is somebody's, and nobody else's", "Role")
+def role_has_one_user(role: Resource, graph: Graph) -> Problems:
+    users = [u for kind, names in USED_BY.items() for u in graph.users(role, kind, *names)]
+    if len(users) != 1:
+        yield "is used by " + (", ".join(f"{u.kind} {u.name}" for u in users) or "nothing")
+
+
+@rule("A role may do something, by policies of its own", "Role")
+def role_has_its_own_policy(role: Resource, graph: Graph) -> Problems:
+    if not graph.users(role, "RolePolicy", "role"):
+        yield "has no RolePolicy"
+    for attachment in graph.users(role, "RolePolicyAttachment", "role"):
+        yield f"gets {attachment.props['policyArn']}, which allows more than it needs"
+
+
+@rule_alone("A role is taken by one service, on behalf of our account", "Role")
+def role_trusts_one_service(role: Resource) -> Problems:
+    for statement in statements(role.text("assumeRolePolicy"), "Allow"):
+        principal = statement.get("Principal")
+        only = principal if isinstance(principal, Mapping) and len(principal) == 1 else {}
+        services = listed(only.get("Service"))
+        if len(services) != 1:
+            yield f"trusts {principal} instead of one service"
+        elif services[0] not in WITHOUT_SOURCE_ACCOUNT and not _says_account(statement):
+            yield f"lets {services[0]} take it on behalf of any account"
+
+
+def _says_account(statement: Mapping[str, Any]) -> bool:
+    conditions = statement.get("Condition") or {}
+    return any("aws:SourceAccount" in keys for keys in conditions.values())
+
+
+@rule_alone("A policy names each action, and each resource as far as AWS can", "RolePolicy")
+def policy_has_no_unexplained_wildcard(policy: Resource) -> Problems:
+    for statement in statements(policy.text("policy"), "Allow"):
+        sid = statement.get("Sid", "a statement")
+        if "NotAction" in statement or "NotResource" in statement:
+            yield f"{sid} allows everything but something"
+        actions = listed(statement.get("Action"))
+        yield from (f"{sid} allows {action}" for action in actions if "*" in action)
+        for resource in listed(statement.get("Resource")):
+            yield from (f"{sid} {p}" for p in _too_wide(resource, actions, policy.stack))
+
+
+def _too_wide(resource: str, actions: list[str], stack: str) -> Iterator[str]:
+    if resource == "*":
+        for action in sorted(set(actions) - WITHOUT_RESOURCE_LEVEL):
+            yield f"allows {action} on everything"
+        return
+    if "*" not in resource or _named_by_aws(resource):
+        return
+    if f"{PROJECT}-{stack}" not in resource.partition("*")[0]:
+        yield f"reaches beyond the stack: {resource}"
+
+
+def _named_by_aws(arn: str) -> bool:
+    _, _, service, _, account, name = arn.split(":", 5)
+    return "*" not in account and f":{service}:*:{name}" in NAMED_BY_AWS

@@ -1,0 +1,38 @@
+"""Rules on what can be reached from outside."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policy.rule import Problems, Resource, listed, rule_alone
+
+ANYWHERE = ("0.0.0.0/0", "::/0")
+CIDRS = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6")
+
+
+def _open(one: Mapping[str, Any]) -> Iterator[str]:
+    cidrs = [cidr for key in CIDRS for cidr in listed(one.get(key))]
+    yield from (f"lets {cidr} in" for cidr in cidrs if cidr in ANYWHERE)
+
+
+@rule_alone("Nothing outside can open a connection to an instance", "SecurityGroup")
+def group_lets_nobody_in(group: Resource) -> Problems:
+    for one in group.props.get("ingress") or []:
+        yield from _open(one)
+
+
+@rule_alone("Nothing outside can open a connection to an instance", "SecurityGroupIngressRule")
+def ingress_rule_lets_nobody_in(ingress: Resource) -> Problems:
+    yield from _open(ingress.props)
+
+
+@rule_alone("Nothing outside can open a connection to an instance", "SecurityGroupRule")
+def group_rule_lets_nobody_in(one: Resource) -> Problems:
+    if one.props.get("type") == "ingress":
+        yield from _open(one.props)
+
+
+@rule_alone("The group that a network comes with lets nothing in or out", "DefaultSecurityGroup")
+def default_group_is_closed(group: Resource) -> Problems:
+    for direction in ("ingress", "egress"):
+        if group.props.get(direction):
+            yield f"has rules for {direction}"
