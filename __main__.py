@@ -5,9 +5,11 @@ import pulumi_aws as aws
 
 from components import functions, workloads
 from components.compute import Compute, ComputeArgs
+from components.encryption import Encryption, EncryptionArgs
 from components.functions import Functions, FunctionsArgs
 from components.identity import Place
 from components.images import Images, ImagesArgs
+from components.logs import LogSettings
 from components.messaging import Messaging, MessagingArgs
 from components.network import Network, NetworkArgs
 from components.registry import Registry, RegistryArgs
@@ -25,6 +27,19 @@ provider = aws.Provider(name, region=region, default_tags={"tags": tags})
 opts = pulumi.ResourceOptions(providers=[provider])
 place = Place.of(provider)
 
+encryption_args = EncryptionArgs(
+    place=place,
+    prefix=name,
+    mode=settings.encryption,
+    key_arn=settings.kms_key_arn,
+    protect=settings.protect,
+)
+encryption = Encryption(name, encryption_args, opts)
+logs = LogSettings(
+    retention_days=settings.log_retention_days,
+    key_arn=encryption.data.arn if encryption.data else None,
+)
+
 network_args = NetworkArgs(place=place, vpc_cidr=settings.vpc_cidr)
 network = Network(name, network_args, opts)
 
@@ -38,8 +53,10 @@ registry = Registry(name, RegistryArgs(protect=settings.protect), opts)
 
 messaging_args = MessagingArgs(
     place=place,
+    encryption=encryption,
+    prefix=name,
     function_timeout_seconds=functions.TIMEOUT_SECONDS,
-    email_addresses=settings.email_addresses,
+    subscribers=settings.subscribers,
 )
 messaging = Messaging(name, messaging_args, opts)
 
@@ -55,14 +72,12 @@ compute_args = ComputeArgs(
     pools=workloads.pools(settings),
     jobs=workloads.jobs(settings, storage, images),
     repositories=images.repositories,
-    log_retention_days=settings.log_retention_days,
+    logs=logs,
     tags=tags,
 )
 compute = Compute(name, compute_args, opts)
 
-workflow_args = WorkflowArgs(
-    place=place, messaging=messaging, log_retention_days=settings.log_retention_days
-)
+workflow_args = WorkflowArgs(place=place, messaging=messaging, logs=logs)
 workflow = Workflow(name, workflow_args, opts)
 
 functions_args = FunctionsArgs(
@@ -72,7 +87,8 @@ functions_args = FunctionsArgs(
         place, settings.lambda_architecture, settings.powertools_layer_version
     ),
     architecture=settings.lambda_architecture,
-    log_retention_days=settings.log_retention_days,
+    logs=logs,
+    dlq_key=encryption.queues,
     reserved_concurrency=settings.reserved_concurrency,
 )
 Functions(name, functions_args, opts)

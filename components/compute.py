@@ -19,6 +19,7 @@ from components.batch import (
 )
 from components.identity import Link, Place, Role, RoleArgs
 from components.instances import instance_grants
+from components.logs import LogSettings, log_group
 from components.policy import ANY, Grant
 from contracts.environ import WORKERS
 from contracts.names import Stage
@@ -86,7 +87,7 @@ class ComputeArgs:
     jobs: Mapping[Stage, Job]
     repositories: Sequence[str]
     """Where the jobs' images lie."""
-    log_retention_days: int
+    logs: LogSettings
     tags: Mapping[str, str]
     """Of instances and volumes, which the provider's default tags do not reach."""
 
@@ -104,12 +105,7 @@ class Compute(pulumi.ComponentResource):
         super().__init__("superres:compute:Compute", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        self._log = aws.cloudwatch.LogGroup(
-            f"{name}-jobs",
-            name=f"/{name}/jobs",
-            retention_in_days=args.log_retention_days,
-            opts=self._child,
-        )
+        self._log = log_group(f"{name}-jobs", f"/{name}/jobs", args.logs, self._child)
         profile = self._instance_profile()
         self.queue_arns = {
             pool_name: self._queue(pool_name, pool, profile)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.encryption import Key
 from components.identity import Link, Place, Role, RoleArgs
-from components.messaging import dead_letters
+from components.logs import LogSettings, log_group
 from components.policy import Grant, allow_service
+from components.queues import Queue, dead_letters
 from contracts.environ import Environment
 
 TIMEOUT_SECONDS = 60
@@ -54,7 +56,7 @@ def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulum
 class QueueSource:
     """Messages of a queue, in small batches; those that failed come again, the others do not."""
 
-    arn: pulumi.Input[str]
+    queue: Queue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,9 @@ class FunctionArgs:
     layer_arn: pulumi.Input[str]
     architecture: str
     log_name: str
-    log_retention_days: int
+    logs: LogSettings
+    dlq_key: Key | None
+    """None: SQS's own."""
     reserved_concurrency: int | None
 
 
@@ -101,9 +105,7 @@ class Function(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         spec = args.spec
-        log = aws.cloudwatch.LogGroup(
-            name, name=args.log_name, retention_in_days=args.log_retention_days, opts=self._child
-        )
+        log = log_group(name, args.log_name, args.logs, self._child)
         if isinstance(spec.source, QueueSource):
             self.arn = self._read_queue(args, log, spec.source)
         else:
@@ -148,11 +150,11 @@ class Function(pulumi.ComponentResource):
     def _read_queue(
         self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
     ) -> pulumi.Output[str]:
-        function = self._function(args, log, _consume(source))
+        function = self._function(args, log, *source.queue.read("ReadQueue"))
         concurrency = args.reserved_concurrency
         aws.lambda_.EventSourceMapping(
             self._name,
-            event_source_arn=source.arn,
+            event_source_arn=source.queue.arn,
             function_name=function.arn,
             batch_size=BATCH_SIZE,
             function_response_types=["ReportBatchItemFailures"],
@@ -171,9 +173,10 @@ class Function(pulumi.ComponentResource):
             event_pattern=source.pattern,
             opts=self._child,
         )
-        dlq = dead_letters(f"{self._name}-dlq", self, lambda arn: _from_rule(arn, rule.arn))
-        send = Grant(sid="SendToDlq", actions=("sqs:SendMessage",), resources=(dlq.arn,))
-        function = self._function(args, log, send)
+        dlq = dead_letters(
+            f"{self._name}-dlq", self, args.dlq_key, lambda arn: [_from_rule(arn, rule.arn)]
+        )
+        function = self._function(args, log, *dlq.send("SendToDlq"))
         aws.lambda_.FunctionEventInvokeConfig(
             self._name,
             function_name=function.name,
@@ -208,20 +211,14 @@ def _from_rule(queue_arn: str, rule_arn: pulumi.Output[str]) -> pulumi.Output[di
     )
 
 
-def _consume(source: QueueSource) -> Grant:
-    return Grant(
-        sid="ReadQueue",
-        actions=("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
-        resources=(source.arn,),
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class FunctionsArgs:
     specs: Mapping[str, FunctionSpec]
     layer_arn: pulumi.Input[str]
     architecture: str
-    log_retention_days: int
+    logs: LogSettings
+    dlq_key: Key | None
+    """None: SQS's own."""
     reserved_concurrency: int | None
 
 
@@ -245,7 +242,8 @@ class Functions(pulumi.ComponentResource):
                     layer_arn=args.layer_arn,
                     architecture=args.architecture,
                     log_name=f"/{name}/functions/{short}",
-                    log_retention_days=args.log_retention_days,
+                    logs=args.logs,
+                    dlq_key=args.dlq_key,
                     reserved_concurrency=args.reserved_concurrency,
                 ),
                 child,

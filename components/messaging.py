@@ -1,29 +1,24 @@
 """Topics and queues: each stage's work travels topic -> queue -> function, and has a DLQ."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
 
+from components.encryption import DECRYPT, ENCRYPT, Encryption, Key
 from components.identity import Link, Place
-from components.policy import (
-    Document,
-    Grant,
-    allow_service,
-    key_policy,
-    queue_policy,
-    to_json,
-    topic_policy,
-)
-from contracts.names import Stage
+from components.policy import Document, Grant, allow_service, to_json, topic_policy
+from components.queues import DLQ_RETENTION_SECONDS, Queue, Senders, dead_letters, make_queue
+from contracts.names import STATUS_ATTRIBUTE, JobStatus, Stage
 
 MAX_RECEIVES = 5
 """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html asks for 5 or more."""
 VISIBILITY_FACTOR = 6
 """Same page: a queue's visibility timeout is at least six times its function's timeout."""
 RETENTION_SECONDS = 4 * 24 * 3600
-DLQ_RETENTION_SECONDS = 14 * 24 * 3600
 
 STAGE_TOPICS: dict[Stage, str] = {
     Stage.EXTRACT: "extract-frames",
@@ -33,32 +28,19 @@ STAGE_TOPICS: dict[Stage, str] = {
 NOTIFICATION_TOPIC = "notification"
 EMAIL_TOPIC = "email-notification"
 
-
-def dead_letters(
-    name: str,
-    parent: pulumi.Resource,
-    sender: Callable[[str], pulumi.Input[Document]] | None = None,
-) -> aws.sqs.Queue:
-    """An encrypted queue for what nobody could handle, kept 14 days.
-
-    `sender` gives, for the queue's ARN, the statement by which a service may send to it.
-    """
-    child = pulumi.ResourceOptions(parent=parent)
-    queue = aws.sqs.Queue(
-        name,
-        message_retention_seconds=DLQ_RETENTION_SECONDS,
-        sqs_managed_sse_enabled=True,
-        opts=child,
-    )
-    statement = queue.arn.apply(lambda arn: sender(arn) if sender else None)
-    policy = pulumi.Output.all(queue.arn, statement).apply(lambda a: to_json(queue_policy(*a)))
-    aws.sqs.QueuePolicy(name, queue_url=queue.url, policy=policy, opts=child)
-    return queue
+Audience = Literal["everything", "failures", "alarms"]
+FILTERS: dict[Audience, tuple[str, dict[str, Any]]] = {
+    "failures": ("MessageAttributes", {STATUS_ATTRIBUTE: [JobStatus.FAILED.value]}),
+    "alarms": ("MessageBody", {"AlarmName": [{"exists": True}]}),
+}
+"""An alarm brings no attributes, and no filter on attributes lets such a message pass, not even
+`exists: false`; its body is JSON, while that of our mails is not. Hence an audience for each.
+https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopicArgs:
-    key: aws.kms.Key
+    key: Key
 
 
 class Topic(pulumi.ComponentResource):
@@ -82,124 +64,205 @@ class Topic(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
 
+def _redrive(dlq: Queue) -> pulumi.Output[str]:
+    """Of a subscription: what could not be delivered goes to the DLQ."""
+    return dlq.arn.apply(lambda arn: to_json({"deadLetterTargetArn": arn}))
+
+
+def _from_topic(topic_arn: pulumi.Output[str]) -> Senders:
+    def senders(queue_arn: str) -> list[pulumi.Input[Document]]:
+        statement = topic_arn.apply(
+            lambda arn: allow_service(
+                "AllowTopic", "sns.amazonaws.com", "sqs:SendMessage", queue_arn, arn
+            )
+        )
+        return [statement]
+
+    return senders
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChannelArgs:
-    key: aws.kms.Key
+    encryption: Encryption
     function_timeout_seconds: int
     """Of the function that reads the queue."""
 
 
 class Channel(pulumi.ComponentResource):
-    """A topic, the queue that one function reads, and the queue's DLQ."""
+    """A topic, the queue that one function reads, and the DLQ of both queue and subscription."""
 
     topic_arn: pulumi.Output[str]
-    queue_arn: pulumi.Output[str]
+    queue: Queue
+    dlq: Queue
 
     def __init__(
         self, name: str, args: ChannelArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("superres:messaging:Channel", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        topic = Topic(name, TopicArgs(key=args.key), child)
-        dlq = dead_letters(f"{name}-dlq", self)
-        queue = aws.sqs.Queue(
+        topic = Topic(name, TopicArgs(key=args.encryption.topics), child)
+        senders, key = _from_topic(topic.arn), args.encryption.queues
+        self.dlq = make_queue(
+            f"{name}-dlq", self, key, message_retention_seconds=DLQ_RETENTION_SECONDS
+        )
+        dlq_policy = self.dlq.set_policy(f"{name}-dlq", self, senders)
+        self.queue = make_queue(
             name,
+            self,
+            key,
             visibility_timeout_seconds=VISIBILITY_FACTOR * args.function_timeout_seconds,
             message_retention_seconds=RETENTION_SECONDS,
-            sqs_managed_sse_enabled=True,
-            redrive_policy=dlq.arn.apply(
+            redrive_policy=self.dlq.arn.apply(
                 lambda arn: to_json({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
             ),
-            opts=child,
         )
-        policy = aws.sqs.QueuePolicy(
-            name,
-            queue_url=queue.url,
-            policy=pulumi.Output.all(queue.arn, topic.arn).apply(
-                lambda a: to_json(queue_policy(a[0], _from_topic(a[0], a[1])))
-            ),
-            opts=child,
-        )
+        self.dlq.set_redrive(f"{name}-dlq", self, self.queue)
+        policy = self.queue.set_policy(name, self, senders)
         aws.sns.TopicSubscription(
             name,
             topic=topic.arn,
             protocol="sqs",
-            endpoint=queue.arn,
+            endpoint=self.queue.arn,
             raw_message_delivery=True,
-            # a message that arrives before the policy would be lost
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            redrive_policy=_redrive(self.dlq),
+            # a message that arrives before the policies would be lost
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, dlq_policy]),
         )
         self.topic_arn = topic.arn
-        self.queue_arn = queue.arn
-        self.register_outputs({"topic_arn": self.topic_arn, "queue_arn": self.queue_arn})
+        self.register_outputs({"topic_arn": self.topic_arn, "queue_arn": self.queue.arn})
 
 
-def _from_topic(queue_arn: str, topic_arn: str) -> Document:
-    return allow_service("AllowTopic", "sns.amazonaws.com", "sqs:SendMessage", queue_arn, topic_arn)
+@dataclass(frozen=True, kw_only=True)
+class MailboxArgs:
+    place: Place
+    encryption: Encryption
+    prefix: str
+    """Beginning of the names of the stack's alarms."""
+    subscribers: Mapping[str, Audience]
+    """By e-mail address."""
+
+
+class Mailbox(pulumi.ComponentResource):
+    """The e-mail topic, its readers, and what could not be delivered to them.
+
+    Alarms and budgets publish here by themselves: through a function of ours, that function's
+    own alarm would be lost.
+    """
+
+    topic_arn: pulumi.Output[str]
+    dlq: Queue
+
+    def __init__(
+        self, name: str, args: MailboxArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:messaging:Mailbox", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        topic = aws.sns.Topic(name, kms_master_key_id=args.encryption.topics.arn, opts=child)
+        where = pulumi.Output.all(
+            args.place.partition, args.place.region, args.place.account, topic.arn
+        )
+        aws.sns.TopicPolicy(
+            name,
+            arn=topic.arn,
+            policy=where.apply(lambda known: to_json(mailbox_policy(args.prefix, *known))),
+            opts=child,
+        )
+        self.dlq = dead_letters(f"{name}-dlq", self, args.encryption.queues, _from_topic(topic.arn))
+        for address, audience in args.subscribers.items():
+            scope, wanted = FILTERS.get(audience, (None, None))
+            aws.sns.TopicSubscription(
+                f"{name}-{hashlib.sha256(address.encode()).hexdigest()[:8]}",
+                topic=topic.arn,
+                protocol="email",
+                endpoint=address,
+                redrive_policy=_redrive(self.dlq),
+                filter_policy_scope=scope,
+                filter_policy=to_json(wanted) if wanted else None,
+                opts=child,
+            )
+        self.topic_arn = topic.arn
+        self.register_outputs({"topic_arn": self.topic_arn})
+
+
+def mailbox_policy(
+    prefix: str, partition: str, region: str, account: str, topic_arn: str
+) -> Document:
+    """Roles publish by their own grants; the stack's alarms and the account's budgets by this.
+
+    https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+    """
+    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{prefix}-*"
+    budgets = f"arn:{partition}:budgets::{account}:*"
+    senders = {
+        "AllowAlarms": ("cloudwatch.amazonaws.com", alarms),
+        "AllowBudgets": ("budgets.amazonaws.com", budgets),
+    }
+    return topic_policy(
+        topic_arn,
+        *(
+            allow_service(sid, service, "sns:Publish", topic_arn, source, account)
+            for sid, (service, source) in senders.items()
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MessagingArgs:
     place: Place
+    encryption: Encryption
+    prefix: str
+    """Beginning of the names of the stack's alarms."""
     function_timeout_seconds: int
-    email_addresses: Sequence[str]
+    subscribers: Mapping[str, Audience]
+    """By e-mail address."""
 
 
 class Messaging(pulumi.ComponentResource):
-    """Five topics under one key: three stages, the notification and the e-mail.
-
-    The key is the account's own and not alias/aws/sns, under which alarms could not publish.
-    """
+    """Five topics under one key: three stages, the notification and the e-mail."""
 
     stages: dict[Stage, Channel]
     notification: Channel
     email_topic_arn: pulumi.Output[str]
+    """Also an action for alarms: they may publish there, and use its key."""
+    email_dlq: Queue
 
     def __init__(
         self, name: str, args: MessagingArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("superres:messaging:Messaging", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        key = aws.kms.Key(
-            f"{name}-topics",
-            description=f"{name}: messages in topics",
-            enable_key_rotation=True,
-            policy=pulumi.Output.all(args.place.partition, args.place.account).apply(
-                lambda a: to_json(key_policy(*a))
-            ),
-            opts=child,
+        self._key = args.encryption.topics
+        channel = ChannelArgs(
+            encryption=args.encryption, function_timeout_seconds=args.function_timeout_seconds
         )
-        aws.kms.Alias(
-            f"{name}-topics", name=f"alias/{name}-topics", target_key_id=key.key_id, opts=child
-        )
-        self._key_arn = key.arn
-        channel = ChannelArgs(key=key, function_timeout_seconds=args.function_timeout_seconds)
         self.stages = {
             stage: Channel(f"{name}-{topic}", channel, child)
             for stage, topic in STAGE_TOPICS.items()
         }
         self.notification = Channel(f"{name}-{NOTIFICATION_TOPIC}", channel, child)
-        email = Topic(f"{name}-{EMAIL_TOPIC}", TopicArgs(key=key), child)
-        for number, address in enumerate(args.email_addresses):
-            aws.sns.TopicSubscription(
-                f"{name}-{EMAIL_TOPIC}-{number}",
-                topic=email.arn,
-                protocol="email",
-                endpoint=address,
-                opts=child,
-            )
-        self.email_topic_arn = email.arn
+        mailbox = MailboxArgs(
+            place=args.place,
+            encryption=args.encryption,
+            prefix=args.prefix,
+            subscribers=args.subscribers,
+        )
+        email = Mailbox(f"{name}-{EMAIL_TOPIC}", mailbox, child)
+        self.email_topic_arn = email.topic_arn
+        self.email_dlq = email.dlq
         self.register_outputs({"email_topic_arn": self.email_topic_arn})
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """Queues with their DLQs, by the topic's short name."""
+        stages = {STAGE_TOPICS[stage]: channel for stage, channel in self.stages.items()}
+        return {**stages, NOTIFICATION_TOPIC: self.notification}
 
     def publish(self, *topic_arns: pulumi.Input[str]) -> Link:
         """Publish to these topics, which takes the use of their key."""
+        key = self._key.through("sns", *topic_arns)
         return Link(
             grants=(
                 Grant(sid="Publish", actions=("sns:Publish",), resources=topic_arns),
-                Grant(
-                    sid="UseTopicKey",
-                    actions=("kms:Decrypt", "kms:GenerateDataKey"),
-                    resources=(self._key_arn,),
-                ),
+                key.grant("UseTopicKey", DECRYPT, ENCRYPT),
             )
         )

@@ -5,7 +5,7 @@ Every document of the program is made here and serialised by `to_json`.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -13,7 +13,7 @@ import pulumi
 ANY = "*"
 
 Document = dict[str, Any]
-Condition = Mapping[str, Mapping[str, str | list[str]]]
+Condition = Mapping[str, Mapping[str, pulumi.Input[str] | Sequence[pulumi.Input[str]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,22 @@ class Grant:
         if everything and not self.reason:
             raise ValueError(f"grant {self.sid}: resource {ANY} needs a reason")
 
-    def statement(self, resources: Sequence[str]) -> Document:
-        """The statement, once the resources are known."""
-        statement: Document = {
-            "Sid": self.sid,
-            "Effect": "Allow",
-            "Action": list(self.actions),
-            "Resource": list(resources),
-        }
+    def statement(self) -> pulumi.Output[Document]:
+        """The statement, once resources and conditions are known."""
+        known: dict[str, pulumi.Output[Any]] = {"Resource": pulumi.Output.all(*self.resources)}
         if self.condition:
-            statement["Condition"] = {op: dict(keys) for op, keys in self.condition.items()}
-        return statement
+            known["Condition"] = pulumi.Output.from_input(
+                {operator: dict(keys) for operator, keys in self.condition.items()}
+            )
+        head = {"Sid": self.sid, "Effect": "Allow", "Action": list(self.actions)}
+        return pulumi.Output.all(**known).apply(lambda rest: {**head, **rest})
+
+    def join(self, other: "Grant") -> "Grant":
+        """One grant for both. Raises ValueError where they differ in more than their actions."""
+        mine, others = (self.resources, self.condition), (other.resources, other.condition)
+        if mine != others:
+            raise ValueError(f"grant {self.sid} is given twice, for different things")
+        return replace(self, actions=tuple(sorted({*self.actions, *other.actions})))
 
 
 def to_json(document: Mapping[str, Any]) -> str:
@@ -58,19 +63,16 @@ def document(*statements: Document) -> Document:
 
 
 def grants_json(grants: Iterable[Grant]) -> pulumi.Output[str]:
-    """A role's policy. Raises ValueError where two grants have one statement id."""
-    listed = tuple(grants)
-    sids = [grant.sid for grant in listed]
-    if len(set(sids)) != len(sids):
-        raise ValueError(f"statement ids must differ, got {sids}")
-    resources = pulumi.Output.all(*(pulumi.Output.all(*grant.resources) for grant in listed))
-    return resources.apply(
-        lambda all_resources: to_json(
-            document(
-                *(g.statement(r) for g, r in zip(listed, all_resources, strict=True)),
-            )
-        )
-    )
+    """A role's policy; grants of one statement id become one statement.
+
+    Raises ValueError where they differ in more than their actions.
+    """
+    joined: dict[str, Grant] = {}
+    for grant in grants:
+        known = joined.get(grant.sid)
+        joined[grant.sid] = known.join(grant) if known else grant
+    statements = pulumi.Output.all(*(grant.statement() for grant in joined.values()))
+    return statements.apply(lambda known: to_json(document(*known)))
 
 
 def trust(service: str, account: str | None = None) -> Document:
@@ -97,41 +99,29 @@ def deny_plain_http(action: str, *resources: str) -> Document:
     }
 
 
-def allow_service(sid: str, service: str, action: str, resource: str, source_arn: str) -> Document:
-    """Statement of a resource policy: a service may act, for one source only."""
+def allow_service(
+    sid: str, service: str, action: str, resource: str, source_arn: str, account: str | None = None
+) -> Document:
+    """Statement of a resource policy: a service may act for this source only, a resource or a
+    pattern of such, and where the service says so of this account."""
+    condition = {"ArnLike" if ANY in source_arn else "ArnEquals": {"aws:SourceArn": source_arn}}
+    if account:
+        condition["StringEquals"] = {"aws:SourceAccount": account}
     return {
         "Sid": sid,
         "Effect": "Allow",
         "Principal": {"Service": service},
         "Action": action,
         "Resource": resource,
-        "Condition": {"ArnEquals": {"aws:SourceArn": source_arn}},
+        "Condition": condition,
     }
 
 
-def bucket_policy(bucket_arn: str) -> Document:
-    return document(deny_plain_http("s3:*", bucket_arn, f"{bucket_arn}/*"))
+def topic_policy(topic_arn: str, *senders: Document) -> Document:
+    """Publishing is granted by the publishers' roles, and here to services."""
+    return document(deny_plain_http("sns:Publish", topic_arn), *senders)
 
 
-def topic_policy(topic_arn: str) -> Document:
-    """Publishing is granted by the publishers' roles."""
-    return document(deny_plain_http("sns:Publish", topic_arn))
-
-
-def queue_policy(queue_arn: str, sender: Document | None = None) -> Document:
-    """TLS only, and at most one service as sender; receiving is granted by roles."""
-    statements = [deny_plain_http("sqs:*", queue_arn)]
-    return document(*statements, *([sender] if sender else []))
-
-
-def key_policy(partition: str, account: str) -> Document:
-    """The key's account decides by IAM; without this statement nobody could manage the key."""
-    return document(
-        {
-            "Sid": "AccountDecides",
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{partition}:iam::{account}:root"},
-            "Action": "kms:*",
-            "Resource": ANY,
-        }
-    )
+def queue_policy(queue_arn: str, *senders: Document) -> Document:
+    """TLS only, and only these services as senders; receiving is granted by roles."""
+    return document(deny_plain_http("sqs:*", queue_arn), *senders)

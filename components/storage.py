@@ -7,8 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.bucket_policy import bucket_policy
 from components.identity import Link
-from components.policy import Grant, bucket_policy, to_json
+from components.policy import Grant, to_json
 from contracts.keys import JOBS
 
 ABORT_UPLOAD_DAYS = 7

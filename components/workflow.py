@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.identity import Link, Place, Role, RoleArgs
+from components.logs import LogSettings, log_group
 from components.messaging import Messaging
 from components.policy import ANY, Grant
 from components.settings.storage import JOB_DAYS_MAX
@@ -210,7 +211,7 @@ LOG_DELIVERY = Grant(
 class WorkflowArgs:
     place: Place
     messaging: Messaging
-    log_retention_days: int
+    logs: LogSettings
 
 
 class Workflow(pulumi.ComponentResource):
@@ -223,13 +224,8 @@ class Workflow(pulumi.ComponentResource):
     ) -> None:
         super().__init__("superres:workflow:Workflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        log = aws.cloudwatch.LogGroup(
-            f"{name}-workflow",
-            # this prefix spares the log resource policy: https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-            name=f"/aws/vendedlogs/states/{name}",
-            retention_in_days=args.log_retention_days,
-            opts=child,
-        )
+        # this prefix spares the log resource policy: https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+        log = log_group(f"{name}-workflow", f"/aws/vendedlogs/states/{name}", args.logs, child)
         stage_topics = {s: c.topic_arn for s, c in args.messaging.stages.items()}
         notification = args.messaging.notification.topic_arn
         publish = args.messaging.publish(*stage_topics.values(), notification)

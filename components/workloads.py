@@ -208,7 +208,7 @@ def _stages(
             environment=StageEnvironment,
             link=join_links(compute.submit(stage), registry.link("UpdateItem")),
             values={"stage": stage.value},
-            source=QueueSource(arn=messaging.stages[stage].queue_arn),
+            source=QueueSource(queue=messaging.stages[stage].queue),
         )
         for stage, name in STAGE_FUNCTIONS.items()
     }
@@ -245,5 +245,5 @@ def _completion(registry: Registry, messaging: Messaging) -> FunctionSpec:
             messaging.publish(email),
             Link(values={"email_topic_arn": email}),
         ),
-        source=QueueSource(arn=messaging.notification.queue_arn),
+        source=QueueSource(queue=messaging.notification.queue),
     )

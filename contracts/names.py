@@ -11,6 +11,8 @@ ENVIRONMENT_PREFIX = "SUPERRES_"
 METADATA_PREFIX = "superres-"
 """S3 user metadata of an upload that sets the job, such as `superres-scale: 4`."""
 SHARD_RESULT_METADATA = "superres-result"
+STATUS_ATTRIBUTE = "status"
+"""Message attribute of the e-mail about a job: its JobStatus, for subscriptions to filter by."""
 
 
 class Stage(StrEnum):

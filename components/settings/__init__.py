@@ -13,6 +13,7 @@ from pulumi.runtime import config as pulumi_config
 from pydantic import Field, ValidationError
 
 from components.settings.compute import ComputeSettings
+from components.settings.encryption import EncryptionSettings
 from components.settings.functions import FunctionSettings
 from components.settings.images import ImageSettings
 from components.settings.network import NetworkSettings
@@ -29,6 +30,7 @@ STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 
 class StackSettings(
+    EncryptionSettings,
     StorageSettings,
     NetworkSettings,
     FunctionSettings,
@@ -109,6 +111,7 @@ def read_settings() -> StackSettings:
         stack = check_stack_name(pulumi.get_stack())
         settings = parse_settings(values)
         check_images_suit(stack, settings)
+        settings.check_region(known.get("aws:region", ""))
     except ContractError as error:
         raise pulumi.RunError(str(error)) from error
     return settings

@@ -1,9 +1,9 @@
 """Settings of logs, alarms and who is told."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, field_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
 from contracts.base import Contract
 
@@ -25,7 +25,11 @@ Email = Annotated[str, AfterValidator(_email)]
 
 class ObservabilitySettings(Contract):
     email_addresses: tuple[Email, ...] = ()
-    """Who is told of finished and failed jobs; each address confirms its subscription once."""
+    """Who is told of finished and failed jobs and of alarms; each address confirms once."""
+    failure_email_addresses: tuple[Email, ...] = ()
+    """Who is told of failed jobs only."""
+    alarm_email_addresses: tuple[Email, ...] = ()
+    """Who is told of alarms only."""
     log_retention_days: int = 30
 
     @field_validator("log_retention_days")
@@ -34,3 +38,26 @@ class ObservabilitySettings(Contract):
         if value not in LOG_RETENTION_DAYS:
             raise ValueError("allowed are " + ", ".join(map(str, LOG_RETENTION_DAYS)))
         return value
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        listed = (
+            *self.email_addresses,
+            *self.failure_email_addresses,
+            *self.alarm_email_addresses,
+        )
+        if twice := sorted({address for address in listed if listed.count(address) > 1}):
+            raise ValueError(
+                f"email_addresses: got {twice[0]} more than once, allowed is one subscription of "
+                "an address; film+alarms@example.com reaches the same person"
+            )
+        return self
+
+    @property
+    def subscribers(self) -> dict[str, Literal["everything", "failures", "alarms"]]:
+        """What each address hears."""
+        return {
+            **dict.fromkeys(self.email_addresses, "everything"),
+            **dict.fromkeys(self.failure_email_addresses, "failures"),
+            **dict.fromkeys(self.alarm_email_addresses, "alarms"),
+        }

@@ -182,5 +182,13 @@ class Topic:
         self._sns = sns
         self._arn = arn
 
-    def publish(self, subject: str, text: str) -> None:
-        self._sns.publish(TopicArn=self._arn, Subject=subject, Message=text)
+    def publish(self, subject: str, text: str, attributes: Mapping[str, str]) -> None:
+        self._sns.publish(
+            TopicArn=self._arn,
+            Subject=subject,
+            Message=text,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+            },
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.environ import CompletionEnvironment
 from contracts.messages import Notification
-from contracts.names import JobStatus, Metric
+from contracts.names import STATUS_ATTRIBUTE, JobStatus, Metric
 from lambdas.common.aws import Topic, client
 from lambdas.common.observability import count, logger
 from lambdas.common.records import for_each_body
@@ -51,6 +51,6 @@ def take(body: str) -> None:
     with to.registry.notice_lease(notification.job_id, now) as told:
         if not told:
             email = decide.email(notification)
-            to.topic.publish(email.subject, email.text)
+            to.topic.publish(email.subject, email.text, {STATUS_ATTRIBUTE: notification.status})
         to.registry.finish_notice(notification.job_id)
     logger.info("job ended", extra={"job_id": notification.job_id, "told_before": told})

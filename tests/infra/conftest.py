@@ -1,8 +1,12 @@
 """The program under each stack's file, run once."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.infra.recorder import STACKS, Deployment, deployment
+from tests.infra.recorder import STACKS, Deployment, deployment, run_program, stack_config
+
+Variant = Callable[..., Deployment]
 
 
 @pytest.fixture(scope="session", params=STACKS)
@@ -19,3 +23,20 @@ def prod() -> Deployment:
 @pytest.fixture(scope="session")
 def local() -> Deployment:
     return deployment("local")
+
+
+@pytest.fixture(scope="session")
+def variant() -> Variant:
+    """A stack with some settings changed: `variant("dev", encryption="kms")`."""
+
+    def run(name: str, **changes: str) -> Deployment:
+        overrides = {f"superres:{key}": value for key, value in changes.items()}
+        return run_program(name, {**stack_config(name), **overrides})
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kms(variant: Variant) -> Deployment:
+    """The stack for development under keys of its own."""
+    return variant("dev", encryption="kms")

@@ -23,10 +23,15 @@ def _without_setuptools() -> None:
     sys.modules.setdefault("pkg_resources", shim)
 
 
+TLS_VERSION = "s3:TlsVersion"
+"""parliament takes whole numbers only, and lists the key for all S3 actions but two."""
+
+
 def policy_findings(document: Mapping[str, Any]) -> list[str]:
     """What parliament says against a policy; nothing where it is clean."""
     _without_setuptools()
     from parliament import analyze_policy_string
 
     findings = analyze_policy_string(json.dumps(document)).findings
-    return [f"{f.issue}: {f.detail} {f.location}" for f in findings]
+    listed = [f"{f.issue}: {f.detail} {f.location}" for f in findings]
+    return [finding for finding in listed if TLS_VERSION not in finding]

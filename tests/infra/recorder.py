@@ -102,12 +102,16 @@ class Deployment:
         for policy in self.of("RolePolicy"):
             yield policy.inputs["role"], json.loads(policy.inputs["policy"])
 
-    def policy(self, role: str) -> dict[str, list[str]]:
-        """Actions of a role, each with its resources."""
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """Of a role's policy."""
         full = f"{PROJECT}-{self.stack}-{role}"
         (document,) = [d for name, d in self.policies() if name == full]
+        return document["Statement"]
+
+    def policy(self, role: str) -> dict[str, list[str]]:
+        """Actions of a role, each with its resources."""
         granted: dict[str, list[str]] = {}
-        for statement in document["Statement"]:
+        for statement in self.statements(role):
             for action in statement["Action"]:
                 granted.setdefault(action, []).extend(statement["Resource"])
         return granted

@@ -3,7 +3,8 @@
 import json
 
 from components.functions import TIMEOUT_SECONDS
-from tests.infra.recorder import Deployment, stack_config
+from tests.infra.conftest import Variant
+from tests.infra.recorder import ACCOUNT, REGION, Deployment, stack_config
 
 CHANNELS = ("extract-frames", "processing", "recomposition", "notification")
 
@@ -15,23 +16,49 @@ def test_there_are_five_topics(stack: Deployment) -> None:
 
 
 def test_every_topic_is_encrypted_under_our_rotated_key(stack: Deployment) -> None:
-    (key,) = stack.of("Key")
+    key = stack.one("Key", "messages")
     assert key.inputs["enableKeyRotation"] is True
     assert {t.inputs["kmsMasterKeyId"] for t in stack.of("Topic")} == {key.arn}
 
 
-def test_every_queue_is_encrypted_and_every_message_has_an_end(stack: Deployment) -> None:
+def test_every_queue_is_encrypted(stack: Deployment, kms: Deployment) -> None:
+    assert all(q.inputs["sqsManagedSseEnabled"] is True for q in stack.of("Queue"))
+    assert not any("kmsMasterKeyId" in q.inputs for q in stack.of("Queue"))
+    key = kms.one("Key", "messages").arn
+    assert {q.inputs["kmsMasterKeyId"] for q in kms.of("Queue")} == {key}
+    assert not any("sqsManagedSseEnabled" in q.inputs for q in kms.of("Queue"))
+
+
+def test_every_message_has_an_end(stack: Deployment) -> None:
     queues = {q.arn: q.inputs for q in stack.of("Queue")}
     redrives = [json.loads(q["redrivePolicy"]) for q in queues.values() if "redrivePolicy" in q]
-    failed = [
+    undelivered = {
+        json.loads(s.inputs["redrivePolicy"])["deadLetterTargetArn"]
+        for s in stack.of("TopicSubscription")
+    }
+    failed = {
         f.inputs["destinationConfig"]["onFailure"]["destination"]
         for f in stack.of("FunctionEventInvokeConfig")
-    ]
-    dead = {r["deadLetterTargetArn"] for r in redrives} | set(failed)
-    assert all(q["sqsManagedSseEnabled"] is True for q in queues.values())
+    }
+    dead = {r["deadLetterTargetArn"] for r in redrives} | failed | undelivered
     assert {arn for arn, q in queues.items() if "redrivePolicy" not in q} == dead
     assert all(r["maxReceiveCount"] >= 5 for r in redrives)
     assert len(redrives) == len(CHANNELS)
+    assert all(queues[arn]["messageRetentionSeconds"] == 14 * 24 * 3600 for arn in dead)
+
+
+def test_a_dlq_takes_from_its_own_queue_only(stack: Deployment) -> None:
+    allowed = {
+        a.name.removeprefix(f"superres-{stack.stack}-"): json.loads(a.inputs["redriveAllowPolicy"])
+        for a in stack.of("RedriveAllowPolicy")
+    }
+    assert len(allowed) == len([q for q in stack.of("Queue") if "redrivePolicy" not in q.inputs])
+    for name in CHANNELS:
+        assert allowed.pop(f"{name}-dlq") == {
+            "redrivePermission": "byQueue",
+            "sourceQueueArns": [stack.one("Queue", name).arn],
+        }
+    assert all(policy == {"redrivePermission": "denyAll"} for policy in allowed.values())
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run(
@@ -61,6 +88,31 @@ def test_the_addresses_of_the_settings_hear_the_email_topic(stack: Deployment) -
     emails = [s.inputs for s in stack.of("TopicSubscription") if s.inputs["protocol"] == "email"]
     assert [e["endpoint"] for e in emails] == wanted
     assert {e["topic"] for e in emails} == {stack.outputs["email_topic_arn"]}
+    assert not any("filterPolicy" in e for e in emails)
+
+
+def test_an_address_hears_only_what_it_asked_for(variant: Variant) -> None:
+    stack = variant(
+        "dev",
+        failure_email_addresses='["failures@example.com"]',
+        alarm_email_addresses='["alarms@example.com"]',
+    )
+    filters = {
+        s.inputs["endpoint"]: (s.inputs["filterPolicyScope"], json.loads(s.inputs["filterPolicy"]))
+        for s in stack.of("TopicSubscription")
+        if "filterPolicy" in s.inputs
+    }
+    assert filters == {
+        "failures@example.com": ("MessageAttributes", {"status": ["FAILED"]}),
+        "alarms@example.com": ("MessageBody", {"AlarmName": [{"exists": True}]}),
+    }
+
+
+def test_removing_an_address_leaves_the_other_subscriptions_alone(variant: Variant) -> None:
+    both = variant("dev", email_addresses='["a@example.com", "b@example.com"]')
+    one = variant("dev", email_addresses='["b@example.com"]')
+    named = [{s.inputs["endpoint"]: s.urn for s in d.of("TopicSubscription")} for d in (both, one)]
+    assert named[0]["b@example.com"] == named[1]["b@example.com"]
 
 
 def test_only_its_topic_may_send_to_a_queue_and_only_by_tls(stack: Deployment) -> None:
@@ -68,15 +120,15 @@ def test_only_its_topic_may_send_to_a_queue_and_only_by_tls(stack: Deployment) -
         p.name: json.loads(p.inputs["policy"])["Statement"] for p in stack.of("QueuePolicy")
     }
     assert set(policies) == {q.name for q in stack.of("Queue")}
-    for name in CHANNELS:
-        queue, topic = stack.one("Queue", name), stack.one("Topic", name)
-        deny, allow = policies[queue.name]
-        assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-        assert allow["Principal"] == {"Service": "sns.amazonaws.com"}
-        assert allow["Action"] == "sqs:SendMessage"
-        assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": topic.arn}}
-    for name in CHANNELS:
-        assert [s["Effect"] for s in policies[f"superres-{stack.stack}-{name}-dlq"]] == ["Deny"]
+    for name in (*CHANNELS, "email-notification"):
+        topic = stack.one("Topic", name)
+        queues = {f"superres-{stack.stack}-{name}-dlq", f"superres-{stack.stack}-{name}"}
+        for queue in queues & set(policies):
+            deny, allow = policies[queue]
+            assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            assert allow["Principal"] == {"Service": "sns.amazonaws.com"}
+            assert allow["Action"] == "sqs:SendMessage"
+            assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": topic.arn}}
 
 
 def test_only_its_rule_may_send_to_a_functions_dead_letters(stack: Deployment) -> None:
@@ -89,8 +141,71 @@ def test_only_its_rule_may_send_to_a_functions_dead_letters(stack: Deployment) -
 
 
 def test_nobody_publishes_by_plain_http(stack: Deployment) -> None:
-    policies = [json.loads(p.inputs["policy"]) for p in stack.of("TopicPolicy")]
+    policies = [json.loads(p.inputs["policy"])["Statement"] for p in stack.of("TopicPolicy")]
     assert len(policies) == 5
-    for policy in policies:
-        (deny,) = policy["Statement"]
+    for deny, *_ in policies:
         assert (deny["Effect"], deny["Action"]) == ("Deny", "sns:Publish")
+
+
+def test_alarms_and_budgets_may_write_mails_and_use_the_topics_key(stack: Deployment) -> None:
+    """Without the one an alarm is refused, without the other it is dropped."""
+    topics = {p.name: json.loads(p.inputs["policy"]) for p in stack.of("TopicPolicy")}
+    key = json.loads(stack.one("Key", "messages").inputs["policy"])
+    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:superres-{stack.stack}-*"
+    wanted = {
+        "cloudwatch.amazonaws.com": alarms,
+        "budgets.amazonaws.com": f"arn:aws:budgets::{ACCOUNT}:*",
+    }
+    mail = topics.pop(f"superres-{stack.stack}-email-notification")
+    for document, actions in (
+        (mail, "sns:Publish"),
+        (key, ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ):
+        allowed = {
+            s["Principal"]["Service"]: s
+            for s in document["Statement"]
+            if isinstance(s["Principal"], dict) and "Service" in s["Principal"]
+        }
+        assert set(allowed) == set(wanted)
+        for service, source in wanted.items():
+            assert allowed[service]["Action"] == actions
+            assert allowed[service]["Condition"] == {
+                "ArnLike": {"aws:SourceArn": source},
+                "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            }
+    assert all(len(policy["Statement"]) == 1 for policy in topics.values())
+
+
+def test_every_alarm_that_writes_mails_may_do_so(stack: Deployment) -> None:
+    email = stack.outputs["email_topic_arn"]
+    for alarm in stack.of("MetricAlarm"):
+        if email in alarm.inputs.get("alarmActions", []):
+            name = alarm.inputs.get("name", alarm.name)
+            assert name.startswith(f"superres-{stack.stack}-"), alarm
+
+
+def test_under_kms_topics_and_rules_may_use_the_queues_key(kms: Deployment) -> None:
+    statements = {
+        s["Sid"]: s for s in json.loads(kms.one("Key", "messages").inputs["policy"])["Statement"]
+    }
+    ours = f"arn:aws:sqs:{REGION}:{ACCOUNT}:superres-dev-*"
+    assert statements["AllowTopics"]["Condition"] == {
+        "ArnLike": {"aws:SourceArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:superres-dev-*"}
+    }
+    assert statements["AllowRules"]["Condition"] == {
+        "ArnLike": {"kms:EncryptionContext:aws:sqs:arn": ours}
+    }
+    for role, queue, wanted in (
+        ("trigger", "trigger-dlq", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("extract-frames", "extract-frames", ["kms:Decrypt"]),
+    ):
+        (use,) = [
+            s
+            for s in kms.statements(role)
+            if s.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService")
+            == f"sqs.{REGION}.amazonaws.com"
+        ]
+        assert use["Action"] == wanted
+        assert use["Condition"]["StringLike"] == {
+            "kms:EncryptionContext:aws:sqs:arn": [kms.one("Queue", queue).arn]
+        }

@@ -154,6 +154,28 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
+            {"encryption": "aes"},
+            "superres:encryption: got 'aes', input should be 's3' or 'kms'",
+        ),
+        (
+            {"encryption": "kms", "kms_key_arn": "alias/films"},
+            (
+                "superres:kms_key_arn: got 'alias/films', expected a key's ARN (no alias), such "
+                "as arn:aws:kms:us-east-1:111122223333:key/..."
+            ),
+        ),
+        (
+            {"kms_key_arn": "arn:aws:kms:us-east-1:111122223333:key/1-2"},
+            "superres:encryption: got 's3' with kms_key_arn, allowed is 'kms'",
+        ),
+        (
+            {"email_addresses": '["a@b.c"]', "alarm_email_addresses": '["a@b.c"]'},
+            (
+                "superres:email_addresses: got a@b.c more than once, allowed is one subscription "
+                "of an address; film+alarms@example.com reaches the same person"
+            ),
+        ),
+        (
             {"intermediate_days": "7"},
             "superres:intermediate_days: got '7', input should be greater than or equal to 15",
         ),
@@ -202,6 +224,14 @@ def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None
                 "superres:upscaler_image": "b:1",
             },
             "superres:images: got 'local' in stack 'dev', which pulls images; allowed are digest",
+        ),
+        (
+            "dev",
+            {
+                "superres:encryption": "kms",
+                "superres:kms_key_arn": "arn:aws:kms:eu-west-1:111122223333:key/1-2",
+            },
+            "superres:kms_key_arn: got a key in eu-west-1, allowed are keys in the stack's region",
         ),
     ],
 )

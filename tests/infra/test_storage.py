@@ -39,17 +39,19 @@ def test_every_bucket_is_encrypted(stack: Deployment) -> None:
         assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}
 
 
-def test_every_bucket_refuses_plain_http(stack: Deployment) -> None:
+def test_every_bucket_refuses_plain_http_and_old_tls(stack: Deployment) -> None:
     policies = _by_bucket(stack, "BucketPolicy")
     assert set(policies) == BUCKETS
     for name, bucket in policies.items():
-        (statement,) = json.loads(bucket["policy"])["Statement"]
+        plain, old = json.loads(bucket["policy"])["Statement"][:2]
         arn = f"arn:aws:s3:::superres-{stack.stack}-{name}"
-        assert statement["Effect"] == "Deny"
-        assert statement["Principal"] == "*"
-        assert statement["Action"] == "s3:*"
-        assert statement["Resource"] == [arn, f"{arn}/*"]
-        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for statement in (plain, old):
+            assert statement["Effect"] == "Deny"
+            assert statement["Principal"] == "*"
+            assert statement["Action"] == "s3:*"
+            assert statement["Resource"] == [arn, f"{arn}/*"]
+        assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert old["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
 
 
 def test_what_cannot_be_made_again_is_versioned(stack: Deployment) -> None:

@@ -1,5 +1,6 @@
 """A job that has ended is settled once, and somebody is told once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_job_that_succeeded_is_settled_and_told(
     assert '"JobsSucceeded":[1.0]' in capsys.readouterr().out
 
 
+def test_a_mail_carries_its_jobs_status_for_subscriptions_to_filter_by(world: World) -> None:
+    deliver(BROKEN)
+    [sent] = world.told("Publish")
+    entry = "MessageAttributes.entry.1"
+    assert sent[f"{entry}.Name"] == "status"
+    assert sent[f"{entry}.Value.DataType"] == "String"
+    assert sent[f"{entry}.Value.StringValue"] == "FAILED"
+
+
 def test_a_job_that_failed_is_settled_and_told_with_its_sentence(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,9 +127,11 @@ def test_two_deliveries_at_once_send_one_mail(world: World) -> None:
     twin: list[list[str]] = []
     publish = world.topic.publish
 
-    def publish_after_the_twin_has_tried(subject: str, text: str) -> None:
+    def publish_after_the_twin_has_tried(
+        subject: str, text: str, attributes: Mapping[str, str]
+    ) -> None:
         twin.append(deliver(READY))
-        publish(subject, text)
+        publish(subject, text, attributes)
 
     world.topic.publish = publish_after_the_twin_has_tried
     assert deliver(READY) == []

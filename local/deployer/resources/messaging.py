@@ -93,11 +93,19 @@ def _redrive_policy(aws: Aws, r: Resource) -> Created:
     return Created(r["queueUrl"], {})
 
 
+def _redrive_allow_policy(aws: Aws, r: Resource) -> Created:
+    aws.client("sqs").set_queue_attributes(
+        QueueUrl=r["queueUrl"], Attributes={"RedriveAllowPolicy": r["redriveAllowPolicy"]}
+    )
+    return Created(r["queueUrl"], {})
+
+
 HANDLERS = {
     "aws:sns/topic:Topic": _topic,
     "aws:sns/topicPolicy:TopicPolicy": _topic_policy,
     "aws:sns/topicSubscription:TopicSubscription": _subscription,
     "aws:sqs/queue:Queue": _queue,
     "aws:sqs/queuePolicy:QueuePolicy": _queue_policy,
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": _redrive_allow_policy,
     "aws:sqs/redrivePolicy:RedrivePolicy": _redrive_policy,
 }

@@ -1,0 +1,43 @@
+"""Settings of encryption at rest."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from contracts.base import Contract, ContractError
+
+_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[A-Za-z0-9-]+")
+
+
+def _key_arn(value: str) -> str:
+    if not _KEY_ARN.fullmatch(value):
+        raise ValueError(
+            "expected a key's ARN (no alias), such as arn:aws:kms:us-east-1:111122223333:key/..."
+        )
+    return value
+
+
+class EncryptionSettings(Contract):
+    encryption: Literal["s3", "kms"] = "s3"
+    """s3: keys that AWS owns, free of charge. kms: a key of the account's for buckets, job table,
+    queues and logs, whose use is granted, logged and revocable."""
+    kms_key_arn: Annotated[str, AfterValidator(_key_arn)] | None = None
+    """A key of one's own instead of the stack's, for buckets, job table and logs."""
+
+    @model_validator(mode="after")
+    def _key_is_used(self) -> Self:
+        if self.kms_key_arn is not None and self.encryption != "kms":
+            raise ValueError(
+                f"encryption: got {self.encryption!r} with kms_key_arn, allowed is 'kms'"
+            )
+        return self
+
+    def check_region(self, region: str) -> None:
+        """Raises ContractError where the key is elsewhere than the stack: S3 would refuse it."""
+        match = _KEY_ARN.fullmatch(self.kms_key_arn or "")
+        if match and match["region"] != region:
+            raise ContractError(
+                f"stack settings: superres:kms_key_arn: got a key in {match['region']}, allowed "
+                f"are keys in the stack's region, {region}"
+            )
