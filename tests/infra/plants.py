@@ -103,7 +103,7 @@ STORAGE = [
         props("Table", "", pointInTimeRecovery={"enabled": False}),
         "does not enable pointInTimeRecovery",
     ),
-    ("key-rotates", props("Key", "-topics", enableKeyRotation=None), "enableKeyRotation"),
+    ("key-rotates", props("Key", "-messages", enableKeyRotation=None), "enableKeyRotation"),
 ]
 
 MESSAGING = [
