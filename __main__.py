@@ -40,9 +40,6 @@ logs = LogSettings(
     key_arn=encryption.data.arn if encryption.data else None,
 )
 
-network_args = NetworkArgs(place=place, vpc_cidr=settings.vpc_cidr)
-network = Network(name, network_args, opts)
-
 storage_args = StorageArgs(
     noncurrent_days=settings.noncurrent_days,
     intermediate_days=settings.intermediate_days,
@@ -65,12 +62,25 @@ images_args = ImagesArgs(
 )
 images = Images(name, images_args, opts)
 
+jobs = workloads.jobs(settings, storage, images)
+network_args = NetworkArgs(
+    place=place,
+    mode=settings.network,
+    vpc_cidr=settings.vpc_cidr,
+    zones=settings.zones,
+    endpoint_zones=settings.endpoint_zones,
+    s3=workloads.s3_access(storage, jobs),
+    flow_logs=settings.flow_logs,
+    logs=logs,
+)
+network = Network(name, network_args, opts)
+
 compute_args = ComputeArgs(
     place=place,
     subnet_ids=network.subnet_ids,
     security_group_id=network.security_group_id,
     pools=workloads.pools(settings),
-    jobs=workloads.jobs(settings, storage, images),
+    jobs=jobs,
     repositories=images.repositories,
     logs=logs,
     tags=tags,

@@ -13,6 +13,26 @@ ECS_REFERENCE = (
     "list_amazonelasticcontainerservice.html"
 )
 
+AGENT_ACTIONS = (
+    "ecs:DeregisterContainerInstance",
+    "ecs:DiscoverPollEndpoint",
+    "ecs:RegisterContainerInstance",
+    "ecs:SubmitAttachmentStateChanges",
+    "ecs:SubmitContainerStateChange",
+    "ecs:SubmitTaskStateChange",
+    "ecs:TagResource",
+    "ecs:UpdateContainerInstancesState",
+)
+"""What the ECS agent asks of the ECS API; it polls for work on channels of its own."""
+LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
+LOGIN_ACTION = "ecr:GetAuthorizationToken"
+PULL_ACTIONS = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    LOGIN_ACTION,
+    "ecr:GetDownloadUrlForLayer",
+)
+
 
 def instance_grants(
     place: Place, repositories: Sequence[str], log_group_arn: pulumi.Input[str]
@@ -63,7 +83,7 @@ def instance_grants(
         ),
         Grant(
             sid="WriteJobLogs",
-            actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+            actions=LOG_ACTIONS,
             resources=(pulumi.Output.concat(log_group_arn, ":*"),),
         ),
     ]
@@ -82,18 +102,14 @@ def _pull_grants(place: Place, repositories: Sequence[str]) -> tuple[Grant, ...]
     return (
         Grant(
             sid="LogInToRegistry",
-            actions=("ecr:GetAuthorizationToken",),
+            actions=(LOGIN_ACTION,),
             resources=(ANY,),
             reason="GetAuthorizationToken has no resource level: https://docs.aws.amazon.com/"
             "service-authorization/latest/reference/list_amazonelasticcontainerregistry.html",
         ),
         Grant(
             sid="PullImages",
-            actions=(
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:GetDownloadUrlForLayer",
-            ),
+            actions=tuple(action for action in PULL_ACTIONS if action != LOGIN_ACTION),
             resources=arns,
         ),
     )

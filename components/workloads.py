@@ -14,6 +14,7 @@ from components.functions import EventSource, FunctionSpec, QueueSource
 from components.identity import Link, join_links
 from components.images import Images
 from components.messaging import Messaging
+from components.network import S3Access
 from components.policy import to_json
 from components.registry import Registry
 from components.settings import StackSettings
@@ -163,6 +164,15 @@ def recompose_link(storage: Storage) -> Link:
             "WriteOutcome", stage_result_files(Stage.RECOMPOSE), failure_files(Stage.RECOMPOSE)
         ),
         storage.final.upload("WriteResult", RESULT_FILES),
+    )
+
+
+def s3_access(storage: Storage, jobs: Mapping[Stage, Job]) -> S3Access:
+    """What all jobs together do in S3, which is all that their network lets through."""
+    actions = {action for job in jobs.values() for g in job.link.grants for action in g.actions}
+    return S3Access(
+        bucket_arns=(storage.source.arn, storage.intermediate.arn, storage.final.arn),
+        actions=sorted(action for action in actions if action.startswith("s3:")),
     )
 
 

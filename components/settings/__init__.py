@@ -6,11 +6,11 @@ One file per part of the program; a stack has the fields of all of them.
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.settings.compute import ComputeSettings
 from components.settings.encryption import EncryptionSettings
@@ -21,6 +21,7 @@ from components.settings.observability import ObservabilitySettings
 from components.settings.storage import StorageSettings
 from components.settings.workers import WorkerSettings
 from contracts.base import ContractError, explain
+from contracts.images import EcrRepository, ImageReference
 from contracts.names import PROJECT
 
 LOCAL_STACK = "local"
@@ -43,6 +44,18 @@ class StackSettings(
 
     owner: str = Field(min_length=1)
     cost_center: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _images_can_be_pulled(self) -> Self:
+        if self.network == "public" or self.images != "digest":
+            return self
+        for image, value in self.named_images.items():
+            if EcrRepository.find(ImageReference.parse(value).repository) is None:
+                raise ValueError(
+                    f"{image.setting}: got {value!r}, allowed are images in ECR where network is "
+                    "private: no other registry can be reached from there"
+                )
+        return self
 
     def tags(self, stack: str) -> dict[str, str]:
         """Tags of every resource."""

@@ -1,14 +1,22 @@
 """Settings of the network."""
 
 import ipaddress
+from typing import Literal, Self
 
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
 from contracts.base import Contract
 
 
 class NetworkSettings(Contract):
+    network: Literal["public", "private"] = "public"
+    """public: addresses of their own, nothing in, HTTPS out, no idle cost. private: no internet."""
     vpc_cidr: str = "10.42.0.0/20"
+    zones: int = Field(default=2, ge=1, le=6)
+    """Zones with a subnet; they cost nothing, and more of them find more Spot capacity."""
+    endpoint_zones: int = Field(default=1, ge=1)
+    """Zones with interface endpoints (private only): six endpoints, each paid by the hour."""
+    flow_logs: Literal["off", "rejected", "all"] = "rejected"
 
     @field_validator("vpc_cidr")
     @classmethod
@@ -20,3 +28,11 @@ class NetworkSettings(Contract):
         if not 16 <= network.prefixlen <= 24:
             raise ValueError("allowed are networks from /16 to /24")
         return value
+
+    @model_validator(mode="after")
+    def _endpoints_stand_in_zones(self) -> Self:
+        if self.endpoint_zones > self.zones:
+            raise ValueError(
+                f"endpoint_zones: got {self.endpoint_zones}, allowed are 1 to zones ({self.zones})"
+            )
+        return self

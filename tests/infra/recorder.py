@@ -131,6 +131,7 @@ class _Cloud(Mocks):
             "aws:kms/key:Key": {"keyId": name},
             "docker-build:index:Image": {"digest": DIGEST},
             "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 3},
+            "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-63a5400a"},
         }
         return name, {**state, **computed.get(args.typ, {})}
 
@@ -202,12 +203,30 @@ def run_program(stack: str, config: Mapping[str, str]) -> Deployment:
             warnings.simplefilter("ignore", DeprecationWarning)
             loop.run_until_complete(run_in_stack(program))
     finally:
+        _abandon(loop)
         loop.close()
         asyncio.set_event_loop(None)
     return deployment
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a program that was refused halfway has left waiting."""
+    waiting = asyncio.all_tasks(loop)
+    for task in waiting:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+    settings.SETTINGS.outputs.clear()  # pyright: ignore[reportAttributeAccessIssue] - Pulumi's own
 
 
 @functools.cache
 def deployment(stack: str) -> Deployment:
     """The whole program under a stack's file; run once per test session."""
     return run_program(stack, stack_config(stack))
+
+
+@functools.cache
+def variant(stack: str, *changes: str) -> Deployment:
+    """The whole program under a stack's file with some settings changed, as `name=value`."""
+    changed = dict(change.split("=", 1) for change in changes)
+    settings = {f"{PROJECT}:{name}": value for name, value in changed.items()}
+    return run_program(stack, {**stack_config(stack), **settings})

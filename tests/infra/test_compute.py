@@ -1,15 +1,13 @@
-"""Batch: environments, queues, job definitions, instances; and the network that they stand in."""
+"""Batch: environments, queues, job definitions, instances."""
 
 import base64
 import email
-import ipaddress
 import json
 from typing import Any
 
 import pytest
 
 from components.batch import exit_rules, user_data
-from components.network import subnet_cidrs
 from contracts.limits import BATCH_EXIT_RULES_MAX
 from contracts.names import ExitCode, Stage
 from tests.infra.recorder import Deployment
@@ -147,25 +145,3 @@ def test_instances_drain_when_spot_takes_them_back() -> None:
     assert script.startswith("#!/bin/bash\n")
     assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in script
     assert "ECS_CONTAINER_STOP_TIMEOUT=110s" in script
-
-
-@pytest.mark.parametrize(("cidr", "count"), [("10.42.0.0/20", 2), ("10.0.0.0/16", 3)])
-def test_subnets_share_the_network_without_overlap(cidr: str, count: int) -> None:
-    parts = [ipaddress.IPv4Network(part) for part in subnet_cidrs(cidr, count)]
-    assert len(parts) == count
-    assert all(part.subnet_of(ipaddress.IPv4Network(cidr)) for part in parts)
-    assert not any(a.overlaps(b) for a in parts for b in parts if a is not b)
-
-
-def test_nothing_reaches_an_instance_and_only_https_leaves_it(stack: Deployment) -> None:
-    group = stack.one("SecurityGroup", "").inputs
-    assert group["ingress"] == []
-    (rule,) = group["egress"]
-    assert (rule["protocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
-
-
-def test_the_network_costs_nothing_while_idle(stack: Deployment) -> None:
-    assert not stack.of("NatGateway")
-    assert [e.inputs["vpcEndpointType"] for e in stack.of("VpcEndpoint")] == ["Gateway"]
-    zones = [s.inputs["availabilityZone"] for s in stack.of("Subnet")]
-    assert len(set(zones)) == len(zones) == 2

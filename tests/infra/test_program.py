@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from tests.infra.recorder import PROJECT, Deployment, deployment, run_program, stack_config
+from tests.infra.recorder import (
+    PROJECT,
+    Deployment,
+    deployment,
+    run_program,
+    stack_config,
+    variant,
+)
 
 EXPORTS = {
     "source_bucket", "intermediate_bucket", "final_bucket", "state_machine_arn",
@@ -72,13 +79,16 @@ def test_what_holds_data_survives_the_stack_where_it_is_protected(name: str, kep
 def test_every_log_group_forgets(stack: Deployment) -> None:
     groups = stack.of("LogGroup")
     days = {g.inputs["retentionInDays"] for g in groups}
-    assert len(groups) == 8
+    assert len(groups) == 9
     assert days == {int(stack_config(stack.stack)["superres:log_retention_days"])}
 
 
 def test_the_local_stack_is_the_same_program_with_other_settings() -> None:
-    """But for who is told by mail."""
-    local, prod = deployment("local"), deployment("prod")
+    """But for who is told by mail, and for the network."""
+    shape = ("network", "zones", "endpoint_zones")
+    settings = stack_config("prod")
+    local = variant("local", *(f"{name}={settings[f'superres:{name}']}" for name in shape))
+    prod = deployment("prod")
     kinds = [
         sorted(
             r.urn.replace(f"-{d.stack}", "")

@@ -131,6 +131,21 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
+            {"zones": "2", "endpoint_zones": "3"},
+            "superres:endpoint_zones: got 3, allowed are 1 to zones (2)",
+        ),
+        (
+            {"network": "hidden"},
+            "superres:network: got 'hidden', input should be 'public' or 'private'",
+        ),
+        (
+            {"network": "private"},
+            (
+                f"superres:media_image: got 'example/media@{DIGEST}', allowed are images in ECR "
+                "where network is private: no other registry can be reached from there"
+            ),
+        ),
+        (
             {"worker_vcpu": "4"},
             "superres:worker_vcpu: is not a known field",
         ),

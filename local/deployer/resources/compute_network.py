@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource, pascal
+from local.deployer.resource import Aws, Created, DeployError, Resource, pascal
 
 _RULE_NAMES = {
     "protocol": "IpProtocol",
@@ -66,7 +66,8 @@ def _route_table_association(aws: Aws, r: Resource) -> Created:
 
 
 def _vpc_endpoint(aws: Aws, r: Resource) -> Created:
-    answer = aws.client("ec2").create_vpc_endpoint(
+    ec2 = aws.client("ec2")
+    answer = ec2.create_vpc_endpoint(
         VpcId=r["vpcId"],
         ServiceName=r["serviceName"],
         **r.pick(
@@ -80,6 +81,11 @@ def _vpc_endpoint(aws: Aws, r: Resource) -> Created:
     )
     endpoint = answer["VpcEndpoint"]["VpcEndpointId"]
     outputs = {"arn": aws.arn("ec2", f"vpc-endpoint/{endpoint}"), "state": "available"}
+    if r["vpcEndpointType"] == "Gateway":
+        lists = ec2.describe_prefix_lists(
+            Filters=[{"Name": "prefix-list-name", "Values": [r["serviceName"]]}]
+        )["PrefixLists"]
+        outputs["prefixListId"] = lists[0]["PrefixListId"]
     return Created(endpoint, outputs)
 
 
@@ -103,6 +109,59 @@ def _security_group(aws: Aws, r: Resource) -> Created:
             GroupId=group, IpPermissions=[_permission(rule) for rule in egress]
         )
     return Created(group, {"name": name, "arn": aws.arn("ec2", f"security-group/{group}")})
+
+
+def _default_security_group(aws: Aws, r: Resource) -> Created:
+    """Takes over the group that every VPC has; only one that lets nothing through is known."""
+    if r.get("ingress") or r.get("egress"):
+        raise DeployError(f"{r}: the local stack only knows a default group without rules.")
+    ec2 = aws.client("ec2")
+    (group,) = ec2.describe_security_groups(
+        Filters=[
+            {"Name": "vpc-id", "Values": [r["vpcId"]]},
+            {"Name": "group-name", "Values": ["default"]},
+        ]
+    )["SecurityGroups"]
+    known = {"GroupId": group["GroupId"]}
+    if group["IpPermissions"]:
+        ec2.revoke_security_group_ingress(**known, IpPermissions=group["IpPermissions"])
+    if group["IpPermissionsEgress"]:
+        ec2.revoke_security_group_egress(**known, IpPermissions=group["IpPermissionsEgress"])
+    arn = aws.arn("ec2", f"security-group/{group['GroupId']}")
+    return Created(group["GroupId"], {"arn": arn, "name": "default"})
+
+
+def _ingress_rule(aws: Aws, r: Resource) -> Created:
+    described = r.pick(Description="description")
+    permission: dict[str, Any] = r.pick(
+        IpProtocol="ipProtocol", FromPort="fromPort", ToPort="toPort"
+    )
+    if group := r.get("referencedSecurityGroupId"):
+        permission["UserIdGroupPairs"] = [{"GroupId": group, **described}]
+    if cidr := r.get("cidrIpv4"):
+        permission["IpRanges"] = [{"CidrIp": cidr, **described}]
+    (rule,) = aws.client("ec2").authorize_security_group_ingress(
+        GroupId=r["securityGroupId"], IpPermissions=[permission]
+    )["SecurityGroupRules"]
+    return Created(
+        rule["SecurityGroupRuleId"], {"securityGroupRuleId": rule["SecurityGroupRuleId"]}
+    )
+
+
+def _flow_log(aws: Aws, r: Resource) -> Created:
+    answer = aws.client("ec2").create_flow_logs(
+        ResourceIds=[r["vpcId"]],
+        ResourceType="VPC",
+        **r.pick(
+            TrafficType="trafficType",
+            LogDestinationType="logDestinationType",
+            LogDestination="logDestination",
+            DeliverLogsPermissionArn="iamRoleArn",
+            MaxAggregationInterval="maxAggregationInterval",
+        ),
+    )
+    (flow_log,) = answer["FlowLogIds"]
+    return Created(flow_log, {"arn": aws.arn("ec2", f"vpc-flow-log/{flow_log}")})
 
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
@@ -169,5 +228,8 @@ HANDLERS = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
     "aws:ec2/vpcEndpoint:VpcEndpoint": _vpc_endpoint,
     "aws:ec2/securityGroup:SecurityGroup": _security_group,
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
+    "aws:ec2/flowLog:FlowLog": _flow_log,
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ingress_rule,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
 }
