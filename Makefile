@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint docs bench lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
 	@echo "make test   set up, then lint, type-check and run all tests"
 	@echo "make lint   ruff and basedpyright"
+	@echo "make docs   write anew what documents show of the program"
 	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
 	@echo "make clean  remove what make made here (caches in your home stay)"
 
@@ -37,6 +38,9 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest
+
+docs: $(STAMP)
+	$(BIN)/python -m tools.docs
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run

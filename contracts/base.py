@@ -1,6 +1,7 @@
 """The one base model of all contracts, and how a validation error becomes one sentence."""
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -58,20 +59,41 @@ Rational = Annotated[
 """An exact rational number; in JSON a string such as "24000/1001"."""
 
 
-def explain(error: ValidationError, prefix: str = "", spell: Callable[[str], str] = str) -> str:
+_ALLOWED = {
+    "bool_parsing": "allowed are true and false",
+    "float_parsing": "allowed are numbers",
+    "int_parsing": "allowed are whole numbers",
+    "string_type": "allowed is text",
+    "too_short": "allowed is a list of {min_length} or more",
+    "tuple_type": 'allowed is a list, such as ["one", "two"]',
+}
+"""Where pydantic speaks Python, by its types of error."""
+
+
+def explain(
+    error: ValidationError,
+    prefix: str = "",
+    spell: Callable[[str], str] = str,
+    known: Collection[str] = (),
+) -> str:
     """Turn pydantic's report into one sentence: field, what is wrong, the value got.
 
-    A field's name is shown as `prefix` and what `spell` makes of it.
+    A field's name is shown as `prefix` and what `spell` makes of it. `known` are the names of all
+    fields, to guess from which one was meant.
     """
     parts: list[str] = []
     for item in error.errors(include_url=False):
         field = prefix + spell(_path(item["loc"]) or "value")
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
+        if item["type"] in _ALLOWED:
+            message = _ALLOWED[item["type"]].format(**item.get("ctx", {}))
         if item["type"] == "missing":
             parts.append(f"{field}: is missing")
         elif item["type"] == "extra_forbidden":
-            parts.append(f"{field}: is not a known field")
+            meant = difflib.get_close_matches(_path(item["loc"]), known, n=1)
+            guess = f"; did you mean {prefix}{spell(meant[0])}?" if meant else ""
+            parts.append(f"{field}: is not a known field{guess}")
         elif item["type"] == "value_error" and not item["loc"]:
             parts.append(prefix + message)
         else:

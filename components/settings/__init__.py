@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from components.settings.compute import ComputeSettings
 from components.settings.encryption import EncryptionSettings
@@ -20,6 +20,7 @@ from components.settings.network import NetworkSettings
 from components.settings.observability import ObservabilitySettings
 from components.settings.storage import StorageSettings
 from components.settings.workers import WorkerSettings
+from components.tags import TagValue, required_tags
 from contracts.base import ContractError, explain
 from contracts.images import EcrRepository, ImageReference
 from contracts.names import PROJECT
@@ -42,8 +43,10 @@ class StackSettings(
 ):
     """Everything that may differ between two stacks."""
 
-    owner: str = Field(min_length=1)
-    cost_center: str = Field(min_length=1)
+    owner: TagValue
+    """Who answers for the stack; a tag of every resource."""
+    cost_center: TagValue
+    """Who pays for the stack; a tag of every resource."""
 
     @model_validator(mode="after")
     def _images_can_be_pulled(self) -> Self:
@@ -59,12 +62,9 @@ class StackSettings(
 
     def tags(self, stack: str) -> dict[str, str]:
         """Tags of every resource."""
-        return {
-            "project": PROJECT,
-            "stack": stack,
-            "owner": self.owner,
-            "cost-center": self.cost_center,
-        }
+        return required_tags(
+            project=PROJECT, stack=stack, owner=self.owner, cost_center=self.cost_center
+        )
 
 
 def parse_settings(values: Mapping[str, Any]) -> StackSettings:
@@ -76,7 +76,10 @@ def parse_settings(values: Mapping[str, Any]) -> StackSettings:
     try:
         return StackSettings.model_validate(fields)
     except ValidationError as error:
-        raise ContractError("stack settings: " + explain(error, f"{PROJECT}:")) from error
+        known = StackSettings.model_fields
+        raise ContractError(
+            "stack settings: " + explain(error, f"{PROJECT}:", known=known)
+        ) from error
 
 
 def _from_json(value: Any) -> Any:

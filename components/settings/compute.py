@@ -1,34 +1,58 @@
 """Settings of the Batch environments and of the instances behind them."""
 
-from typing import Literal, Self
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 
 
-class ComputeSettings(Contract):
+def _instance_type(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)?", value):
+        raise ValueError("expected a family or a size of instances, such as g5 or g5.xlarge")
+    return value
+
+
+InstanceType = Annotated[str, AfterValidator(_instance_type)]
+
+
+class ComputeSettings(SettingsPart):
     """Vcpus and sizes are whole numbers."""
 
     media_vcpus: int = Field(default=2, ge=1)
+    """VCPUs of a media job, which reads or writes a whole film (extract, recompose)."""
     media_memory_mib: int = Field(default=6144, ge=256)
+    """Memory of a media job."""
     media_max_vcpus: int = Field(default=16, ge=1)
+    """The most vCPUs that media jobs take at once."""
     media_scratch_gib: int = Field(default=200, ge=30)
     """Disk of a media instance: recompose holds all shards and the result at once."""
     worker_vcpus: int = Field(default=4, ge=1)
+    """VCPUs of a worker, which is a job that upscales (process)."""
     worker_memory_mib: int = Field(default=14336, ge=256)
+    """Memory of a worker. An instance keeps some of its own for itself."""
     worker_gpus: int = Field(default=1, ge=0)
+    """GPUs of a worker; 0: it upscales on processors."""
     worker_scratch_gib: int = Field(default=60, ge=30)
+    """Disk of a worker's instance."""
     spot_max_vcpus: int = Field(default=64, ge=1)
+    """The most vCPUs that workers take at once on Spot instances."""
     on_demand_max_vcpus: int = Field(default=16, ge=1)
-    gpu_instance_types: tuple[str, ...] = Field(
+    """The most vCPUs that workers take on demand, where Spot has nothing."""
+    gpu_instance_types: tuple[InstanceType, ...] = Field(
         default=("g4dn.xlarge", "g4dn.2xlarge", "g5.xlarge", "g5.2xlarge", "g6.xlarge"),
         min_length=1,
     )
-    """All with NVENC; several families, for Spot capacity comes and goes by family."""
-    cpu_instance_types: tuple[str, ...] = Field(default=("c6i", "c7i", "m6i", "m7i"), min_length=1)
+    """Of workers with GPUs. All with NVENC; several families, for Spot capacity comes and goes by
+    family."""
+    cpu_instance_types: tuple[InstanceType, ...] = Field(
+        default=("c6i", "c7i", "m6i", "m7i"), min_length=1
+    )
+    """Of jobs without a GPU; families or sizes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What workers compute on; auto: a GPU where there is one."""
     worker_parallelism: int | None = Field(default=None, ge=1)
     """Workers that the plan counts on. None: as many as fit into the Spot environment."""
 

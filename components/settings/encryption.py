@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from contracts.base import Contract, ContractError
+from components.settings.part import SettingsPart
+from contracts.base import ContractError
 
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[A-Za-z0-9-]+")
 
@@ -18,7 +19,7 @@ def _key_arn(value: str) -> str:
     return value
 
 
-class EncryptionSettings(Contract):
+class EncryptionSettings(SettingsPart):
     encryption: Literal["s3", "kms"] = "s3"
     """s3: keys that AWS owns, free of charge. kms: a key of the account's for buckets, job table,
     queues and logs, whose use is granted, logged and revocable."""

@@ -4,17 +4,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 from contracts.images import EcrRegistry, ImageName, ImageReference
 
 
-class ImageSettings(Contract):
+class ImageSettings(SettingsPart):
     images: Literal["digest", "build", "local"] = "digest"
     """Where the images come from. `digest`: they are named, by digest. `build`: `pulumi up` builds
     and pushes them, for development. `local`: nothing is pulled, for the embedded AWS runs the
     repository's code."""
     media_image: str | None = None
+    """Image of the extract and recompose jobs, by digest."""
     upscaler_image: str | None = None
+    """Image of the processing jobs, by digest."""
     image_registry: str | None = None
     """Where `build` pushes to: the host of the shared registry (registry/)."""
     commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")

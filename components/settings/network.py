@@ -5,18 +5,20 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 
 
-class NetworkSettings(Contract):
+class NetworkSettings(SettingsPart):
     network: Literal["public", "private"] = "public"
     """public: addresses of their own, nothing in, HTTPS out, no idle cost. private: no internet."""
     vpc_cidr: str = "10.42.0.0/20"
+    """The network that instances stand in, from /16 to /24."""
     zones: int = Field(default=2, ge=1, le=6)
     """Zones with a subnet; they cost nothing, and more of them find more Spot capacity."""
     endpoint_zones: int = Field(default=1, ge=1)
     """Zones with interface endpoints (private only): six endpoints, each paid by the hour."""
     flow_logs: Literal["off", "rejected", "all"] = "rejected"
+    """Of which connections the network keeps a record, in a log group."""
 
     @field_validator("vpc_cidr")
     @classmethod

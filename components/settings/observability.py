@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, field_validator, model_validator
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 
 LOG_RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
@@ -23,7 +23,7 @@ def _email(value: str) -> str:
 Email = Annotated[str, AfterValidator(_email)]
 
 
-class ObservabilitySettings(Contract):
+class ObservabilitySettings(SettingsPart):
     email_addresses: tuple[Email, ...] = ()
     """Who is told of finished and failed jobs and of alarms; each address confirms once."""
     failure_email_addresses: tuple[Email, ...] = ()
@@ -31,6 +31,7 @@ class ObservabilitySettings(Contract):
     alarm_email_addresses: tuple[Email, ...] = ()
     """Who is told of alarms only."""
     log_retention_days: int = 30
+    """Days after which logs are gone; CloudWatch has a list of what it takes."""
 
     @field_validator("log_retention_days")
     @classmethod

@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 
 JOB_DAYS_MAX = 14
 """The longest that a job may live; what it reads must outlive it."""
 
 
-class StorageSettings(Contract):
+class StorageSettings(SettingsPart):
     protect: bool = True
     """Keep buckets and table, and what is in them, when the stack is destroyed."""
     noncurrent_days: int = Field(default=30, ge=JOB_DAYS_MAX + 1)

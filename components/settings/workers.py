@@ -4,19 +4,31 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.base import Contract
+from components.settings.part import SettingsPart
 
 
-class WorkerSettings(Contract):
+class WorkerSettings(SettingsPart):
     model_dir: str = "/opt/superres/weights"
+    """Where the upscaler image holds the weights."""
     progress_seconds: float = Field(default=2.0, gt=0)
+    """Seconds between two notes of a worker on how far it is."""
     worker_gflops: float = Field(default=8000.0, gt=0)
+    """Measured throughput of a worker, in 1e9 operations a second: the plan counts on it."""
     inference_threads: int = Field(default=4, ge=1)
+    """Threads of the networks, in a worker without a GPU."""
     inference_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    """Number format of the networks."""
     encoder_threads: int = Field(default=4, ge=1)
+    """Threads of the encoder in a worker; they decide the bytes of a shard."""
     max_source_bytes: int = Field(default=200 * 1024**3, gt=0)
+    """The largest film that is accepted, in bytes."""
     max_frame_pixels: int = Field(default=4096 * 2304, gt=0)
+    """The largest frame that is accepted, in pixels."""
     max_output_pixels: int = Field(default=8192 * 4608, gt=0)
+    """The largest frame that is made, in pixels."""
     max_frames: int = Field(default=1_000_000, gt=0)
+    """The most frames that a film may have."""
     max_duration_seconds: float = Field(default=6 * 3600.0, gt=0)
+    """The longest film that is accepted, in seconds."""
     max_streams: int = Field(default=64, gt=0)
+    """The most streams that a film may have."""

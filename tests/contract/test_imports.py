@@ -9,7 +9,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("contracts", "components", "lambdas", "containers", "cli", "local", "policy")
-OURS = {*PACKAGES, "tests", "benchmarks"}
+AROUND = {"tests", "tools", "benchmarks"}
+OURS = {*PACKAGES, *AROUND}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "contracts": {"contracts"},
@@ -70,7 +71,11 @@ def trespasses(source: str, module: str, room: str) -> list[str]:
 
 def test_every_package_has_its_rule() -> None:
     rooms = {room.split("/")[0] for room in MAY_IMPORT} - {"__main__.py"}
-    found = {p.parent.name for p in REPOSITORY.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    found = {p.parent.name for p in REPOSITORY.glob("*/__init__.py")} - {
+        "tests",
+        "tools",
+        "benchmarks",
+    }
     assert found == rooms == set(PACKAGES)
     containers = {p.parent.name for p in (REPOSITORY / "containers").glob("*/__init__.py")}
     assert {f"containers/{name}" for name in containers} < set(MAY_IMPORT)

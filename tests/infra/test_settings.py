@@ -4,12 +4,12 @@ import re
 
 import pulumi
 import pytest
-import yaml
 
 from components.settings import StackSettings, check_stack_name, parse_settings
 from components.settings.observability import LOG_RETENTION_DAYS
+from components.tags import required_tags
 from contracts.base import ContractError
-from tests.infra.recorder import REPOSITORY, STACKS, run_program, stack_config
+from tests.infra.recorder import STACKS, run_program, stack_config
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 LEAST = {
@@ -20,12 +20,6 @@ LEAST = {
 }
 BUILD = {"media_image": None, "upscaler_image": None, "images": "build"}
 ECR = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
-
-
-def test_what_a_stack_must_say_is_in_the_project_file() -> None:
-    schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    required = {n for n, f in StackSettings.model_fields.items() if f.is_required()}
-    assert set(schema) == required == {"owner", "cost_center"}
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -59,10 +53,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"worker_vcpus": "many"},
-            (
-                "superres:worker_vcpus: got 'many', input should be a valid integer, "
-                "unable to parse string as an integer"
-            ),
+            "superres:worker_vcpus: got 'many', allowed are whole numbers",
         ),
         (
             {"worker_gflops": "0"},
@@ -147,7 +138,59 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"worker_vcpu": "4"},
-            "superres:worker_vcpu: is not a known field",
+            "superres:worker_vcpu: is not a known field; did you mean superres:worker_vcpus?",
+        ),
+        (
+            {"nothing_like_it": "4"},
+            "superres:nothing_like_it: is not a known field",
+        ),
+        (
+            {"protect": "maybe"},
+            "superres:protect: got 'maybe', allowed are true and false",
+        ),
+        (
+            {"progress_seconds": "soon"},
+            "superres:progress_seconds: got 'soon', allowed are numbers",
+        ),
+        (
+            {"email_addresses": "a@example.com"},
+            (
+                "superres:email_addresses: got 'a@example.com', allowed is a list, "
+                'such as ["one", "two"]'
+            ),
+        ),
+        (
+            {"email_addresses": '["a@example.com"'},
+            (
+                "superres:email_addresses: got '[\"a@example.com\"', allowed is a list, "
+                'such as ["one", "two"]'
+            ),
+        ),
+        (
+            {"gpu_instance_types": "[]"},
+            "superres:gpu_instance_types: got [], allowed is a list of 1 or more",
+        ),
+        (
+            {"cpu_instance_types": '["C7i large"]'},
+            (
+                "superres:cpu_instance_types.0: got 'C7i large', expected a family or a size of "
+                "instances, such as g5 or g5.xlarge; superres:cpu_instance_types: got "
+                "['C7i large'], allowed is a list of 1 or more"
+            ),
+        ),
+        (
+            {"owner": ""},
+            (
+                "superres:owner: got '', allowed are 1 to 256 letters, digits, spaces and "
+                "_ . : / = + - @"
+            ),
+        ),
+        (
+            {"cost_center": " "},
+            (
+                "superres:cost_center: got ' ', allowed are 1 to 256 letters, digits, spaces and "
+                "_ . : / = + - @"
+            ),
         ),
         (
             {"worker_vcpus": "32", "on_demand_max_vcpus": "16"},
@@ -207,6 +250,14 @@ def test_a_wrong_setting_is_named_with_what_was_got_and_what_is_allowed(
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(ContractError, match=re.escape("superres:owner: is missing")):
         parse_settings({k: v for k, v in LEAST.items() if k != "owner"})
+
+
+@pytest.mark.parametrize("tag", ["project", "stack", "owner", "cost_center"])
+def test_nothing_is_made_without_its_tags(tag: str) -> None:
+    given = {"project": "p", "stack": "s", "owner": "o", "cost_center": "c"}
+    assert set(required_tags(**given)) == {"project", "stack", "owner", "cost-center"}
+    with pytest.raises(ValueError, match=f"tag {tag.replace('_', '-')}: got '', allowed are"):
+        required_tags(**{**given, tag: ""})
 
 
 def test_the_plan_counts_on_what_fits_into_the_spot_environment() -> None:
