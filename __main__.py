@@ -82,7 +82,9 @@ compute_args = ComputeArgs(
     pools=workloads.pools(settings),
     jobs=jobs,
     repositories=images.repositories,
+    waits=workloads.waits(settings),
     logs=logs,
+    volume_key_arn=encryption.data.arn if encryption.data else None,
     tags=tags,
 )
 compute = Compute(name, compute_args, opts)

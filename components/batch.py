@@ -1,19 +1,15 @@
 """What AWS Batch is told of our jobs and instances: pure functions from values to dicts."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from contracts.names import RETRY_EXIT_CODES
 
-ATTEMPTS = 3
 SCRATCH_PATH = "/tmp"  # noqa: S108 - inside the container, on the instance's encrypted volume
-ROOT_DEVICE = "/dev/xvda"
-
-CPU_IMAGE = "ECS_AL2023"
-GPU_IMAGE = "ECS_AL2023_NVIDIA"
-"""https://docs.aws.amazon.com/batch/latest/APIReference/API_Ec2Configuration.html"""
+CONTAINER_USER = "10001:10001"
+"""Of both images; root alone may reach the instance's metadata."""
+LOG_BUFFER = "4m"
 
 
 def exit_rules() -> list[dict[str, str]]:
@@ -30,6 +26,33 @@ def exit_rules() -> list[dict[str, str]]:
         *own,
         {"on_reason": "*", "action": "EXIT"},
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How long the job at a queue's head may wait before it is cancelled; None: for ever."""
+
+    capacity_seconds: int | None
+    """For instances that no environment of the queue can get."""
+    misfit_seconds: int | None
+    """Though no environment of the queue could ever run it."""
+
+    def actions(self) -> list[dict[str, str | int]]:
+        """In the form of `jobStateTimeLimitActions`; the reason is what Batch looks for.
+
+        Batch does not always say why a job waits: the stage's own time limit stays the last word.
+        https://docs.aws.amazon.com/batch/latest/userguide/job-state-time-limit-actions.html
+        """
+        limits = {
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": self.capacity_seconds,
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": self.misfit_seconds,
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": self.misfit_seconds,
+        }
+        return [
+            {"reason": reason, "state": "RUNNABLE", "max_time_seconds": limit, "action": "CANCEL"}
+            for reason, limit in limits.items()
+            if limit is not None
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +90,7 @@ class Container:
         """
         return {
             "image": self.image,
+            "user": CONTAINER_USER,
             "command": list(self.command),
             "jobRoleArn": self.job_role_arn,
             "resourceRequirements": self.resources.requirements(),
@@ -84,30 +108,12 @@ class Container:
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
+                    # a job rather loses lines than stands still while the log does
+                    "mode": "non-blocking",
+                    "max-buffer-size": LOG_BUFFER,
                     "awslogs-group": self.log_group,
                     "awslogs-region": self.log_region,
                     "awslogs-stream-prefix": self.log_stream,
                 },
             },
         }
-
-
-def user_data() -> str:
-    """Start-up script of an instance, base64 of MIME as Batch wants it.
-
-    On a Spot notice ECS drains the instance, and a worker gets 110 of the 120 seconds.
-    https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
-    """
-    script = """MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary="==SUPERRES=="
-
---==SUPERRES==
-Content-Type: text/x-shellscript; charset="us-ascii"
-
-#!/bin/bash
-echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config
-echo ECS_CONTAINER_STOP_TIMEOUT=110s >> /etc/ecs/ecs.config
-
---==SUPERRES==--
-"""
-    return base64.b64encode(script.encode()).decode()

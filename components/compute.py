@@ -8,18 +8,12 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.batch import (
-    ATTEMPTS,
-    CPU_IMAGE,
-    ROOT_DEVICE,
-    Container,
-    Resources,
-    exit_rules,
-    user_data,
-)
+from components.batch import Container, Resources, Waits, exit_rules
 from components.identity import Link, Place, Role, RoleArgs
-from components.instances import instance_grants
 from components.logs import LogSettings, log_group
+from components.machine.grants import instance_grants
+from components.machine.template import Machine, latest_version, launch_template, machine_image
+from components.machine.user_data import user_data
 from components.policy import ANY, Grant
 from contracts.environ import WORKERS
 from contracts.names import Stage
@@ -59,8 +53,7 @@ class Pool:
     instance_types: Sequence[str]
     markets: Mapping[Market, int]
     """In the order in which they are asked for: the most vCPUs to run at once."""
-    scratch_gib: int
-    image_type: str = CPU_IMAGE
+    machine: Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +64,8 @@ class Job:
     image: pulumi.Input[str]
     command: Sequence[str]
     resources: Resources
+    attempts: int
+    """How often a job is tried whose host was lost, or that says that it may be tried again."""
     attempt_seconds: int
     """Time limit of one attempt."""
     link: Link
@@ -87,7 +82,10 @@ class ComputeArgs:
     jobs: Mapping[Stage, Job]
     repositories: Sequence[str]
     """Where the jobs' images lie."""
+    waits: Waits
     logs: LogSettings
+    volume_key_arn: pulumi.Input[str] | None
+    """Of the instances' volumes. None: EBS's own key."""
     tags: Mapping[str, str]
     """Of instances and volumes, which the provider's default tags do not reach."""
 
@@ -131,14 +129,24 @@ class Compute(pulumi.ComponentResource):
     def _queue(
         self, pool_name: str, pool: Pool, profile: aws.iam.InstanceProfile
     ) -> pulumi.Output[str]:
-        template = self._launch_template(pool_name, pool)
+        template = launch_template(
+            f"{self._name}-{pool_name}",
+            pool.machine,
+            user_data(pool.machine.gpu),
+            self._args.tags,
+            self._args.volume_key_arn,
+            self._child,
+        )
+        image = machine_image(self._args.place, pool.machine)
         environments = [
-            self._environment(pool_name, pool, market, profile, template) for market in pool.markets
+            self._environment(pool_name, pool, market, profile, template, image)
+            for market in pool.markets
         ]
         queue = aws.batch.JobQueue(
             f"{self._name}-{pool_name}",
             state="ENABLED",
             priority=1,
+            job_state_time_limit_actions=self._args.waits.actions(),  # pyright: ignore[reportArgumentType] - plain dicts
             compute_environment_orders=[
                 {"order": order, "compute_environment": environment.arn}
                 for order, environment in enumerate(environments, 1)
@@ -147,35 +155,6 @@ class Compute(pulumi.ComponentResource):
         )
         return queue.arn
 
-    def _launch_template(self, pool_name: str, pool: Pool) -> aws.ec2.LaunchTemplate:
-        tags = dict(self._args.tags)
-        return aws.ec2.LaunchTemplate(
-            f"{self._name}-{pool_name}",
-            metadata_options={
-                "http_endpoint": "enabled",
-                "http_tokens": "required",
-                "http_put_response_hop_limit": 1,
-            },
-            block_device_mappings=[
-                {
-                    "device_name": ROOT_DEVICE,
-                    "ebs": {
-                        "volume_size": pool.scratch_gib,
-                        "volume_type": "gp3",
-                        "encrypted": "true",
-                        "delete_on_termination": "true",
-                    },
-                }
-            ],
-            tag_specifications=[
-                {"resource_type": "instance", "tags": tags},
-                {"resource_type": "volume", "tags": tags},
-            ],
-            user_data=user_data(),
-            update_default_version=True,
-            opts=self._child,
-        )
-
     def _environment(
         self,
         pool_name: str,
@@ -183,6 +162,7 @@ class Compute(pulumi.ComponentResource):
         market: Market,
         profile: aws.iam.InstanceProfile,
         template: aws.ec2.LaunchTemplate,
+        image: pulumi.Output[str],
     ) -> aws.batch.ComputeEnvironment:
         suffix = {"SPOT": "spot", "EC2": "on-demand"}[market]
         return aws.batch.ComputeEnvironment(
@@ -198,11 +178,15 @@ class Compute(pulumi.ComponentResource):
                 "instance_role": profile.arn,
                 "subnets": list(self._args.subnet_ids),
                 "security_group_ids": [self._args.security_group_id],
-                "ec2_configurations": [{"image_type": pool.image_type}],
+                "ec2_configurations": [
+                    {
+                        "image_type": pool.machine.image_type,
+                        "image_id_override": image,
+                    }
+                ],
                 "launch_template": {
                     "launch_template_id": template.id,
-                    # a number and not $Latest, so that a new version replaces the instances
-                    "version": template.latest_version.apply(lambda n: str(int(n))),
+                    "version": latest_version(template),
                 },
             },
             update_policy={
@@ -247,7 +231,7 @@ class Compute(pulumi.ComponentResource):
             # a function that still names the old revision must not fail during an update
             deregister_on_new_revision=False,
             container_properties=properties,
-            retry_strategy={"attempts": ATTEMPTS, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
+            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
             timeout={"attempt_duration_seconds": job.attempt_seconds},
             opts=self._child,
         )

@@ -135,7 +135,7 @@ def message_statements(names: Names, queues: bool) -> list[Document]:
 
 
 def data_statements(names: Names) -> list[Document]:
-    """CloudWatch Logs, for the stack's groups alone.
+    """CloudWatch Logs, for the stack's groups alone, and the instances' volumes.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     """
@@ -157,7 +157,36 @@ def data_statements(names: Names) -> list[Document]:
             "kms:ReEncryptTo",
         ),
     )
-    return [logs]
+    return [logs, _volumes(names)]
+
+
+def _volumes(names: Names) -> Document:
+    """Whoever starts instances for us, through EC2 alone: the policy of EBS's own key.
+
+    Batch starts them by roles of other services, whose names are not ours to know.
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+    """
+    return {
+        "Sid": "AllowVolumes",
+        "Effect": "Allow",
+        "Principal": {"AWS": ANY},
+        "Action": [
+            "kms:CreateGrant",
+            DECRYPT,
+            "kms:DescribeKey",
+            ENCRYPT,
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        "Resource": ANY,
+        "Condition": {
+            "StringEquals": {
+                "kms:CallerAccount": names.account,
+                "kms:ViaService": f"ec2.{names.region}.amazonaws.com",
+            }
+        },
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +197,7 @@ class EncryptionArgs:
     mode: Literal["s3", "kms"]
     protect: bool
     key_arn: str | None = None
-    """A key that exists already, for data; its policy must let CloudWatch Logs in."""
+    """A key that exists already, for data; its policy must let CloudWatch Logs and EC2 in."""
 
 
 class Encryption(pulumi.ComponentResource):
@@ -179,7 +208,7 @@ class Encryption(pulumi.ComponentResource):
     queues: Key | None
     """None: SQS's own keys."""
     data: Key | None
-    """Of buckets, job table and logs. None: keys that AWS owns."""
+    """Of buckets, job table, logs and volumes. None: keys that AWS owns."""
 
     def __init__(
         self, name: str, args: EncryptionArgs, opts: pulumi.ResourceOptions | None = None
@@ -203,7 +232,7 @@ class Encryption(pulumi.ComponentResource):
             self.data = Key(arn=args.key_arn, place=place)
         elif kms:
             self.data = self._key(
-                f"{name}-data", "films, jobs and logs", names, names.apply(data_statements)
+                f"{name}-data", "films, jobs, logs and volumes", names, names.apply(data_statements)
             )
         self.register_outputs({"messages": self.topics.arn})
 

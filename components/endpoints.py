@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from components.instances import AGENT_ACTIONS, LOG_ACTIONS, PULL_ACTIONS
+from components.machine.grants import AGENT_ACTIONS, LOG_ACTIONS, PULL_ACTIONS
 from components.policy import ANY, Document, document
 
 INTERFACES: dict[str, tuple[str, ...] | None] = {

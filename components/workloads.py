@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.batch import CPU_IMAGE, GPU_IMAGE, Resources
+from components.batch import Resources, Waits
 from components.compute import Compute, Job, Pool
 from components.events import job_ended, uploaded
 from components.functions import EventSource, FunctionSpec, QueueSource
 from components.identity import Link, join_links
 from components.images import Images
+from components.machine.template import CPU_IMAGE, GPU_IMAGE, Machine
 from components.messaging import Messaging
 from components.network import S3Access
 from components.policy import to_json
@@ -53,21 +54,35 @@ ATTEMPT_SECONDS = {Stage.EXTRACT: 2 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOM
 """Far above what any attempt should take; the stage's own limit comes from the plan."""
 
 
+def machine(settings: StackSettings, gpu: bool, root_gib: int) -> Machine:
+    return Machine(
+        image_type=GPU_IMAGE if gpu else CPU_IMAGE,
+        image_id=settings.gpu_image_id if gpu else settings.cpu_image_id,
+        root_gib=root_gib,
+    )
+
+
 def pools(settings: StackSettings) -> dict[str, Pool]:
     gpu = settings.worker_gpus > 0
     return {
         MEDIA: Pool(
             instance_types=settings.cpu_instance_types,
             markets={"EC2": settings.media_max_vcpus},
-            scratch_gib=settings.media_scratch_gib,
+            machine=machine(settings, gpu=False, root_gib=settings.media_scratch_gib),
         ),
         PROCESS: Pool(
             instance_types=settings.gpu_instance_types if gpu else settings.cpu_instance_types,
             markets={"SPOT": settings.spot_max_vcpus, "EC2": settings.on_demand_max_vcpus},
-            scratch_gib=settings.worker_scratch_gib,
-            image_type=GPU_IMAGE if gpu else CPU_IMAGE,
+            machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
         ),
     }
+
+
+def waits(settings: StackSettings) -> Waits:
+    return Waits(
+        capacity_seconds=settings.capacity_wait_seconds,
+        misfit_seconds=settings.misfit_wait_seconds,
+    )
 
 
 def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stage, Job]:
@@ -83,6 +98,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "extract"),
             resources=media,
+            attempts=settings.media_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.EXTRACT],
             link=extract_link(storage),
             values=_extract_values(settings),
@@ -92,6 +108,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             image=images.references[ImageName.UPSCALER],
             command=("python", "-m", "containers.upscaler", "process"),
             resources=worker,
+            attempts=settings.worker_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.PROCESS],
             link=process_link(storage),
             values={
@@ -105,6 +122,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "recompose"),
             resources=media,
+            attempts=settings.media_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.RECOMPOSE],
             link=recompose_link(storage),
         ),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.part import SettingsPart
+from contracts.limits import BATCH_ATTEMPTS_MAX
 
 
 def _instance_type(value: str) -> str:
@@ -15,6 +16,7 @@ def _instance_type(value: str) -> str:
 
 
 InstanceType = Annotated[str, AfterValidator(_instance_type)]
+ImageId = Annotated[str | None, Field(pattern=r"^ami-[0-9a-f]{8,17}$")]
 
 
 class ComputeSettings(SettingsPart):
@@ -50,6 +52,21 @@ class ComputeSettings(SettingsPart):
         default=("c6i", "c7i", "m6i", "m7i"), min_length=1
     )
     """Of jobs without a GPU; families or sizes."""
+
+    gpu_image_id: ImageId = None
+    """Machine image of instances with GPUs. None: the newest ECS image for Amazon Linux 2023 and
+    NVIDIA, looked up at each deployment."""
+    cpu_image_id: ImageId = None
+    """Machine image of instances without GPUs. None: the newest ECS image for Amazon Linux 2023."""
+    media_attempts: int = Field(default=3, ge=1, le=BATCH_ATTEMPTS_MAX)
+    """How often a media job is tried whose host was lost, or that asks to be tried again."""
+    worker_attempts: int = Field(default=5, ge=1, le=BATCH_ATTEMPTS_MAX)
+    """The same for a worker; these mostly run on Spot."""
+    capacity_wait_seconds: int | None = Field(default=6 * 3600, ge=600, le=86_400)
+    """How long the first job in a queue waits for instances that nobody has; then its film fails.
+    None: for as long as its stage may last."""
+    misfit_wait_seconds: int | None = Field(default=600, ge=600, le=86_400)
+    """How long the first job in a queue waits that fits into none of its environments."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What workers compute on; auto: a GPU where there is one."""

@@ -50,7 +50,8 @@ def _parameter(aws: Aws, args: dict[str, Any]) -> dict[str, Any]:
         value = _AMI
     else:
         value = aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-    return {"name": name, "value": value, "type": "String", "version": 1, "id": name}
+    values = {"value": value, "insecureValue": value}
+    return {"name": name, **values, "type": "String", "version": 1, "id": name}
 
 
 def _registry_login(aws: Aws, args: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infra.recorder import STACKS, Deployment, deployment, run_program, stack_config
+from tests.infra.recorder import STACKS, Deployment, deployment
+from tests.infra.recorder import variant as changed
 
 Variant = Callable[..., Deployment]
 
@@ -30,8 +31,7 @@ def variant() -> Variant:
     """A stack with some settings changed: `variant("dev", encryption="kms")`."""
 
     def run(name: str, **changes: str) -> Deployment:
-        overrides = {f"superres:{key}": value for key, value in changes.items()}
-        return run_program(name, {**stack_config(name), **overrides})
+        return changed(name, *(f"{key}={value}" for key, value in changes.items()))
 
     return run
 

@@ -19,6 +19,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = "superres"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+_IMAGES = "/aws/service/ecs/optimized-ami/amazon-linux-2023"
+MACHINE_IMAGES = {
+    f"{_IMAGES}/recommended/image_id": "ami-0000000000000c000",
+    f"{_IMAGES}/gpu/recommended/image_id": "ami-0000000000000a000",
+}
 DIGEST = f"sha256:{'a1' * 32}"
 """Of everything that the program builds."""
 STACKS = ("dev", "staging", "prod", "local")
@@ -121,6 +126,8 @@ class _Cloud(Mocks):
     """Answers with what AWS would compute; physical names equal logical ones."""
 
     def call(self, args: MockCallArgs) -> Any:
+        if args.token == "aws:ssm/getParameter:getParameter":
+            return {"insecureValue": MACHINE_IMAGES[args.args["name"]]}
         return ANSWERS[args.token]
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:

@@ -1,16 +1,14 @@
 """Batch: environments, queues, job definitions, instances."""
 
-import base64
-import email
 import json
 from typing import Any
 
 import pytest
 
-from components.batch import exit_rules, user_data
+from components.batch import CONTAINER_USER, exit_rules
 from contracts.limits import BATCH_EXIT_RULES_MAX
 from contracts.names import ExitCode, Stage
-from tests.infra.recorder import Deployment
+from tests.infra.recorder import ACCOUNT, REGION, REPOSITORY, Deployment, variant
 
 COMMANDS = {
     "extract": ["python", "-m", "containers.media", "extract"],
@@ -59,7 +57,9 @@ def test_gpu_workers_get_gpu_instances_of_several_families(prod: Deployment) -> 
     resources = environment(prod, "process-spot")
     families = {kind.split(".")[0] for kind in resources["instanceTypes"]}
     assert families == {"g4dn", "g5", "g6"}
-    assert resources["ec2Configurations"] == [{"imageType": "ECS_AL2023_NVIDIA"}]
+    assert resources["ec2Configurations"] == [
+        {"imageType": "ECS_AL2023_NVIDIA", "imageIdOverride": "ami-0000000000000a000"}
+    ]
     assert {"type": "GPU", "value": "1"} in container(prod, "process")["resourceRequirements"]
 
 
@@ -67,7 +67,9 @@ def test_gpu_workers_get_gpu_instances_of_several_families(prod: Deployment) -> 
 def test_workers_without_gpu_get_cpu_instances(local: Deployment, name: str) -> None:
     resources = environment(local, name)
     assert resources["instanceTypes"] == environment(local, "media-on-demand")["instanceTypes"]
-    assert resources["ec2Configurations"] == [{"imageType": "ECS_AL2023"}]
+    assert resources["ec2Configurations"] == [
+        {"imageType": "ECS_AL2023", "imageIdOverride": "ami-0000000000000c000"}
+    ]
     kinds = {r["type"] for r in container(local, "process")["resourceRequirements"]}
     assert kinds == {"VCPU", "MEMORY"}
 
@@ -86,10 +88,13 @@ def test_jobs_write_nowhere_but_to_their_scratch_folder_and_our_log(stack: Deplo
         assert properties["privileged"] is False
         assert [m["containerPath"] for m in properties["mountPoints"]] == ["/tmp"]
         assert properties["volumes"] == [{"name": "scratch", "host": {}}]
+        assert properties["user"] == CONTAINER_USER
+        assert properties["linuxParameters"] == {"initProcessEnabled": True}
         assert "ulimits" not in properties
         options = properties["logConfiguration"]["options"]
         assert options["awslogs-group"] == stack.one("LogGroup", "jobs").inputs["name"]
         assert options["awslogs-stream-prefix"] == stage.value
+        assert options["mode"] == "non-blocking"
 
 
 def test_each_stage_has_a_job_role_of_its_own(stack: Deployment) -> None:
@@ -105,7 +110,7 @@ def test_only_lost_hosts_failed_pulls_and_our_own_codes_are_retried(stack: Deplo
     assert retried == {None, str(ExitCode.TRANSIENT.value), str(ExitCode.INTERRUPTED.value)}
     for definition in stack.of("JobDefinition"):
         strategy = definition.inputs["retryStrategy"]
-        assert strategy["attempts"] == 3
+        assert strategy["attempts"] == (5 if definition.name.endswith("process") else 3)
         assert strategy["evaluateOnExits"][0] == {
             "onStatusReason": "Host EC2*",
             "action": "RETRY",
@@ -122,9 +127,55 @@ def test_instances_ask_metadata_by_token_and_encrypt_their_disk(stack: Deploymen
     templates = stack.of("LaunchTemplate")
     assert len(templates) == 2
     for template in templates:
-        assert template.inputs["metadataOptions"]["httpTokens"] == "required"
+        metadata = template.inputs["metadataOptions"]
+        assert (metadata["httpTokens"], metadata["httpProtocolIpv6"]) == ("required", "disabled")
         (disk,) = template.inputs["blockDeviceMappings"]
         assert disk["ebs"]["encrypted"] == "true"
+        assert "kmsKeyId" not in disk["ebs"]
+
+
+def test_volumes_use_the_stacks_key_where_it_has_one(kms: Deployment) -> None:
+    (key,) = [k for k in kms.of("Key") if k.name.endswith("-data")]
+    for template in kms.of("LaunchTemplate"):
+        (disk,) = template.inputs["blockDeviceMappings"]
+        assert disk["ebs"]["kmsKeyId"] == key.arn
+    statements = {s["Sid"]: s for s in json.loads(key.inputs["policy"])["Statement"]}
+    assert statements["AllowVolumes"]["Condition"]["StringEquals"] == {
+        "kms:CallerAccount": ACCOUNT,
+        "kms:ViaService": f"ec2.{REGION}.amazonaws.com",
+    }
+
+
+def test_a_machine_image_can_be_pinned() -> None:
+    stack = variant("prod", "gpu_image_id=ami-0abcdef12", "cpu_image_id=ami-0abcdef34")
+    images = {
+        name: environment(stack, name)["ec2Configurations"][0]["imageIdOverride"]
+        for name in ("media-on-demand", "process-spot", "process-on-demand")
+    }
+    assert images == {
+        "media-on-demand": "ami-0abcdef34",
+        "process-spot": "ami-0abcdef12",
+        "process-on-demand": "ami-0abcdef12",
+    }
+
+
+def test_who_heads_a_queue_in_vain_is_cancelled_after_a_while() -> None:
+    stack = variant("dev", "capacity_wait_seconds=7200", "misfit_wait_seconds=900")
+    for queue in stack.of("JobQueue"):
+        actions = queue.inputs["jobStateTimeLimitActions"]
+        assert {a["reason"]: a["maxTimeSeconds"] for a in actions} == {
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": 7200,
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": 900,
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": 900,
+        }
+        assert {(a["state"], a["action"]) for a in actions} == {("RUNNABLE", "CANCEL")}
+
+
+@pytest.mark.parametrize("image", ["media", "upscaler"])
+def test_jobs_run_as_the_user_that_their_image_was_made_for(image: str) -> None:
+    dockerfile = (REPOSITORY / "containers" / image / "Dockerfile").read_text()
+    assert f"\nUSER {CONTAINER_USER}\n" in dockerfile
+    assert CONTAINER_USER.split(":")[0] != "0"
 
 
 def test_instances_and_volumes_carry_the_tags_that_providers_do_not_give_them(
@@ -135,13 +186,3 @@ def test_instances_and_volumes_carry_the_tags_that_providers_do_not_give_them(
         assert set(tags) == {"instance", "volume"}
         assert tags["instance"] == tags["volume"]
         assert tags["instance"]["cost-center"] == "video"
-
-
-def test_instances_drain_when_spot_takes_them_back() -> None:
-    message = email.message_from_bytes(base64.b64decode(user_data()))
-    (part,) = [p for p in message.walk() if not p.is_multipart()]
-    script = str(part.get_payload())
-    assert part.get_content_type() == "text/x-shellscript"
-    assert script.startswith("#!/bin/bash\n")
-    assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in script
-    assert "ECS_CONTAINER_STOP_TIMEOUT=110s" in script

@@ -137,6 +137,24 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
+            {"gpu_image_id": "al2023"},
+            (
+                "superres:gpu_image_id: got 'al2023', "
+                "string should match pattern '^ami-[0-9a-f]{8,17}$'"
+            ),
+        ),
+        (
+            {"capacity_wait_seconds": "60"},
+            (
+                "superres:capacity_wait_seconds: got '60', "
+                "input should be greater than or equal to 600"
+            ),
+        ),
+        (
+            {"worker_attempts": "11"},
+            "superres:worker_attempts: got '11', input should be less than or equal to 10",
+        ),
+        (
             {"worker_vcpu": "4"},
             "superres:worker_vcpu: is not a known field; did you mean superres:worker_vcpus?",
         ),
