@@ -89,11 +89,13 @@ compute_args = ComputeArgs(
 )
 compute = Compute(name, compute_args, opts)
 
-workflow_args = WorkflowArgs(place=place, messaging=messaging, logs=logs)
+workflow_args = WorkflowArgs(place=place, messaging=messaging, logs=logs, tracing=settings.tracing)
 workflow = Workflow(name, workflow_args, opts)
 
 functions_args = FunctionsArgs(
-    specs=workloads.functions(storage, registry, messaging, compute, workflow),
+    specs=workloads.functions(
+        storage, registry, messaging, compute, workflow, settings.reconcile_minutes
+    ),
     layer_arn=settings.powertools_layer_arn
     or functions.powertools_layer_arn(
         place, settings.lambda_architecture, settings.powertools_layer_version
@@ -102,6 +104,8 @@ functions_args = FunctionsArgs(
     logs=logs,
     dlq_key=encryption.queues,
     reserved_concurrency=settings.reserved_concurrency,
+    queue_concurrency=settings.queue_concurrency,
+    tracing=settings.tracing,
 )
 Functions(name, functions_args, opts)
 

@@ -18,7 +18,7 @@ from contracts import keys
 from contracts.job import Settings, SourceObject, make_job_id
 from contracts.manifest import Progress, Report
 from contracts.messages import ExtractResult, RecomposeResult
-from contracts.names import JOB_FAILED_ERROR, Stage
+from contracts.names import JOB_FAILED_ERROR, Stage, execution_arn
 
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
@@ -71,7 +71,7 @@ class Pipeline:
     def look(self, job_id: str) -> Snapshot:
         """One look at a job."""
         machine = self._stack.outputs["state_machine_arn"]
-        arn = machine.replace(":stateMachine:", ":execution:", 1) + f":{job_id}"
+        arn = execution_arn(machine, job_id)
         try:
             execution = self._states.describe_execution(executionArn=arn)
         except ClientError as error:
@@ -131,7 +131,7 @@ class Pipeline:
     def stage_seconds(self, job_id: str) -> dict[str, float]:
         """Wall seconds of each state of the execution, from its history."""
         machine = self._stack.outputs["state_machine_arn"]
-        arn = machine.replace(":stateMachine:", ":execution:", 1) + f":{job_id}"
+        arn = execution_arn(machine, job_id)
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         entered: dict[str, datetime] = {}
         seconds: dict[str, float] = {}

@@ -15,7 +15,7 @@ from components.machine.grants import instance_grants
 from components.machine.template import Machine, latest_version, launch_template, machine_image
 from components.machine.user_data import user_data
 from components.policy import ANY, Grant
-from contracts.environ import WORKERS
+from contracts.environ import WORKERS, stage_queue
 from contracts.names import Stage
 
 Market = Literal["SPOT", "EC2"]
@@ -245,11 +245,23 @@ class Compute(pulumi.ComponentResource):
             grants=(
                 Grant(sid="SubmitJob", actions=("batch:SubmitJob",), resources=(queue, definition)),
                 LIST_JOBS,
+                self._end_jobs(),
             ),
         )
 
-    def watch(self) -> Link:
-        """Permission to look at jobs and to end them."""
+    def describe(self) -> Link:
+        """Permission to look at jobs by their id."""
+        return Link(grants=(DESCRIBE_JOBS,))
+
+    def end(self) -> Link:
+        """Permission to end jobs."""
+        return Link(grants=(self._end_jobs(),))
+
+    def find(self) -> Link:
+        """Each stage's queue, and permission to find jobs there by their name, and to end them."""
+        queues = {stage_queue(s): self.queue_arns[pool] for s, pool in self._pools.items()}
+        return Link(values=queues, grants=(LIST_JOBS, self._end_jobs()))
+
+    def _end_jobs(self) -> Grant:
         jobs = self._args.place.arn("batch", "job/*")
-        terminate = Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))
-        return Link(grants=(DESCRIBE_JOBS, terminate))
+        return Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))

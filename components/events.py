@@ -41,3 +41,18 @@ def job_ended(queue_arns: Sequence[str]) -> Pattern:
             ],
         },
     }
+
+
+def execution_ended(state_machine_arn: str) -> Pattern:
+    """An execution ended in another way than by success.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    return {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [state_machine_arn],
+            "status": ["FAILED", "ABORTED", "TIMED_OUT"],
+        },
+    }

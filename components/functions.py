@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components.encryption import Key
 from components.identity import Link, Place, Role, RoleArgs
 from components.logs import LogSettings, log_group
-from components.policy import Grant, allow_service
+from components.policy import ANY, Grant, allow_service
 from components.queues import Queue, dead_letters
 from contracts.environ import Environment
 
@@ -27,12 +27,30 @@ POWERTOOLS_ACCOUNT = "017000801446"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+TRACE = Grant(
+    sid="SendTraces",
+    actions=("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
+    resources=(ANY,),
+    reason="A trace belongs to no resource; these actions have no resource level: "
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html",
+)
 
-def code_archive() -> pulumi.AssetArchive:
-    """The packages that functions are made of: sources only, so that equal code hashes equal."""
-    files = sorted(f for package in CODE_PACKAGES for f in (REPOSITORY / package).rglob("*.py"))
+
+def code_archive(root: Path = REPOSITORY) -> pulumi.AssetArchive:
+    """The packages that functions are made of: sources only, so that equal code hashes equal.
+
+    There is nothing to build: all that they import besides is in the layer. Raises
+    pulumi.RunError, which Pulumi shows without traceback, where a package is missing.
+    """
+    sources = {package: sorted((root / package).rglob("*.py")) for package in CODE_PACKAGES}
+    if missing := [package for package, files in sources.items() if not files]:
+        raise pulumi.RunError(
+            f"the functions' code: no Python files in {root / missing[0]}; run pulumi in a "
+            "complete checkout of the repository"
+        )
+    files = [file for found in sources.values() for file in found]
     return pulumi.AssetArchive(
-        {f.relative_to(REPOSITORY).as_posix(): pulumi.FileAsset(str(f)) for f in files}
+        {f.relative_to(root).as_posix(): pulumi.FileAsset(str(f)) for f in files}
     )
 
 
@@ -68,6 +86,18 @@ class EventSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleSource:
+    """The clock."""
+
+    minutes: int
+
+    @property
+    def expression(self) -> str:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
+        return f"rate({self.minutes} minute{'' if self.minutes == 1 else 's'})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
     """What a function runs, with which settings and permissions, and when."""
 
@@ -75,9 +105,14 @@ class FunctionSpec:
     description: str
     environment: type[Environment]
     link: Link
-    source: QueueSource | EventSource
+    source: QueueSource | EventSource | ScheduleSource
     values: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Settings beyond those that the link brings."""
+    timeout_seconds: int = TIMEOUT_SECONDS
+    memory_mib: int = MEMORY_MIB
+    """More memory is more processor too; imports take most of a cold start."""
+    alone: bool = False
+    """Two at once would only do the same work twice; so one suffices where there is a reserve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +126,16 @@ class FunctionArgs:
     dlq_key: Key | None
     """None: SQS's own."""
     reserved_concurrency: int | None
+    queue_concurrency: int
+    tracing: bool
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        return (*self.spec.link.grants, *((TRACE,) if self.tracing else ()))
+
+    @property
+    def reserve(self) -> int | None:
+        return 1 if self.reserved_concurrency and self.spec.alone else self.reserved_concurrency
 
 
 class Function(pulumi.ComponentResource):
@@ -123,9 +168,7 @@ class Function(pulumi.ComponentResource):
         )
         role = Role(
             self._name,
-            RoleArgs(
-                service="lambda.amazonaws.com", grants=(*spec.link.grants, *grants, write_log)
-            ),
+            RoleArgs(service="lambda.amazonaws.com", grants=(*args.grants, *grants, write_log)),
             self._child,
         )
         return aws.lambda_.Function(
@@ -137,9 +180,10 @@ class Function(pulumi.ComponentResource):
             code=args.code,
             layers=[args.layer_arn],
             role=role.arn,
-            timeout=TIMEOUT_SECONDS,
-            memory_size=MEMORY_MIB,
-            reserved_concurrent_executions=args.reserved_concurrency,
+            timeout=spec.timeout_seconds,
+            memory_size=spec.memory_mib,
+            reserved_concurrent_executions=args.reserve,
+            tracing_config={"mode": "Active"} if args.tracing else None,
             environment={
                 "variables": spec.environment.static_variables({**spec.link.values, **spec.values})
             },
@@ -151,26 +195,29 @@ class Function(pulumi.ComponentResource):
         self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
     ) -> pulumi.Output[str]:
         function = self._function(args, log, *source.queue.read("ReadQueue"))
-        concurrency = args.reserved_concurrency
         aws.lambda_.EventSourceMapping(
             self._name,
             event_source_arn=source.queue.arn,
             function_name=function.arn,
             batch_size=BATCH_SIZE,
             function_response_types=["ReportBatchItemFailures"],
-            # polling beyond the reserve would throttle messages into the DLQ
-            scaling_config={"maximum_concurrency": concurrency} if concurrency else None,
+            scaling_config={"maximum_concurrency": args.queue_concurrency},
             opts=self._child,
         )
         return function.arn
 
     def _hear_events(
-        self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: EventSource
+        self,
+        args: FunctionArgs,
+        log: aws.cloudwatch.LogGroup,
+        source: EventSource | ScheduleSource,
     ) -> pulumi.Output[str]:
+        scheduled = isinstance(source, ScheduleSource)
         rule = aws.cloudwatch.EventRule(
             self._name,
             description=args.spec.description,
-            event_pattern=source.pattern,
+            event_pattern=None if scheduled else source.pattern,
+            schedule_expression=source.expression if scheduled else None,
             opts=self._child,
         )
         dlq = dead_letters(
@@ -220,6 +267,8 @@ class FunctionsArgs:
     dlq_key: Key | None
     """None: SQS's own."""
     reserved_concurrency: int | None
+    queue_concurrency: int
+    tracing: bool
 
 
 class Functions(pulumi.ComponentResource):
@@ -245,6 +294,8 @@ class Functions(pulumi.ComponentResource):
                     logs=args.logs,
                     dlq_key=args.dlq_key,
                     reserved_concurrency=args.reserved_concurrency,
+                    queue_concurrency=args.queue_concurrency,
+                    tracing=args.tracing,
                 ),
                 child,
             ).arn

@@ -30,7 +30,10 @@ EMAIL_TOPIC = "email-notification"
 
 Audience = Literal["everything", "failures", "alarms"]
 FILTERS: dict[Audience, tuple[str, dict[str, Any]]] = {
-    "failures": ("MessageAttributes", {STATUS_ATTRIBUTE: [JobStatus.FAILED.value]}),
+    "failures": (
+        "MessageAttributes",
+        {STATUS_ATTRIBUTE: [JobStatus.FAILED.value, JobStatus.TIMED_OUT.value]},
+    ),
     "alarms": ("MessageBody", {"AlarmName": [{"exists": True}]}),
 }
 """An alarm brings no attributes, and no filter on attributes lets such a message pass, not even

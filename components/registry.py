@@ -8,7 +8,14 @@ import pulumi_aws as aws
 
 from components.identity import Link
 from components.policy import Grant
-from contracts.messages import REGISTRY_PARTITION_KEY, REGISTRY_SORT_KEY, REGISTRY_TTL
+from contracts.messages import (
+    REGISTRY_OPEN,
+    REGISTRY_OPEN_INDEX,
+    REGISTRY_OPEN_SINCE,
+    REGISTRY_PARTITION_KEY,
+    REGISTRY_SORT_KEY,
+    REGISTRY_TTL,
+)
 
 Action = Literal["GetItem", "PutItem", "UpdateItem"]
 
@@ -36,6 +43,19 @@ class Registry(pulumi.ComponentResource):
             attributes=[
                 {"name": REGISTRY_PARTITION_KEY, "type": "S"},
                 {"name": REGISTRY_SORT_KEY, "type": "S"},
+                {"name": REGISTRY_OPEN, "type": "S"},
+                {"name": REGISTRY_OPEN_SINCE, "type": "S"},
+            ],
+            # holds running jobs only, so that looking for them never scans the table
+            global_secondary_indexes=[
+                {
+                    "name": REGISTRY_OPEN_INDEX,
+                    "key_schemas": [
+                        {"attribute_name": REGISTRY_OPEN, "key_type": "HASH"},
+                        {"attribute_name": REGISTRY_OPEN_SINCE, "key_type": "RANGE"},
+                    ],
+                    "projection_type": "KEYS_ONLY",
+                }
             ],
             ttl={"attribute_name": REGISTRY_TTL, "enabled": True},
             point_in_time_recovery={"enabled": True},
@@ -56,4 +76,10 @@ class Registry(pulumi.ComponentResource):
             actions=tuple(f"dynamodb:{action}" for action in actions),
             resources=(self.arn,),
         )
+        return Link(values={"registry_table": self.table}, grants=(grant,))
+
+    def look_through(self) -> Link:
+        """The table's name, and permission to find the running jobs and all that it holds."""
+        index = pulumi.Output.concat(self.arn, "/index/", REGISTRY_OPEN_INDEX)
+        grant = Grant(sid="FindOpenJobs", actions=("dynamodb:Query",), resources=(self.arn, index))
         return Link(values={"registry_table": self.table}, grants=(grant,))

@@ -14,7 +14,7 @@ from components.messaging import Messaging
 from components.policy import ANY, Grant
 from components.settings.storage import JOB_DAYS_MAX
 from contracts.base import SCHEMA_VERSION
-from contracts.names import JobStatus, Stage
+from contracts.names import JobStatus, Stage, execution_arn
 
 State = dict[str, Any]
 
@@ -77,7 +77,8 @@ def definition(topics: Topics) -> State:
                     "result.$": "$.recompose.result",
                     "report.$": "$.recompose.report",
                 },
-                {"Next": "Succeeded"},
+                # the film is done; the reconciler tells what could not be told here
+                {"Next": "Succeeded", "Catch": [_catch("States.ALL", None, "Succeeded")]},
             ),
             "Succeeded": {"Type": "Succeed"},
             "TimedOut": _timed_out(),
@@ -207,11 +208,26 @@ LOG_DELIVERY = Grant(
 )
 
 
+TRACE_WORKFLOW = Grant(
+    sid="SendTraces",
+    actions=(
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    ),
+    resources=(ANY,),
+    reason="A trace belongs to no resource; these actions have no resource level: "
+    "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkflowArgs:
     place: Place
     messaging: Messaging
     logs: LogSettings
+    tracing: bool
 
 
 class Workflow(pulumi.ComponentResource):
@@ -229,11 +245,16 @@ class Workflow(pulumi.ComponentResource):
         stage_topics = {s: c.topic_arn for s, c in args.messaging.stages.items()}
         notification = args.messaging.notification.topic_arn
         publish = args.messaging.publish(*stage_topics.values(), notification)
+        trace = (TRACE_WORKFLOW,) if args.tracing else ()
         role = Role(
             f"{name}-workflow",
             RoleArgs(
                 service="states.amazonaws.com",
-                grants=(*publish.grants, LOG_DELIVERY),
+                grants=(
+                    *publish.grants,
+                    LOG_DELIVERY,
+                    *trace,
+                ),
                 account=args.place.account,
             ),
             child,
@@ -254,6 +275,7 @@ class Workflow(pulumi.ComponentResource):
                 "include_execution_data": False,
                 "log_destination": pulumi.Output.concat(log.arn, ":*"),
             },
+            tracing_configuration={"enabled": args.tracing},
             opts=child,
         )
         self.state_machine_arn = machine.arn
@@ -267,3 +289,29 @@ class Workflow(pulumi.ComponentResource):
             resources=(self.state_machine_arn,),
         )
         return Link(values={"state_machine_arn": self.state_machine_arn}, grants=(grant,))
+
+    def look(self) -> Link:
+        """The state machine's ARN, and permission to look at an execution by its name."""
+        return Link(
+            values={"state_machine_arn": self.state_machine_arn},
+            grants=(self._describe(),),
+        )
+
+    def describe(self) -> Link:
+        """Permission to look at an execution by its ARN."""
+        return Link(grants=(self._describe(),))
+
+    def survey(self) -> Link:
+        """Permission to list executions."""
+        grant = Grant(
+            sid="ListExecutions",
+            actions=("states:ListExecutions",),
+            resources=(self.state_machine_arn,),
+        )
+        return Link(grants=(grant,))
+
+    def _describe(self) -> Grant:
+        executions = self.state_machine_arn.apply(lambda arn: execution_arn(arn, ANY))
+        return Grant(
+            sid="SeeExecution", actions=("states:DescribeExecution",), resources=(executions,)
+        )

@@ -9,8 +9,8 @@ import pulumi
 
 from components.batch import Resources, Waits
 from components.compute import Compute, Job, Pool
-from components.events import job_ended, uploaded
-from components.functions import EventSource, FunctionSpec, QueueSource
+from components.events import execution_ended, job_ended, uploaded
+from components.functions import EventSource, FunctionSpec, QueueSource, ScheduleSource
 from components.identity import Link, join_links
 from components.images import Images
 from components.machine.template import CPU_IMAGE, GPU_IMAGE, Machine
@@ -23,7 +23,9 @@ from components.storage import Storage
 from components.workflow import ANSWER_TASKS, Workflow
 from contracts.environ import (
     CompletionEnvironment,
+    ExecutionEndedEnvironment,
     JobStateEnvironment,
+    ReconcilerEnvironment,
     StageEnvironment,
     TriggerEnvironment,
 )
@@ -48,6 +50,9 @@ STAGE_FUNCTIONS: dict[Stage, str] = {
     Stage.PROCESS: "process-frames",
     Stage.RECOMPOSE: "recompose-video",
 }
+
+RECONCILER_SECONDS = 240
+"""Some thousands of running jobs a round, and less than the default time between two rounds."""
 
 HOUR = 3600
 ATTEMPT_SECONDS = {Stage.EXTRACT: 2 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
@@ -200,12 +205,31 @@ def functions(
     messaging: Messaging,
     compute: Compute,
     workflow: Workflow,
+    reconcile_minutes: int,
 ) -> dict[str, FunctionSpec]:
     return {
         "trigger": _trigger(storage, registry, workflow),
-        **_stages(registry, messaging, compute),
+        **_stages(registry, messaging, compute, workflow),
         "job-state": _job_state(storage, registry, compute),
+        "execution-ended": _execution_ended(messaging, compute, workflow),
         "completion-notification": _completion(registry, messaging),
+        "reconciler": FunctionSpec(
+            handler="lambdas.reconciler.handler.handler",
+            description="Make good what no event told",
+            environment=ReconcilerEnvironment,
+            link=join_links(
+                compute.find(),
+                compute.describe(),
+                registry.look_through(),
+                workflow.look(),
+                workflow.survey(),
+                _outcomes(storage),
+                _notify(messaging),
+            ),
+            source=ScheduleSource(minutes=reconcile_minutes),
+            timeout_seconds=RECONCILER_SECONDS,
+            alone=True,
+        ),
     }
 
 
@@ -227,14 +251,14 @@ def _trigger(storage: Storage, registry: Registry, workflow: Workflow) -> Functi
 
 
 def _stages(
-    registry: Registry, messaging: Messaging, compute: Compute
+    registry: Registry, messaging: Messaging, compute: Compute, workflow: Workflow
 ) -> Mapping[str, FunctionSpec]:
     return {
         name: FunctionSpec(
             handler="lambdas.stage.handler.handler",
             description=f"Submit the {stage.value} job that the workflow asks for",
             environment=StageEnvironment,
-            link=join_links(compute.submit(stage), registry.link("UpdateItem")),
+            link=join_links(compute.submit(stage), registry.link("UpdateItem"), workflow.look()),
             values={"stage": stage.value},
             source=QueueSource(queue=messaging.stages[stage].queue),
         )
@@ -243,23 +267,47 @@ def _stages(
 
 
 def _job_state(storage: Storage, registry: Registry, compute: Compute) -> FunctionSpec:
-    results = (stage_result_files(Stage.EXTRACT), stage_result_files(Stage.RECOMPOSE))
-    failures = tuple(failure_files(stage) for stage in Stage)
     queues = pulumi.Output.all(*compute.queue_arns.values())
     return FunctionSpec(
         handler="lambdas.job_state.handler.handler",
         description="Tell the workflow how a Batch job ended",
         environment=JobStateEnvironment,
         link=join_links(
-            compute.watch(),
+            compute.describe(),
+            compute.end(),
             registry.link("GetItem"),
-            storage.intermediate.named("intermediate_bucket"),
-            storage.intermediate.read("ReadOutcome", *results, *failures),
-            storage.intermediate.list_keys("ListFailures", *failures),
-            Link(grants=(ANSWER_TASKS,)),
+            _outcomes(storage),
         ),
         source=EventSource(pattern=queues.apply(lambda arns: to_json(job_ended(arns)))),
     )
+
+
+def _outcomes(storage: Storage) -> Link:
+    """See how a stage ended, and tell the workflow."""
+    results = (stage_result_files(Stage.EXTRACT), stage_result_files(Stage.RECOMPOSE))
+    failures = tuple(failure_files(stage) for stage in Stage)
+    return join_links(
+        storage.intermediate.named("intermediate_bucket"),
+        storage.intermediate.read("ReadOutcome", *results, *failures),
+        storage.intermediate.list_keys("ListFailures", *failures),
+        Link(grants=(ANSWER_TASKS,)),
+    )
+
+
+def _execution_ended(messaging: Messaging, compute: Compute, workflow: Workflow) -> FunctionSpec:
+    machine = workflow.state_machine_arn
+    return FunctionSpec(
+        handler="lambdas.execution_ended.handler.handler",
+        description="End the work of an execution that failed or was stopped, and tell",
+        environment=ExecutionEndedEnvironment,
+        link=join_links(compute.find(), workflow.describe(), _notify(messaging)),
+        source=EventSource(pattern=machine.apply(lambda arn: to_json(execution_ended(arn)))),
+    )
+
+
+def _notify(messaging: Messaging) -> Link:
+    topic = messaging.notification.topic_arn
+    return join_links(messaging.publish(topic), Link(values={"notification_topic_arn": topic}))
 
 
 def _completion(registry: Registry, messaging: Messaging) -> FunctionSpec:

@@ -76,6 +76,7 @@ class StageEnvironment(Environment):
     job_queue: str
     job_definition: str
     registry_table: str
+    state_machine_arn: str
 
 
 class JobStateEnvironment(Environment):
@@ -86,6 +87,33 @@ class JobStateEnvironment(Environment):
 class CompletionEnvironment(Environment):
     registry_table: str
     email_topic_arn: str
+
+
+class StageQueues(Environment):
+    """Where each stage's Batch jobs are found by their name."""
+
+    extract_queue: str
+    process_queue: str
+    recompose_queue: str
+
+    def queue(self, stage: Stage) -> str:
+        return getattr(self, stage_queue(stage))
+
+
+def stage_queue(stage: Stage) -> str:
+    """The field of StageQueues that names a stage's queue."""
+    return f"{stage.value}_queue"
+
+
+class ExecutionEndedEnvironment(StageQueues):
+    notification_topic_arn: str
+
+
+class ReconcilerEnvironment(StageQueues):
+    registry_table: str
+    intermediate_bucket: str
+    state_machine_arn: str
+    notification_topic_arn: str
 
 
 class ExtractEnvironment(Environment):

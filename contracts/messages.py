@@ -130,7 +130,11 @@ class RegistryRecord(Versioned):
 REGISTRY_PARTITION_KEY = "pk"
 REGISTRY_SORT_KEY = "sk"
 REGISTRY_TTL = "expires_at"
-REGISTRY_KEYS = frozenset({REGISTRY_PARTITION_KEY, REGISTRY_SORT_KEY, REGISTRY_TTL})
+REGISTRY_OPEN = "open_jobs"
+"""Only running jobs have this attribute; so its index, by age, holds nothing but them."""
+REGISTRY_OPEN_SINCE = "created_at"
+REGISTRY_OPEN_INDEX = "open-jobs"
+REGISTRY_KEYS = frozenset({REGISTRY_PARTITION_KEY, REGISTRY_SORT_KEY, REGISTRY_TTL, REGISTRY_OPEN})
 REGISTRY_JOB_SORT = "job"
 
 
@@ -138,6 +142,7 @@ def registry_stage_sort(stage: Stage) -> str:
     """Sort key of a stage's record.
 
     It holds batch_job_name, batch_job_id, task_tokens (all that asked for the stage), served_tokens
-    (those that batch_job_id answers) and, while a function works on it, lease_until.
+    (those that batch_job_id answers), claimed_at (when a function last took it up) and, while a
+    function works on it, lease_until.
     """
     return f"stage#{stage.value}"

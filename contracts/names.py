@@ -70,6 +70,15 @@ REJECTED_ERROR = error_name("REJECTED")
 """The trigger refused the job's settings; nothing was started."""
 JOB_FAILED_ERROR = error_name("JOB_FAILED")
 """A Batch job failed and left no failure record (host lost, image missing, time limit)."""
+JOB_LOST_ERROR = error_name("JOB_LOST")
+"""Batch no longer knows the job that a stage waits for."""
+NOT_SUBMITTED_ERROR = error_name("NOT_SUBMITTED")
+"""A stage was asked for, but no function could submit its job."""
+NOT_STARTED_ERROR = error_name("NOT_STARTED")
+"""The upload was recorded, but its execution never began."""
+CANCELLED_ERROR = error_name("CANCELLED")
+JOB_TIMED_OUT_ERROR = error_name("JOB_TIMED_OUT")
+"""The whole job, not one of its stages, took longer than any job may."""
 
 PERMANENT_EXIT_PATTERN = "6*"
 RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
@@ -94,6 +103,11 @@ class Metric(StrEnum):
     RUNNING_JOBS = "RunningJobs"
     RUNNABLE_AGE_SECONDS = "RunnableAgeSeconds"
     """Of each stage: how long its oldest Batch job has been waiting for capacity; 0 for none."""
+
+
+def execution_arn(state_machine_arn: str, job_id: str) -> str:
+    """Step Functions' own rule, for an execution is named after its job."""
+    return state_machine_arn.replace(":stateMachine:", ":execution:", 1) + ":" + job_id
 
 
 _BATCH_JOB_NAME = re.compile(r"([a-z0-9][a-z0-9-]*)_([a-z]+)")

@@ -23,6 +23,10 @@ WITHOUT_RESOURCE_LEVEL = frozenset(
         "logs:UpdateLogDelivery",
         "states:SendTaskFailure",
         "states:SendTaskSuccess",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
     }
 )
 """Actions that AWS's service authorization reference lists without a resource type; only these

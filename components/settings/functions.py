@@ -1,8 +1,8 @@
 """Settings of the Lambda functions."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.settings.part import SettingsPart
 
@@ -16,3 +16,20 @@ class FunctionSettings(SettingsPart):
     """A layer of one's own, for partitions in which the public one does not exist."""
     reserved_concurrency: int | None = Field(default=None, ge=2, le=1000)
     """Reserved for each function. None: they share the account's; small accounts allow no other."""
+    queue_concurrency: int = Field(default=10, ge=2, le=1000)
+    """Batches of messages that are worked on at once, of each queue: a flood of uploads waits in
+    the queues, and takes neither the account's functions nor Batch's 50 submissions a second."""
+    tracing: bool = True
+    """Trace functions and workflow with X-Ray."""
+    reconcile_minutes: int = Field(default=5, ge=1, le=60)
+    """How often the reconciler looks for what no event told."""
+
+    @model_validator(mode="after")
+    def _polling_fits_the_reserve(self) -> Self:
+        if self.reserved_concurrency and self.queue_concurrency > self.reserved_concurrency:
+            raise ValueError(
+                f"queue_concurrency: got {self.queue_concurrency}, allowed are 2 to "
+                f"reserved_concurrency ({self.reserved_concurrency}): messages that find no free "
+                "function go to the dead letters"
+            )
+        return self

@@ -8,7 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from contracts.limits import BATCH_DESCRIBE_JOBS_MAX
-from lambdas.common.values import BatchJob, ObjectHead, StoredObject
+from lambdas.common.values import BatchJob, Execution, ObjectHead, StoredObject
 
 _GONE = frozenset({"404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 """405: the version is a delete marker."""
@@ -109,6 +109,30 @@ class Workflow:
             raise
         return True
 
+    def describe(self, execution_arn: str) -> Execution | None:
+        """None where there is no such execution."""
+        try:
+            answer = self._stepfunctions.describe_execution(executionArn=execution_arn)
+        except ClientError as error:
+            if error_code(error) == "ExecutionDoesNotExist":
+                return None
+            raise
+        return Execution(
+            status=answer["status"],
+            input=answer.get("input") or "",
+            output=answer.get("output") or "",
+            error=answer.get("error") or "",
+            cause=answer.get("cause") or "",
+            stopped_at=answer.get("stopDate"),
+        )
+
+    def running(self, state_machine_arn: str) -> frozenset[str]:
+        """Names of all running executions, a thousand to a call."""
+        pages = self._stepfunctions.get_paginator("list_executions").paginate(
+            stateMachineArn=state_machine_arn, statusFilter="RUNNING"
+        )
+        return frozenset(item["name"] for page in pages for item in page["executions"])
+
     def succeed(self, token: str, output: str) -> bool:
         """False where nobody waits for the token any more."""
         return self._answer(self._stepfunctions.send_task_success, taskToken=token, output=output)
@@ -172,7 +196,18 @@ def _batch_job(item: Mapping[str, Any]) -> BatchJob:
         container_reason=container.get("reason") or "",
         array_size=(item.get("arrayProperties") or {}).get("size"),
         ending=bool(item.get("isTerminated") or item.get("isCancelled")),
+        waiting_since=_waiting_since(item),
     )
+
+
+def _waiting_since(item: Mapping[str, Any]) -> int | None:
+    """An array is PENDING until all its children have ended; their numbers tell how it stands."""
+    children = (item.get("arrayProperties") or {}).get("statusSummary") or {}
+    working = children.get("STARTING", 0) + children.get("RUNNING", 0)
+    if item.get("status") != "RUNNABLE" and (not children.get("RUNNABLE") or working):
+        return None
+    stops = [attempt.get("stoppedAt") or 0 for attempt in item.get("attempts") or ()]
+    return max([item.get("createdAt", 0), *stops])
 
 
 class Topic:
@@ -192,3 +227,7 @@ class Topic:
                 for name, value in attributes.items()
             },
         )
+
+    def send(self, message: str) -> None:
+        """Publish what a program reads."""
+        self._sns.publish(TopicArn=self._arn, Message=message)

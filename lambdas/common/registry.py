@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from contracts.messages import (
     REGISTRY_JOB_SORT,
+    REGISTRY_OPEN,
+    REGISTRY_OPEN_INDEX,
     REGISTRY_PARTITION_KEY,
     REGISTRY_SORT_KEY,
     REGISTRY_TTL,
@@ -23,7 +25,7 @@ from contracts.messages import (
 )
 from contracts.names import JobStatus, Stage, batch_job_name
 from lambdas.common.aws import error_code
-from lambdas.common.values import BusyError, StageRecord
+from lambdas.common.values import BusyError, JobRecords, StageRecord
 
 RETENTION = timedelta(days=90)
 """As long as Step Functions remembers an execution's name."""
@@ -31,6 +33,9 @@ LEASE = timedelta(seconds=60)
 """How long a delivery may work alone: as long as a function may run. The queues' visibility timeout
 is longer, so that the redelivery after a death finds the lease expired."""
 NOTICE_SORT = "notice"
+OPEN_PAGE = 100
+"""Jobs to a page, as many as DescribeJobs takes."""
+_OPEN = "yes"
 _REFUSED = "ConditionalCheckFailedException"
 
 
@@ -48,6 +53,7 @@ class Registry:
             REGISTRY_PARTITION_KEY: record.job_id,
             REGISTRY_SORT_KEY: REGISTRY_JOB_SORT,
             REGISTRY_TTL: _expiry(now),
+            REGISTRY_OPEN: _OPEN,
         }
         return self._unless_refused(
             self._dynamodb.put_item,
@@ -87,7 +93,9 @@ class Registry:
         return self._unless_refused(
             self._dynamodb.update_item,
             Key=_key(notification.job_id, REGISTRY_JOB_SORT),
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
+            UpdateExpression="SET "
+            + ", ".join(f"#{name} = :{name}" for name in fields)
+            + f" REMOVE {REGISTRY_OPEN}",
             ConditionExpression="#status = :running",
             ExpressionAttributeNames={f"#{name}": name for name in fields},
             ExpressionAttributeValues=_serialize(
@@ -126,6 +134,38 @@ class Registry:
             ConsistentRead=True,
         )
         return _stage_record(_deserialize(answer["Item"])) if "Item" in answer else None
+
+    def open_jobs(self) -> Iterator[list[str]]:
+        """Ids of the running jobs, the oldest first, in pages of at most 100.
+
+        From an index, which may be a moment behind.
+        """
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=REGISTRY_OPEN_INDEX,
+            KeyConditionExpression=f"{REGISTRY_OPEN} = :open",
+            ExpressionAttributeValues=_serialize({":open": _OPEN}),
+            PaginationConfig={"PageSize": OPEN_PAGE},
+        )
+        for page in pages:
+            yield [_deserialize(item)[REGISTRY_PARTITION_KEY] for item in page["Items"]]
+
+    def everything(self, job_id: str) -> JobRecords | None:
+        """A job with its stages, as they are now; None for an unknown job."""
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression=f"{REGISTRY_PARTITION_KEY} = :job",
+            ExpressionAttributeValues=_serialize({":job": job_id}),
+        )
+        items = {i[REGISTRY_SORT_KEY]: i for i in map(_deserialize, answer["Items"])}
+        if REGISTRY_JOB_SORT not in items:
+            return None
+        found = {stage: items.get(registry_stage_sort(stage)) for stage in Stage}
+        return JobRecords(
+            job=RegistryRecord.from_item(items[REGISTRY_JOB_SORT]),
+            stages={stage: _stage_record(item) for stage, item in found.items() if item},
+        )
 
     @contextmanager
     def notice_lease(self, job_id: str, now: datetime) -> Iterator[bool]:
@@ -173,7 +213,7 @@ class Registry:
     def _claim(
         self, job_id: str, sort: str, now: datetime, more: str, values: Mapping[str, Any]
     ) -> dict[str, Any]:
-        update = f"SET lease_until = :until, {REGISTRY_TTL} = :expiry"
+        update = f"SET lease_until = :until, claimed_at = :now, {REGISTRY_TTL} = :expiry"
         times = {
             ":now": _milliseconds(now),
             ":until": _milliseconds(now + LEASE),
@@ -211,6 +251,7 @@ def _stage_record(item: Mapping[str, Any]) -> StageRecord:
         served_tokens=frozenset(item.get("served_tokens", ())),
         batch_job_id=item.get("batch_job_id"),
         submitting="lease_until" in item,
+        claimed_at=int(item.get("claimed_at", 0)),
     )
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from contracts.messages import RegistryRecord
+from contracts.names import Stage
+
 TERMINAL = frozenset({"SUCCEEDED", "FAILED"})
 
 
@@ -44,6 +47,8 @@ class BatchJob:
     """Children of an array's parent, else None."""
     ending: bool = False
     """Somebody has terminated or cancelled it already."""
+    waiting_since: int | None = None
+    """Milliseconds since the epoch, while the whole job waits for capacity."""
 
     @property
     def terminal(self) -> bool:
@@ -69,3 +74,33 @@ class StageRecord:
     batch_job_id: str | None = None
     submitting: bool = False
     """A stage function holds, or died holding, the lease for submitting the job."""
+    claimed_at: int = 0
+    """When a stage function last took the request up, in milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecords:
+    """All that the registry holds of one job."""
+
+    job: RegistryRecord
+    stages: Mapping[Stage, StageRecord]
+
+
+ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """An execution of the workflow as Step Functions describes it."""
+
+    status: str
+    input: str = ""
+    """JSON, as the two below."""
+    output: str = ""
+    error: str = ""
+    cause: str = ""
+    stopped_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED

@@ -24,6 +24,12 @@ _TRY_AGAIN = (
     "Nothing is known to be wrong with the film: upload it again. Should it fail again, give the "
     "job's id to whoever runs the pipeline."
 )
+_SUBJECT = {
+    JobStatus.SUCCEEDED: "is ready",
+    JobStatus.CANCELLED: "was cancelled",
+    JobStatus.TIMED_OUT: "took too long",
+}
+_CANCELLED = "Nothing, if this was meant. Otherwise upload the film again."
 _NO_REASON = {"States.Timeout": "A stage took longer than its time limit."}
 
 
@@ -37,7 +43,7 @@ class Email:
 def email(notification: Notification) -> Email:
     succeeded = notification.status is JobStatus.SUCCEEDED
     return Email(
-        subject=_subject(notification.source.key, "is ready" if succeeded else "failed"),
+        subject=_subject(notification.source.key, _SUBJECT.get(notification.status, "failed")),
         text=_success(notification) if succeeded else _failure(notification),
     )
 
@@ -61,10 +67,12 @@ def _success(notification: Notification) -> str:
 def _failure(notification: Notification) -> str:
     error = notification.error or "unknown"
     message = notification.message or _NO_REASON.get(error, "No reason was given.")
+    cancelled = notification.status is JobStatus.CANCELLED
+    advice = _CANCELLED if cancelled else _ADVICE.get(error, _TRY_AGAIN)
     return (
-        "Your film could not be upscaled.\n\n"
+        f"Your film {'was not' if cancelled else 'could not be'} upscaled.\n\n"
         f"Why:        {_line(message)}\n"
-        f"What to do: {_ADVICE.get(error, _TRY_AGAIN)}\n\n"
+        f"What to do: {advice}\n\n"
         f"Source:     {_line(notification.source.key)}\n"
         f"Error:      {_line(error)}\n"
         f"Job:        {notification.job_id}\n"

@@ -15,6 +15,12 @@ from lambdas.common.records import for_each_body
 from lambdas.common.registry import Registry
 from lambdas.completion import decide
 
+COUNTED = {
+    JobStatus.SUCCEEDED: Metric.JOBS_SUCCEEDED,
+    JobStatus.CANCELLED: Metric.JOBS_CANCELLED,
+}
+"""All other ends are failures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
@@ -46,8 +52,7 @@ def take(body: str) -> None:
     to, now = services(), datetime.now(UTC)
     notification = Notification.parse(body)
     if to.registry.settle(notification, now):
-        succeeded = notification.status is JobStatus.SUCCEEDED
-        count(Metric.JOBS_SUCCEEDED if succeeded else Metric.JOBS_FAILED)
+        count(COUNTED.get(notification.status, Metric.JOBS_FAILED))
     with to.registry.notice_lease(notification.job_id, now) as told:
         if not told:
             email = decide.email(notification)

@@ -11,8 +11,9 @@ from typing import Any
 
 from contracts.environ import StageEnvironment
 from contracts.messages import StageRequest
-from contracts.names import Metric
-from lambdas.common.aws import Batch, client
+from contracts.names import Metric, execution_arn
+from lambdas.common.aws import Batch, Workflow, client
+from lambdas.common.endings import END_REASON
 from lambdas.common.observability import count, logger
 from lambdas.common.records import for_each_body
 from lambdas.common.registry import Registry
@@ -24,6 +25,7 @@ class Services:
     environment: StageEnvironment
     registry: Registry
     batch: Batch
+    workflow: Workflow
 
 
 @cache
@@ -33,6 +35,7 @@ def services() -> Services:
         environment=environment,
         registry=Registry(client("dynamodb"), environment.registry_table),
         batch=Batch(reader=client("batch"), submitter=client("batch", attempts=1)),
+        workflow=Workflow(client("stepfunctions")),
     )
 
 
@@ -53,6 +56,7 @@ def take(body: str) -> None:
         kept = decide.job_to_keep(request.task_token, record, jobs)
         batch_job_id = kept or to.batch.submit(arguments)
         to.registry.finish_stage(request, batch_job_id)
+    end_if_unwanted(request, batch_job_id)
     to.registry.advance(request.job_id, request.stage, now)
     if kept is None:
         count(Metric.STAGE_SUBMITTED, request.stage)
@@ -60,3 +64,15 @@ def take(body: str) -> None:
         "stage has its job",
         extra={"job_id": request.job_id, "batch_job_id": batch_job_id, "kept": bool(kept)},
     )
+
+
+def end_if_unwanted(request: StageRequest, batch_job_id: str) -> None:
+    """An execution may end while its request waits here, and so before its job can be found.
+
+    Looked at after the job stands: whoever ends the execution later finds the job by its name.
+    """
+    to = services()
+    arn = execution_arn(to.environment.state_machine_arn, request.job_id)
+    execution = to.workflow.describe(arn)
+    if execution is not None and execution.ended:
+        to.batch.terminate(batch_job_id, END_REASON.format(execution.status))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from contracts.base import ContractError, explain
 from contracts.job import Job, Settings, SourceObject, make_job_id
 from contracts.messages import ErrorInfo, ExecutionInput, RegistryRecord
-from contracts.names import METADATA_PREFIX, REJECTED_ERROR, JobStatus
+from contracts.names import METADATA_PREFIX, REJECTED_ERROR, JobStatus, execution_arn
 from lambdas.common.values import ObjectHead
 
 
@@ -95,8 +95,3 @@ def plan(upload: Upload, head: ObjectHead) -> Start:
         job=Job(job_id=job_id, source=source, settings=settings),
         execution=ExecutionInput(job_id=job_id, source=source),
     )
-
-
-def execution_arn(state_machine_arn: str, name: str) -> str:
-    """Step Functions' own rule, so that the ARN is known before the execution is."""
-    return state_machine_arn.replace(":stateMachine:", ":execution:", 1) + ":" + name

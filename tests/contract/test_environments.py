@@ -14,8 +14,10 @@ from contracts.environ import (
     WORKERS,
     CompletionEnvironment,
     Environment,
+    ExecutionEndedEnvironment,
     ExtractEnvironment,
     JobStateEnvironment,
+    ReconcilerEnvironment,
     StageEnvironment,
     TriggerEnvironment,
 )
@@ -32,6 +34,8 @@ FUNCTIONS: dict[str, type[Environment]] = {
     "recompose-video": StageEnvironment,
     "job-state": JobStateEnvironment,
     "completion-notification": CompletionEnvironment,
+    "execution-ended": ExecutionEndedEnvironment,
+    "reconciler": ReconcilerEnvironment,
 }
 STAGE_FUNCTIONS = {
     Stage.EXTRACT: "extract-frames",

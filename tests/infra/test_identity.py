@@ -10,14 +10,21 @@ from contracts.names import Stage
 from tests.infra.linting import policy_findings
 from tests.infra.recorder import Deployment
 
-SUBMIT_JOB = "RESOURCE_MISMATCH: [{'action': 'batch:SubmitJob'"
-"""parliament's table asks for a job's ARN too; AWS asks for queue and definition with revision:
-https://docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html"""
+MISTAKEN = (
+    "RESOURCE_MISMATCH: [{'action': 'batch:SubmitJob'",
+    "RESOURCE_MISMATCH: [{'action': 'states:DescribeExecution'",
+    "RESOURCE_MISMATCH: [{'action': 'states:ListExecutions'",
+)
+"""What parliament's table has wrong. It asks for a job's ARN to submit one; AWS asks for queue and
+definition with revision:
+https://docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html
+And it knows express workflows and map runs only, where AWS takes an execution and a state machine:
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"""
 
 
 def test_policies_are_clean(stack: Deployment) -> None:
     for role, document in stack.policies():
-        findings = [f for f in policy_findings(document) if not f.startswith(SUBMIT_JOB)]
+        findings = [f for f in policy_findings(document) if not f.startswith(MISTAKEN)]
         assert findings == [], role
 
 
@@ -88,6 +95,7 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
         },
         "AbortMultipartUpload": {"final/results/*"},
     }
+    assert _objects(stack, "reconciler") == _objects(stack, "job-state")
     assert _objects(stack, "job-state") == {
         "GetObject": {
             f"{job}/results/extract.json",
@@ -98,11 +106,13 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
     }
     for role in ("extract-frames", "process-frames", "recompose-video", "completion-notification"):
         assert _objects(stack, role) == {}
+    assert _objects(stack, "execution-ended") == {}
     assert _objects(stack, "workflow") == _objects(stack, "instance") == {}
 
 
 def _others(stack: Deployment, role: str) -> set[str]:
-    return {a for a in stack.policy(role) if not a.startswith(("s3:", "logs:"))}
+    own = ("s3:", "logs:", "xray:")
+    return {a for a in stack.policy(role) if not a.startswith(own)}
 
 
 QUEUE = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
@@ -119,7 +129,9 @@ def test_who_may_call_which_service(stack: Deployment) -> None:
         assert _others(stack, role) == {
             "batch:ListJobs",
             "batch:SubmitJob",
+            "batch:TerminateJob",
             "dynamodb:UpdateItem",
+            "states:DescribeExecution",
             *QUEUE,
         }
     assert _others(stack, "job-state") == {
@@ -129,6 +141,25 @@ def test_who_may_call_which_service(stack: Deployment) -> None:
         "sqs:SendMessage",
         "states:SendTaskFailure",
         "states:SendTaskSuccess",
+    }
+    assert _others(stack, "execution-ended") == {
+        "batch:ListJobs",
+        "batch:TerminateJob",
+        "sqs:SendMessage",
+        "states:DescribeExecution",
+        *PUBLISH,
+    }
+    assert _others(stack, "reconciler") == {
+        "batch:DescribeJobs",
+        "batch:ListJobs",
+        "batch:TerminateJob",
+        "dynamodb:Query",
+        "sqs:SendMessage",
+        "states:DescribeExecution",
+        "states:ListExecutions",
+        "states:SendTaskFailure",
+        "states:SendTaskSuccess",
+        *PUBLISH,
     }
     assert _others(stack, "completion-notification") == {"dynamodb:UpdateItem", *PUBLISH, *QUEUE}
     assert _others(stack, "workflow") == PUBLISH
@@ -155,6 +186,37 @@ def test_the_workflow_publishes_to_its_four_topics(stack: Deployment) -> None:
     assert stack.policy("completion-notification")["sns:Publish"] == [
         stack.outputs["email_topic_arn"]
     ]
+
+
+def test_executions_are_looked_at_only_of_our_workflow(stack: Deployment) -> None:
+    machine = stack.outputs["state_machine_arn"]
+    executions = machine.replace(":stateMachine:", ":execution:") + ":*"
+    for role in (
+        "extract-frames",
+        "process-frames",
+        "recompose-video",
+        "execution-ended",
+        "reconciler",
+    ):
+        assert stack.policy(role)["states:DescribeExecution"] == [executions]
+    assert stack.policy("reconciler")["states:ListExecutions"] == [machine]
+
+
+def test_the_reconciler_reads_the_table_and_the_index_of_running_jobs(stack: Deployment) -> None:
+    table = stack.one("Table", "")
+    assert stack.policy("reconciler")["dynamodb:Query"] == [
+        table.arn,
+        f"{table.arn}/index/open-jobs",
+    ]
+    (index,) = table.inputs["globalSecondaryIndexes"]
+    assert index["name"] == "open-jobs"
+    assert index["projectionType"] == "KEYS_ONLY"
+
+
+def test_who_ends_a_job_tells_the_completion_function_only(stack: Deployment) -> None:
+    topic = stack.one("Topic", "notification").arn
+    for role in ("execution-ended", "reconciler"):
+        assert stack.policy(role)["sns:Publish"] == [topic]
 
 
 def test_only_private_images_bring_permission_to_pull(prod: Deployment, local: Deployment) -> None:

@@ -103,7 +103,7 @@ def test_an_address_hears_only_what_it_asked_for(variant: Variant) -> None:
         if "filterPolicy" in s.inputs
     }
     assert filters == {
-        "failures@example.com": ("MessageAttributes", {"status": ["FAILED"]}),
+        "failures@example.com": ("MessageAttributes", {"status": ["FAILED", "TIMED_OUT"]}),
         "alarms@example.com": ("MessageBody", {"AlarmName": [{"exists": True}]}),
     }
 

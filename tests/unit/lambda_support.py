@@ -9,6 +9,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,9 +19,22 @@ from botocore.awsrequest import AWSResponse
 from ministack.services import dynamodb as dynamodb_engine
 from ministack.services import s3 as s3_engine
 
-from contracts.environ import JobStateEnvironment, StageEnvironment, TriggerEnvironment
+from contracts.environ import (
+    JobStateEnvironment,
+    ReconcilerEnvironment,
+    StageEnvironment,
+    TriggerEnvironment,
+)
 from contracts.job import SourceObject
-from contracts.messages import RegistryRecord, StageRequest, registry_stage_sort
+from contracts.messages import (
+    REGISTRY_OPEN,
+    REGISTRY_OPEN_INDEX,
+    REGISTRY_OPEN_SINCE,
+    ExecutionInput,
+    RegistryRecord,
+    StageRequest,
+    registry_stage_sort,
+)
 from contracts.names import JobStatus, Stage, batch_job_name
 from lambdas.common.aws import Batch, Store, Topic, Workflow, client
 from lambdas.common.registry import Registry, _deserialize, _serialize
@@ -28,7 +42,9 @@ from lambdas.common.registry import Registry, _deserialize, _serialize
 JOB = "film-0123456789abcdef0123"
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:superres"
 SOURCE = SourceObject(bucket="source", key="uploads/film.mp4", version_id="v1", etag="e", size=5)
+QUEUES = {"extract_queue": "media", "process_queue": "process", "recompose_queue": "media"}
 CONTEXT = SimpleNamespace(
+    get_remaining_time_in_millis=lambda: 60_000,
     function_name="function",
     memory_limit_in_mb=256,
     invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
@@ -73,6 +89,9 @@ class World:
         self.calls: list[tuple[str, Body]] = []
         self.jobs: dict[str, Body] = {}
         self.executions: dict[str, str] = {}
+        """Input of each that was started, by name."""
+        self.ended: dict[str, Body] = {}
+        """What DescribeExecution says of those that run no more, by name."""
         self.live_tokens: set[str] = set()
         self.refuse: dict[str, str] = {}
         """Operation -> error code that it answers with."""
@@ -104,6 +123,18 @@ class World:
             AttributeDefinitions=[
                 {"AttributeName": "pk", "AttributeType": "S"},
                 {"AttributeName": "sk", "AttributeType": "S"},
+                {"AttributeName": REGISTRY_OPEN, "AttributeType": "S"},
+                {"AttributeName": REGISTRY_OPEN_SINCE, "AttributeType": "S"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": REGISTRY_OPEN_INDEX,
+                    "KeySchema": [
+                        {"AttributeName": REGISTRY_OPEN, "KeyType": "HASH"},
+                        {"AttributeName": REGISTRY_OPEN_SINCE, "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
             ],
         )
         self.registry = Registry(self.dynamodb, self.table)
@@ -158,7 +189,8 @@ class World:
         if operation == "DescribeJobs":
             return _json({"jobs": [self.jobs[i] for i in said["jobs"] if i in self.jobs]})
         job = self.jobs[said["jobId"]]
-        job.update(isTerminated=True, statusReason=said["reason"])
+        if job["status"] not in {"SUCCEEDED", "FAILED"}:
+            job.update(isTerminated=True, statusReason=said["reason"])
         return _json({})
 
     def add_job(self, name: str, status: str, **fields: Any) -> str:
@@ -181,6 +213,16 @@ class World:
                 return _json({"__type": "ExecutionAlreadyExists", "message": name}, 400)
             self.executions[name] = said["input"]
             return _json({"executionArn": name, "startDate": 0})
+        if operation == "ListExecutions":
+            named = [n for n in self.executions if n not in self.ended]
+            item = {"executionArn": "a", "stateMachineArn": "m", "status": "RUNNING"}
+            return _json({"executions": [{**item, "name": n, "startDate": 0} for n in named]})
+        if operation == "DescribeExecution":
+            name = said["executionArn"].rsplit(":", 1)[-1]
+            if name not in self.executions:
+                return _json({"__type": "ExecutionDoesNotExist", "message": name}, 400)
+            about = {"status": "RUNNING", "input": self.executions[name]}
+            return _json({**about, **self.ended.get(name, {})})
         if said["taskToken"] not in self.live_tokens:
             return _json({"__type": "TaskTimedOut", "message": "too late"}, 400)
         self.live_tokens.remove(said["taskToken"])
@@ -215,7 +257,20 @@ class World:
 
     def stage_environment(self, stage: Stage = Stage.PROCESS) -> StageEnvironment:
         return StageEnvironment(
-            stage=stage, job_queue="queue", job_definition="definition", registry_table=self.table
+            stage=stage,
+            job_queue="queue",
+            job_definition="definition",
+            registry_table=self.table,
+            state_machine_arn=STATE_MACHINE,
+        )
+
+    def reconciler_environment(self) -> ReconcilerEnvironment:
+        return ReconcilerEnvironment(
+            registry_table=self.table,
+            intermediate_bucket=self.intermediate,
+            state_machine_arn=STATE_MACHINE,
+            notification_topic_arn="arn:aws:sns:us-east-1:1:email",
+            **QUEUES,
         )
 
     def job_state_environment(self) -> JobStateEnvironment:
@@ -254,6 +309,15 @@ class World:
             if "lease_until" in item:
                 item["lease_until"] = {"N": "1"}
                 self.dynamodb.put_item(TableName=self.table, Item=item)
+
+    def start_job(self, **fields: Any) -> None:
+        """A running job: its record and its execution."""
+        self.registry.create_job(registry_record().model_copy(update=fields), datetime.now(UTC))
+        self.executions[JOB] = ExecutionInput(job_id=JOB, source=SOURCE).to_json()
+
+    def end_execution(self, status: str, seconds_ago: float = 600, **fields: Any) -> None:
+        stopped = datetime.now(UTC).timestamp() - seconds_ago
+        self.ended[JOB] = {"status": status, "stopDate": stopped, **fields}
 
     def submitted_job(self, status: str, stage: Stage = Stage.PROCESS, **fields: Any) -> str:
         """A job that serves token t1, in the given state."""

@@ -95,6 +95,29 @@ def test_a_job_that_failed_is_settled_and_told_with_its_sentence(
     assert '"JobsFailed":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("status", "subject", "text", "metric"),
+    [
+        (JobStatus.CANCELLED, "was cancelled", "was not upscaled", "JobsCancelled"),
+        (JobStatus.TIMED_OUT, "took too long", "could not be upscaled", "JobsFailed"),
+    ],
+)
+def test_an_end_from_outside_is_settled_and_told_as_what_it_is(
+    world: World,
+    status: JobStatus,
+    subject: str,
+    text: str,
+    metric: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert deliver(BROKEN.model_copy(update={"status": status})) == []
+    assert world.record().status is status
+    [sent] = world.told("Publish")
+    assert sent["Subject"] == f"Superres: film.mp4 {subject}"
+    assert text in sent["Message"]
+    assert f'"{metric}":[1.0]' in capsys.readouterr().out
+
+
 def test_a_redelivered_notification_does_nothing(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

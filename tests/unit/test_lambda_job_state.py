@@ -11,6 +11,7 @@ from contracts.base import ContractError, ObjectRef
 from contracts.limits import STATE_PAYLOAD_BYTES, TASK_CAUSE_CHARS
 from contracts.messages import ExtractResult, Failure, RecomposeResult
 from contracts.names import JOB_FAILED_ERROR, ExitCode, Stage, batch_job_name
+from lambdas.common import outcomes
 from lambdas.common.values import BatchJob, StageRecord, StoredObject
 from lambdas.job_state import decide, handler
 from tests.unit.lambda_support import CONTEXT, JOB, KilledError, World, stage_request
@@ -130,8 +131,8 @@ def test_a_result_too_large_for_the_workflow_fails_its_stage() -> None:
         bytes=1,
     )
     job = BatchJob(job_id="b", name="n", status="SUCCEEDED")
-    outcome = decide.result_of(Stage.RECOMPOSE, JOB, job, huge.to_json().encode())
-    assert isinstance(outcome, decide.Failed)
+    outcome = outcomes.result_of(Stage.RECOMPOSE, JOB, job, huge.to_json().encode())
+    assert isinstance(outcome, outcomes.Failed)
 
 
 def test_a_failed_job_tells_its_workers_sentence(
@@ -331,7 +332,7 @@ def test_failure_records_of_an_earlier_attempt_are_not_read() -> None:
         StoredObject(key="earlier", modified=started - timedelta(seconds=1)),
         StoredObject(key="later", modified=started + timedelta(seconds=9)),
     ]
-    assert decide.failure_keys(Stage.PROCESS, JOB, job, listed) == ["same second", "later"]
+    assert outcomes.failure_keys(Stage.PROCESS, JOB, job, listed) == ["same second", "later"]
 
 
 def test_without_a_named_run_the_oldest_record_is_read_first() -> None:
@@ -341,7 +342,7 @@ def test_without_a_named_run_the_oldest_record_is_read_first() -> None:
         StoredObject(key="c", modified=moment),
         StoredObject(key="a", modified=moment),
     ]
-    assert decide.failure_keys(Stage.PROCESS, JOB, batch_job(), listed) == ["a", "c", "b"]
+    assert outcomes.failure_keys(Stage.PROCESS, JOB, batch_job(), listed) == ["a", "c", "b"]
 
 
 GAVE_UP = failure(1, ExitCode.CRASH, "gave up")
@@ -362,14 +363,14 @@ def test_what_a_worker_knows_for_certain_comes_first(
     records: list[Failure | None], cause: str
 ) -> None:
     job = batch_job("Host EC2 (i-1) terminated")
-    assert decide.failure_of(Stage.PROCESS, job, iter(records)).cause == cause
+    assert outcomes.failure_of(Stage.PROCESS, job, iter(records)).cause == cause
 
 
 def test_a_record_is_of_one_job_unless_a_submission_is_under_way() -> None:
     job = batch_job()
-    assert decide.speaks_for(StageRecord(batch_job_id="b"), job)
-    assert not decide.speaks_for(StageRecord(batch_job_id="other"), job)
-    assert decide.speaks_for(StageRecord(batch_job_id="other", submitting=True), job)
+    assert outcomes.speaks_for(StageRecord(batch_job_id="b"), job)
+    assert not outcomes.speaks_for(StageRecord(batch_job_id="other"), job)
+    assert outcomes.speaks_for(StageRecord(batch_job_id="other", submitting=True), job)
 
 
 def test_an_event_that_is_not_batchs_is_refused_in_one_sentence() -> None:

@@ -28,7 +28,11 @@ from tests.unit.lambda_support import (
 
 NAME = batch_job_name(JOB, Stage.PROCESS)
 ENVIRONMENT = StageEnvironment(
-    stage=Stage.PROCESS, job_queue="queue", job_definition="definition", registry_table="table"
+    stage=Stage.PROCESS,
+    job_queue="queue",
+    job_definition="definition",
+    registry_table="table",
+    state_machine_arn="machine",
 )
 
 
@@ -224,6 +228,26 @@ def test_a_request_for_another_stage_is_refused(world: World) -> None:
 def test_an_array_larger_than_batch_allows_is_refused_in_one_sentence() -> None:
     with pytest.raises(ContractError, match="10001 children, but Batch allows 10000"):
         decide.submission(stage_request(size=BATCH_ARRAY_MAX + 1), ENVIRONMENT)
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "FAILED", "TIMED_OUT"])
+def test_a_job_whose_execution_has_ended_meanwhile_is_ended_at_once(
+    world: World, status: str
+) -> None:
+    """The function that ends an execution's work may have looked before the job stood."""
+    world.start_job()
+    world.end_execution(status)
+    assert deliver(world) == []
+    [submitted] = world.jobs
+    assert world.told("TerminateJob") == [
+        {"jobId": submitted, "reason": f"The job's execution has ended: {status}"}
+    ]
+
+
+def test_a_job_of_a_running_or_redriven_execution_is_left_to_run(world: World) -> None:
+    world.start_job()
+    assert deliver(world) == []
+    assert world.told("TerminateJob") == []
 
 
 def test_a_late_message_never_moves_the_shown_stage_back(world: World) -> None:

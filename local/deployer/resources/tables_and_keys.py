@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, Resource, pascal
 
 
 def _table(aws: Aws, r: Resource) -> Created:
@@ -35,6 +35,8 @@ def _table_options(r: Resource) -> dict[str, Any]:
             "ReadCapacityUnits": r["readCapacity"],
             "WriteCapacityUnits": r["writeCapacity"],
         }
+    if indexes := r.get("globalSecondaryIndexes"):
+        options["GlobalSecondaryIndexes"] = [_index(index) for index in indexes]
     if r.get("serverSideEncryption", {}).get("enabled"):
         options["SSESpecification"] = {"Enabled": True, "SSEType": "KMS"}
     if r.get("streamEnabled"):
@@ -43,6 +45,21 @@ def _table_options(r: Resource) -> dict[str, Any]:
             "StreamViewType": r["streamViewType"],
         }
     return options
+
+
+def _index(index: dict[str, Any]) -> dict[str, Any]:
+    """Raises KeyError for a property that is not known here."""
+    names = {
+        "name": "IndexName",
+        "keySchemas": "KeySchema",
+        "projectionType": "Projection",
+    }
+    parameters = {names[key]: value for key, value in index.items()}
+    return {
+        **parameters,
+        "KeySchema": [pascal(key) for key in parameters["KeySchema"]],
+        "Projection": {"ProjectionType": parameters["Projection"]},
+    }
 
 
 def _table_upkeep(dynamodb: Any, name: str, r: Resource) -> None:

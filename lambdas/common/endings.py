@@ -1,0 +1,69 @@
+"""What is left to do when an execution has ended: end its work, and tell."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.environ import StageQueues
+from contracts.job import SourceObject
+from contracts.messages import Notification
+from contracts.names import (
+    CANCELLED_ERROR,
+    JOB_FAILED_ERROR,
+    JOB_TIMED_OUT_ERROR,
+    JobStatus,
+    Stage,
+    batch_job_name,
+)
+from lambdas.common.aws import Batch
+from lambdas.common.values import Execution
+
+END_REASON = "The job's execution has ended: {}"
+_CANCELLED = "Somebody stopped the job."
+_TIMED_OUT = "The job took longer than any job may."
+
+
+def notification(job_id: str, source: SourceObject, execution: Execution) -> Notification:
+    """How an execution that has ended is told. Pure."""
+    return Notification(
+        job_id=job_id, source=source, **_success(execution) or _misfortune(execution)
+    )
+
+
+def _success(execution: Execution) -> Mapping[str, Any] | None:
+    if execution.status != "SUCCEEDED":
+        return None
+    made = json.loads(execution.output)["recompose"]
+    return {"status": JobStatus.SUCCEEDED, "result": made["result"], "report": made["report"]}
+
+
+def _misfortune(execution: Execution) -> Mapping[str, Any]:
+    """StopExecution may name an error and a cause, which say more than we could."""
+    status, error, message = {
+        "ABORTED": (JobStatus.CANCELLED, CANCELLED_ERROR, _CANCELLED),
+        "TIMED_OUT": (JobStatus.TIMED_OUT, JOB_TIMED_OUT_ERROR, _TIMED_OUT),
+        "FAILED": (JobStatus.FAILED, JOB_FAILED_ERROR, ""),
+    }[execution.status]
+    if execution.status == "TIMED_OUT":
+        return {"status": status, "error": error, "message": message}
+    return {
+        "status": status,
+        "error": execution.error or error,
+        "message": execution.cause or message or None,
+    }
+
+
+def end_work(batch: Batch, queues: StageQueues, job_id: str, reason: str) -> list[str]:
+    """End all that Batch still runs for a job; gives the ids. An array ends with its children.
+
+    By name and not by the registry's ids, for a submission may not have been recorded yet.
+    """
+    found = [
+        job.job_id
+        for stage in Stage
+        for job in batch.named(queues.queue(stage), batch_job_name(job_id, stage))
+        if not job.terminal
+    ]
+    for batch_job_id in found:
+        batch.terminate(batch_job_id, reason)
+    return found
