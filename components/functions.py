@@ -185,7 +185,9 @@ class Function(pulumi.ComponentResource):
             reserved_concurrent_executions=args.reserve,
             tracing_config={"mode": "Active"} if args.tracing else None,
             environment={
-                "variables": spec.environment.static_variables({**spec.link.values, **spec.values})
+                "variables": spec.environment.static_variables(
+                    {**spec.link.values, **spec.values, "stack": pulumi.get_stack()}
+                )
             },
             logging_config={"log_format": "JSON", "log_group": log.name},
             opts=self._child,

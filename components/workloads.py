@@ -97,6 +97,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
         memory_mib=settings.worker_memory_mib,
         gpus=settings.worker_gpus,
     )
+    media_facts = _facts(media, settings.media_price)
     return {
         Stage.EXTRACT: Job(
             pool=MEDIA,
@@ -106,7 +107,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             attempts=settings.media_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.EXTRACT],
             link=extract_link(storage),
-            values=_extract_values(settings),
+            values={**_extract_values(settings), **media_facts},
         ),
         Stage.PROCESS: Job(
             pool=PROCESS,
@@ -120,6 +121,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
                 "model_dir": settings.model_dir,
                 "device": settings.device,
                 "progress_seconds": settings.progress_seconds,
+                **_facts(worker, settings.worker_price),
             },
         ),
         Stage.RECOMPOSE: Job(
@@ -130,7 +132,17 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             attempts=settings.media_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.RECOMPOSE],
             link=recompose_link(storage),
+            values=media_facts,
         ),
+    }
+
+
+def _facts(resources: Resources, price: float | None) -> dict[str, pulumi.Input[str | int | float]]:
+    """What a worker's metrics need to know of it."""
+    return {
+        "stack": pulumi.get_stack(),
+        "gpus": resources.gpus,
+        "dollars_per_hour": round(price or 0.0, 6),
     }
 
 

@@ -19,6 +19,14 @@ class Environment(Contract):
     submitted: ClassVar[frozenset[str]] = frozenset()
     """Fields that the stage Lambda sets per job; the others stand in the job definition."""
 
+    stack: str = Field(default="unnamed", min_length=1)
+    """Whose metrics these are. Components must set it, as every field, default or not."""
+
+    @classmethod
+    def stack_of(cls, environ: Mapping[str, str]) -> str:
+        """For code that counts without knowing which workload it is part of."""
+        return environ.get(cls.variable("stack"), cls.model_fields["stack"].default)
+
     @classmethod
     def variable(cls, field: str) -> str:
         return ENVIRONMENT_PREFIX + field.upper()
@@ -116,11 +124,20 @@ class ReconcilerEnvironment(StageQueues):
     notification_topic_arn: str
 
 
-class ExtractEnvironment(Environment):
+class WorkerEnvironment(Environment):
+    """Of every Batch job."""
+
     submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
 
     job_id: str
     intermediate_bucket: str
+    gpus: int = Field(default=0, ge=0)
+    """That the job holds, used or not."""
+    dollars_per_hour: float = Field(default=0.0, ge=0)
+    """Estimated price of the job's share of an instance."""
+
+
+class ExtractEnvironment(WorkerEnvironment):
     worker_gflops: float = Field(gt=0)
     """Measured model throughput of one processing worker, in 1e9 operations per second."""
     worker_parallelism: int = Field(ge=1)
@@ -136,26 +153,18 @@ class ExtractEnvironment(Environment):
     max_streams: int = Field(gt=0)
 
 
-class ProcessEnvironment(Environment):
-    submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
-
-    job_id: str
-    intermediate_bucket: str
+class ProcessEnvironment(WorkerEnvironment):
     model_dir: str
     """Folder of the safetensors files inside the image."""
     device: Literal["auto", "cpu", "cuda"]
     progress_seconds: float = Field(gt=0)
 
 
-class RecomposeEnvironment(Environment):
-    submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
-
-    job_id: str
-    intermediate_bucket: str
+class RecomposeEnvironment(WorkerEnvironment):
     final_bucket: str
 
 
-WORKERS: dict[Stage, type[Environment]] = {
+WORKERS: dict[Stage, type[WorkerEnvironment]] = {
     Stage.EXTRACT: ExtractEnvironment,
     Stage.PROCESS: ProcessEnvironment,
     Stage.RECOMPOSE: RecomposeEnvironment,

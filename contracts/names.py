@@ -85,9 +85,9 @@ RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
 
 
 class Metric(StrEnum):
-    """Metrics that our code emits in embedded metric format.
+    """Metrics that our code emits in embedded metric format; `contracts.metrics` has their facts.
 
-    Counts of events, but for the last two: gauges that the reconciler sets on each of its rounds.
+    First what the functions count, then the reconciler's gauges, then what the workers tell.
     """
 
     JOBS_STARTED = "JobsStarted"
@@ -103,6 +103,21 @@ class Metric(StrEnum):
     RUNNING_JOBS = "RunningJobs"
     RUNNABLE_AGE_SECONDS = "RunnableAgeSeconds"
     """Of each stage: how long its oldest Batch job has been waiting for capacity; 0 for none."""
+    WORKER_ATTEMPTS = "WorkerAttempts"
+    WORKER_RETRIES = "WorkerRetries"
+    """Attempts that are not a job's first."""
+    WORKER_FAILURES = "WorkerFailures"
+    WORKER_INTERRUPTIONS = "WorkerInterruptions"
+    """SIGTERM: Spot wants its instance back, or somebody ended the job or its time limit did."""
+    WORKER_SECONDS = "WorkerSeconds"
+    """From a worker's start to its end; neither its image's download nor an idle instance."""
+    GPU_SECONDS = "GpuSeconds"
+    ESTIMATED_DOLLARS = "EstimatedDollars"
+    """A worker's seconds at the stack's price of such a worker."""
+    SHARDS_COMMITTED = "ShardsCommitted"
+    FRAMES = "Frames"
+    FRAMES_PER_SECOND = "FramesPerSecond"
+    """Of one worker, shard by shard."""
 
 
 def execution_arn(state_machine_arn: str, job_id: str) -> str:

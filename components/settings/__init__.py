@@ -12,12 +12,12 @@ import pulumi
 from pulumi.runtime import config as pulumi_config
 from pydantic import ValidationError, model_validator
 
-from components.settings.compute import ComputeSettings
 from components.settings.encryption import EncryptionSettings
 from components.settings.functions import FunctionSettings
 from components.settings.images import ImageSettings
 from components.settings.network import NetworkSettings
 from components.settings.observability import ObservabilitySettings
+from components.settings.prices import PriceSettings
 from components.settings.storage import StorageSettings
 from components.settings.workers import WorkerSettings
 from components.tags import TagValue, required_tags
@@ -38,7 +38,7 @@ class StackSettings(
     FunctionSettings,
     ObservabilitySettings,
     ImageSettings,
-    ComputeSettings,
+    PriceSettings,
     WorkerSettings,
 ):
     """Everything that may differ between two stacks."""

@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from containers.common.meter import Meter
 from containers.common.storage import Store, WorkerError, worker_error
 from contracts.base import ContractError
 from contracts.environ import ExtractEnvironment, ProcessEnvironment, RecomposeEnvironment
@@ -46,6 +47,7 @@ class Task(Generic[E]):
     environment: E
     store: Store
     run: int
+    meter: Meter
 
 
 def run_worker(
@@ -68,19 +70,32 @@ def run_worker(
     except ContractError as error:
         log.error("%s", error)
         return ExitCode.BAD_REQUEST
-    task = Task(environment=settings, store=Store(client or s3_client()), run=run)
+    meter = Meter(stage, settings)
+    log.info("attempt begins", extra=meter.started(_attempt_number(environ)))
+    task = Task(environment=settings, store=Store(client or s3_client()), run=run, meter=meter)
     failure = None
     with contextlib.suppress(Interrupted), _listening_for_sigterm() as stopping:
         failure = _attempt(task, body)
-    if stopping.is_set():
+    code = _exit_code(interrupted=stopping.is_set(), failure=failure)
+    log.info("attempt ends", extra={"exit_code": code.name, **meter.ended(code)})
+    if code is ExitCode.INTERRUPTED:
         log.warning("interrupted by SIGTERM")
-        return ExitCode.INTERRUPTED
-    if failure is None:
+    elif failure is None:
         log.info("done")
-        return ExitCode.OK
-    log.error(failure.message, extra={"error": failure.exit_code.error})
-    _record(task, stage, failure)
-    return failure.exit_code
+    else:
+        log.error(failure.message, extra={"error": failure.exit_code.error})
+        _record(task, stage, failure)
+    return code
+
+
+def _exit_code(*, interrupted: bool, failure: WorkerError | None) -> ExitCode:
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK if failure is None else failure.exit_code
+
+
+def _attempt_number(environ: Mapping[str, str]) -> int:
+    return int(environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
 
 
 def s3_client() -> Any:
@@ -178,7 +193,7 @@ def _log_as_json(stage: Stage, run: int, environ: Mapping[str, str]) -> None:
         "job_id": environ.get("SUPERRES_JOB_ID"),
         "stage": stage.value,
         "run": run,
-        "attempt": int(environ.get("AWS_BATCH_JOB_ATTEMPT", "1")),
+        "attempt": _attempt_number(environ),
         "batch_job_id": environ.get("AWS_BATCH_JOB_ID"),
     }
     handler = logging.StreamHandler(sys.stderr)

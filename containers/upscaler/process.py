@@ -91,6 +91,7 @@ class RunOfShards:
     ) -> None:
         self.counter = Counter()
         self._store = task.store
+        self._meter = task.meter
         self._environment = task.environment
         self._manifest = manifest
         self._run = run
@@ -212,10 +213,12 @@ class RunOfShards:
         bucket, key = self._environment.intermediate_bucket, self._key(done.shard)
         first = self._store.put_file_once(bucket, key, done.file.path, metadata)
         done.file.path.unlink()
-        log.info(
-            "shard committed" if first else "shard was committed by another worker",
-            extra=done.result.model_dump(exclude={"schema_version", "job_id", "versions"}),
-        )
+        facts = done.result.model_dump(exclude={"schema_version", "job_id", "versions"})
+        if first:
+            told = self._meter.shard(done.result.frames, done.result.wall_seconds)
+            log.info("shard committed", extra={**facts, **told})
+        else:
+            log.info("shard was committed by another worker", extra=facts)
 
 
 def _peak_memory_mib() -> int:

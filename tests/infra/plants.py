@@ -446,9 +446,9 @@ OBSERVABILITY = [
         plus(
             ALARM,
             "gone",
-            {"metricQueries": [{"metric": {"namespace": "Superres", "metricName": "Frames"}}]},
+            {"metricQueries": [{"metric": {"namespace": "Superres", "metricName": "Pictures"}}]},
         ),
-        "looks at Superres/Frames, which nobody emits",
+        "looks at Superres/Pictures, which nobody emits",
     ),
     (
         "alarm-metric-exists",

@@ -455,6 +455,9 @@ def test_a_shards_result_fits_into_the_metadata_of_its_object(result: ShardResul
 # Environments
 
 EXTRACT: dict[str, Any] = {
+    "stack": "dev",
+    "gpus": 0,
+    "dollars_per_hour": 0.1,
     "intermediate_bucket": "bucket",
     "worker_gflops": 80.5,
     "worker_parallelism": 4,

@@ -1,0 +1,57 @@
+"""Settings of what a worker is counted at: estimates for metrics, never a bill."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from components.settings.compute import ComputeSettings
+from contracts.pricing import worker_dollars
+
+
+class PriceSettings(ComputeSettings):
+    """Prices of jobs on the stack's own instances."""
+
+    worker_dollars_per_hour: float | None = Field(default=None, ge=0)
+    """What the metric of estimated dollars counts an hour of a worker at. None: the mean list price
+    of its share of the instance types, half of it on Spot."""
+    media_dollars_per_hour: float | None = Field(default=None, ge=0)
+    """The same for a media job, which runs on demand."""
+
+    @model_validator(mode="after")
+    def _prices_are_known(self) -> Self:
+        for field, price in (
+            ("worker_dollars_per_hour", self.worker_price),
+            ("media_dollars_per_hour", self.media_price),
+        ):
+            if price is None:
+                raise ValueError(
+                    f"{field}: is missing, and no list price is known of any of the instance types"
+                )
+        return self
+
+    @property
+    def worker_price(self) -> float | None:
+        """Dollars an hour; never None once validated."""
+        if self.worker_dollars_per_hour is not None:
+            return self.worker_dollars_per_hour
+        types = self.gpu_instance_types if self.worker_gpus else self.cpu_instance_types
+        return worker_dollars(
+            types,
+            self.worker_vcpus,
+            self.worker_gpus,
+            spot=True,
+            scratch_gib=self.worker_scratch_gib,
+        )
+
+    @property
+    def media_price(self) -> float | None:
+        """As worker_price."""
+        if self.media_dollars_per_hour is not None:
+            return self.media_dollars_per_hour
+        return worker_dollars(
+            self.cpu_instance_types,
+            self.media_vcpus,
+            0,
+            spot=False,
+            scratch_gib=self.media_scratch_gib,
+        )
