@@ -7,7 +7,7 @@ from components import functions, workloads
 from components.compute import Compute, ComputeArgs
 from components.encryption import Encryption, EncryptionArgs
 from components.functions import Functions, FunctionsArgs
-from components.identity import Place
+from components.identity import Place, bound_roles
 from components.images import Images, ImagesArgs
 from components.logs import LogSettings
 from components.messaging import Messaging, MessagingArgs
@@ -19,6 +19,8 @@ from components.workflow import Workflow, WorkflowArgs
 from contracts.names import PROJECT
 
 settings = read_settings()
+if settings.permissions_boundary_arn:
+    bound_roles(settings.permissions_boundary_arn)
 stack = pulumi.get_stack()
 name = f"{PROJECT}-{stack}"
 tags = settings.tags(stack)

@@ -89,3 +89,20 @@ class Role(pulumi.ComponentResource):
         self.arn = pulumi.Output.all(role.arn, policy.id).apply(lambda known: known[0])
         self.name = pulumi.Output.all(role.name, policy.id).apply(lambda known: known[0])
         self.register_outputs({"arn": self.arn})
+
+
+def bound_roles(boundary_arn: str) -> None:
+    """Give every role of the program that follows a permissions boundary.
+
+    Whoever deploys may then create roles only within it, and so gain nothing by creating one.
+    """
+
+    def bound(
+        args: pulumi.ResourceTransformationArgs,
+    ) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ != "aws:iam/role:Role":
+            return None
+        props = {**args.props, "permissions_boundary": boundary_arn}
+        return pulumi.ResourceTransformationResult(props=props, opts=args.opts)
+
+    pulumi.runtime.register_stack_transformation(bound)

@@ -31,6 +31,10 @@ STACKS = ("dev", "staging", "prod", "local")
 ARNS = {
     "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
     "aws:ecr/repository:Repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
+        "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"
+    ),
+    "aws:iam/policy:Policy": "arn:aws:iam::{account}:policy/{name}",
     "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
     "aws:iam/instanceProfile:InstanceProfile": "arn:aws:iam::{account}:instance-profile/{name}",
     "aws:sns/topic:Topic": "arn:aws:sns:{region}:{account}:{name}",
@@ -181,9 +185,9 @@ class _Monitor(MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
-def stack_config(stack: str) -> dict[str, str]:
+def stack_config(stack: str, folder: Path = REPOSITORY) -> dict[str, str]:
     """A stack file's configuration in the form in which Pulumi hands it to a program."""
-    text = (REPOSITORY / f"Pulumi.{stack}.yaml").read_text()
+    text = (folder / f"Pulumi.{stack}.yaml").read_text()
     return {key: _as_text(value) for key, value in yaml.safe_load(text)["config"].items()}
 
 
@@ -191,18 +195,20 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def run_program(stack: str, config: Mapping[str, str]) -> Deployment:
-    """Run the program once. Whatever it raises comes out."""
+def run_program(
+    stack: str, config: Mapping[str, str], project: str = PROJECT, folder: Path = REPOSITORY
+) -> Deployment:
+    """Run a program once. Whatever it raises comes out."""
     deployment = Deployment(stack)
     set_all_config(dict(config))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    set_mocks(_Cloud(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(deployment))
+    set_mocks(_Cloud(), project=project, stack=stack, preview=False, monitor=_Monitor(deployment))
     no_root: Any = None  # run_in_stack makes its own, as the language host does
     settings.set_root_resource(no_root)
 
     def program() -> None:
-        runpy.run_path(str(REPOSITORY / "__main__.py"), run_name="__main__")
+        runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
 
     try:
         with warnings.catch_warnings():

@@ -5,8 +5,9 @@ import re
 import pulumi
 import pytest
 
-from components.settings import StackSettings, check_stack_name, parse_settings
+from components.settings import StackSettings, parse_settings
 from components.settings.observability import LOG_RETENTION_DAYS
+from components.settings.reading import check_stack_name
 from components.tags import required_tags
 from contracts.base import ContractError
 from tests.infra.recorder import STACKS, run_program, stack_config

@@ -26,6 +26,24 @@ def _role_policy(aws: Aws, r: Resource) -> Created:
     return Created(f"{r['role']}:{name}", {"name": name})
 
 
+def _policy(aws: Aws, r: Resource) -> Created:
+    name = r.physical_name()
+    policy = aws.client("iam").create_policy(
+        PolicyName=name,
+        PolicyDocument=r["policy"],
+        **r.pick(Path="path", Description="description"),
+    )["Policy"]
+    return Created(policy["Arn"], {"name": name, "arn": policy["Arn"]})
+
+
+def _identity_provider(aws: Aws, r: Resource) -> Created:
+    parameters = r.pick(ClientIDList="clientIdLists", ThumbprintList="thumbprintLists")
+    arn = aws.client("iam").create_open_id_connect_provider(Url=r["url"], **parameters)[
+        "OpenIDConnectProviderArn"
+    ]
+    return Created(arn, {"arn": arn})
+
+
 def _attachment(aws: Aws, r: Resource) -> Created:
     aws.client("iam").attach_role_policy(RoleName=r["role"], PolicyArn=r["policyArn"])
     return Created(f"{r['role']}-{r['policyArn']}", {})
@@ -43,5 +61,7 @@ HANDLERS = {
     "aws:iam/role:Role": _role,
     "aws:iam/rolePolicy:RolePolicy": _role_policy,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _attachment,
+    "aws:iam/policy:Policy": _policy,
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _identity_provider,
     "aws:iam/instanceProfile:InstanceProfile": _instance_profile,
 }
