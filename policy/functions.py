@@ -40,6 +40,15 @@ def function_has_a_time_limit(function: Resource) -> Problems:
         yield f"may run as long as Lambda lets it: set timeout below {TIMEOUT_SECONDS_MAX}"
 
 
+@rule("A trace shows all or nothing: functions are traced where the workflow is", "Function")
+def function_is_traced_like_the_workflow(function: Resource, graph: Graph) -> Problems:
+    """A setting turns tracing off, for the embedded AWS has none."""
+    traced = (function.props.get("tracingConfig") or {}).get("mode") == "Active"
+    for machine in graph.of("StateMachine"):
+        if traced != bool((machine.props.get("tracingConfiguration") or {}).get("enabled")):
+            yield f"is {'' if traced else 'not '}traced, unlike {machine.name}"
+
+
 @rule_alone("A service may invoke a function on behalf of one source only", "Permission")
 def permission_names_its_source(permission: Resource) -> Problems:
     if not permission.props.get("sourceArn"):

@@ -42,6 +42,22 @@ def queue_has_dead_letters(queue: Resource, graph: Graph) -> Problems:
         yield "has no redrivePolicy, and nobody sends dead letters to it"
 
 
+@rule("A dead-letter queue says whose letters it takes", "Queue")
+def dead_letters_name_their_queue(queue: Resource, graph: Graph) -> Problems:
+    """Any queue of the account could send its own there otherwise."""
+    if not is_dead_letter_queue(queue, graph):
+        return
+    sources = {source.urn for source in graph.users(queue, "Queue", "redrivePolicy")}
+    found = graph.users(queue, "RedriveAllowPolicy", "queueUrl")
+    if not found:
+        yield "takes dead letters of every queue of the account: add a RedriveAllowPolicy"
+    for allowed in found:
+        kind = allowed.text("redriveAllowPolicy").get("redrivePermission")
+        named = {q.urn for q in graph.used(allowed, "Queue", "redriveAllowPolicy")}
+        if kind != ("byQueue" if sources else "denyAll") or named != sources:
+            yield f"lets {kind} redrive to it instead of the queues that do"
+
+
 @rule("A queue refuses calls without TLS, and only its sources may send", "Queue")
 def queue_wants_tls(queue: Resource, graph: Graph) -> Problems:
     documents = [p.text("policy") for p in graph.users(queue, "QueuePolicy", "queueUrl")]

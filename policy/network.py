@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy.rule import Problems, Resource, listed, rule_alone
+from policy.rule import Graph, Problems, Resource, listed, rule, rule_alone
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 CIDRS = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6")
@@ -31,8 +31,12 @@ def group_rule_lets_nobody_in(one: Resource) -> Problems:
         yield from _open(one.props)
 
 
-@rule_alone("The group that a network comes with lets nothing in or out", "DefaultSecurityGroup")
-def default_group_is_closed(group: Resource) -> Problems:
-    for direction in ("ingress", "egress"):
-        if group.props.get(direction):
-            yield f"has rules for {direction}"
+@rule("The group that a network comes with lets nothing in or out", "Vpc")
+def network_default_group_is_closed(vpc: Resource, graph: Graph) -> Problems:
+    groups = graph.users(vpc, "DefaultSecurityGroup", "vpcId")
+    if not groups:
+        yield "leaves its default group as AWS makes it, open within and to the outside"
+    for group in groups:
+        for direction in ("ingress", "egress"):
+            if group.props.get(direction):
+                yield f"its default group has rules for {direction}"

@@ -1,12 +1,14 @@
 """Rules on alarms and tags."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from contracts.names import METRIC_NAMESPACE, Metric
 from policy.compute import TAGS
-from policy.rule import Graph, Problems, Resource, rule, rule_alone
+from policy.rule import Graph, Problems, Resource, listed, rule, rule_alone, statements
+
+CLOUDWATCH = "cloudwatch.amazonaws.com"
 
 NATIVE = {
     "AWS/DynamoDB": {"SystemErrors", "ThrottledRequests", "UserErrors"},
@@ -65,8 +67,25 @@ def alarm_metric_exists(alarm: Resource) -> Problems:
 
 @rule("Somebody hears an alarm", "MetricAlarm")
 def alarm_is_heard(alarm: Resource, graph: Graph) -> Problems:
-    if not graph.used(alarm, "Topic", "alarmActions"):
+    topics = graph.used(alarm, "Topic", "alarmActions")
+    if not topics:
         yield "tells no topic"
+    for topic in topics:
+        policies = graph.users(topic, "TopicPolicy", "arn")
+        if not _lets_alarms_in(policies, "sns:Publish"):
+            yield f"may not publish to {topic.name}: its policy does not name {CLOUDWATCH}"
+        keys = graph.used(topic, "Key", "kmsMasterKeyId")
+        if not _lets_alarms_in(keys, "kms:GenerateDataKey"):
+            yield f"may not use the key of {topic.name}: its policy does not name {CLOUDWATCH}"
+
+
+def _lets_alarms_in(holders: Iterable[Resource], action: str) -> bool:
+    return any(
+        action in listed(statement.get("Action"))
+        and (statement.get("Principal") or {}).get("Service") == CLOUDWATCH
+        for holder in holders
+        for statement in statements(holder.text("policy"), "Allow")
+    )
 
 
 @rule("Every resource says whose it is", "aws")

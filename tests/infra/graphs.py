@@ -5,24 +5,44 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from components.settings import parse_settings
+from contracts.names import PROJECT
 from policy.rule import Graph, Resource
-from tests.infra.recorder import STACKS, Deployment, Recorded, run_program, stack_config
+from tests.infra.recorder import (
+    STACKS,
+    Deployment,
+    Recorded,
+    deployment,
+    run_program,
+    stack_config,
+)
 
-MODES: tuple[Mapping[str, str], ...] = ({},)
-"""Settings that change which resources there are; every stack is looked at under each."""
+OURS = f"{PROJECT}:"
 
-CASES = [(stack, mode) for stack, mode in itertools.product(STACKS, range(len(MODES)))]
+MODES: tuple[Mapping[str, str], ...] = tuple(
+    {"network": network, "encryption": encryption}
+    for network in ("public", "private")
+    for encryption in ("s3", "kms")
+)
+"""Settings that change which resources there are."""
+
+CASES = [*itertools.product(STACKS, (0, len(MODES) - 1)), *(("prod", m) for m in (1, 2))]
+"""Every stack under both of each; production under all of them."""
 
 
 @functools.cache
 def graph(stack: str, mode: int = 0) -> Graph:
     """The whole program under a stack's file and one of the modes; run once per session."""
-    changes = {f"superres:{name}": value for name, value in MODES[mode].items()}
-    return graph_of(run_program(stack, {**stack_config(stack), **changes}))
+    config = stack_config(stack)
+    effective = parse_settings({k.partition(":")[2]: v for k, v in config.items() if OURS in k})
+    changes = {k: v for k, v in MODES[mode].items() if getattr(effective, k) != v}
+    if not changes:
+        return graph_of(deployment(stack))
+    return graph_of(run_program(stack, {**config, **{OURS + k: v for k, v in changes.items()}}))
 
 
-def graph_of(deployment: Deployment) -> Graph:
-    return Graph(resource_of(recorded) for recorded in deployment.resources)
+def graph_of(run: Deployment) -> Graph:
+    return Graph(resource_of(recorded) for recorded in run.resources)
 
 
 def resource_of(recorded: Recorded) -> Resource:

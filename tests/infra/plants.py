@@ -32,6 +32,12 @@ def variable(name: str, value: str) -> Damage:
     )
 
 
+def alarm_to(topic: str) -> Damage:
+    """An alarm that tells a topic."""
+    metric = {"namespace": "AWS/SQS", "metricName": "NumberOfMessagesSent"}
+    return plus(ALARM, "alarm", metric, alarmActions=("Topic", topic))
+
+
 STORAGE = [
     ("bucket-blocks-public-access", without("BucketPublicAccessBlock", "-final"), "has no Buc"),
     (
@@ -114,6 +120,26 @@ MESSAGING = [
         "queue-has-dead-letters",
         both(without("FunctionEventInvokeConfig", "-trigger"), without("EventTarget", "-trigger")),
         "superres-prod-trigger-dlq: has no redrivePolicy",
+    ),
+    (
+        "dead-letters-name-their-queue",
+        without("RedriveAllowPolicy", "-trigger-dlq"),
+        "superres-prod-trigger-dlq: takes dead letters of every queue",
+    ),
+    (
+        "dead-letters-name-their-queue",
+        within_json(
+            "RedriveAllowPolicy",
+            "-processing-dlq",
+            "redriveAllowPolicy",
+            lambda p: p.update(redrivePermission="allowAll"),
+        ),
+        "lets allowAll redrive to it",
+    ),
+    (
+        "dead-letters-name-their-queue",
+        no_longer_uses("RedriveAllowPolicy", "-processing-dlq", "redriveAllowPolicy"),
+        "lets None redrive to it",
     ),
     ("queue-wants-tls", without("QueuePolicy", "-processing"), "denies calls without TLS"),
     (
@@ -223,14 +249,11 @@ NETWORK = [
         ),
         "lets 0.0.0.0/0 in",
     ),
+    ("network-default-group-is-closed", without("DefaultSecurityGroup"), "as AWS makes it"),
     (
-        "default-group-is-closed",
-        plus(
-            "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
-            "default",
-            {"egress": [{"cidrBlocks": ["0.0.0.0/0"]}]},
-        ),
-        "has rules for egress",
+        "network-default-group-is-closed",
+        props("DefaultSecurityGroup", "", egress=[{"cidrBlocks": ["0.0.0.0/0"]}]),
+        "its default group has rules for egress",
     ),
 ]
 
@@ -319,6 +342,16 @@ FUNCTIONS = [
         "superres-prod-process-frames: has neither",
     ),
     ("function-has-a-time-limit", props("Function", "-trigger", timeout=900), "set timeout below"),
+    (
+        "function-is-traced-like-the-workflow",
+        props("Function", "-trigger", tracingConfig=None),
+        "superres-prod-trigger: is not traced, unlike superres-prod",
+    ),
+    (
+        "function-is-traced-like-the-workflow",
+        props("StateMachine", "", tracingConfiguration={"enabled": False}),
+        "superres-prod-trigger: is traced, unlike superres-prod",
+    ),
     ("permission-names-its-source", props("Permission", "-trigger", sourceArn=None), "sourceArn"),
     (
         "workflow-logs",
@@ -459,6 +492,16 @@ OBSERVABILITY = [
         "alarm-is-heard",
         plus(ALARM, "deaf", {"namespace": "AWS/SQS", "metricName": "NumberOfMessagesSent"}),
         "tells no topic",
+    ),
+    ("alarm-is-heard", alarm_to("-email-notification"), None),
+    ("alarm-is-heard", alarm_to("-processing"), "may not publish to superres-prod-processing"),
+    (
+        "alarm-is-heard",
+        both(
+            alarm_to("-email-notification"),
+            within_json("Key", "-messages", "policy", lambda d: d["Statement"].__delitem__(1)),
+        ),
+        "may not use the key of superres-prod-email-notification",
     ),
     ("provider-gives-tags", props("aws", "", defaultTags='{"tags": {"owner": ""}}'), "no tag own"),
     ("provider-gives-tags", props("aws", "", defaultTags=None), "gives no tag project"),
