@@ -1,0 +1,12 @@
+"""The architecture as a picture, made from the resources that the program declares."""
+
+from tests.infra.recorder import deployment
+from tools.diagram.model import picture
+from tools.diagram.svg import draw
+
+STACK = "prod"
+
+
+def architecture() -> str:
+    """The SVG of the production stack."""
+    return draw(picture(deployment(STACK)), "Superres: what pulumi up makes")
