@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 
-.PHONY: help setup demo test lint docs bench lock clean
+.PHONY: help setup demo test lint docs bench promote lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   ruff and basedpyright"
 	@echo "make docs   write anew what documents show of the program"
 	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
+	@echo "make promote FROM=dev TO=staging   give a stack the images and commit another runs"
 	@echo "make clean  remove what make made here (caches in your home stay)"
 
 setup: $(STAMP)
@@ -44,6 +45,10 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
+
+# ARGS: --dry-run, --json, --outputs FILE
+promote: $(STAMP)
+	@$(BIN)/superres promote "$(FROM)" "$(TO)" $(ARGS)
 
 # Rewrites the lock from what is installed; commit the result.
 lock: $(STAMP)

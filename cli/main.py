@@ -10,6 +10,7 @@ import click
 
 from cli.errors import JobError, UserError
 from cli.output import Output
+from cli.promote import promote
 from contracts.base import ContractError
 from contracts.job import Codec, Settings
 from contracts.models import ModelName
@@ -19,6 +20,9 @@ from contracts.models import ModelName
 @click.version_option(package_name="superres")
 def cli() -> None:
     """Video super-resolution: a film in, the same film larger out, every frame accounted for."""
+
+
+cli.add_command(promote)
 
 
 @cli.command()

@@ -220,6 +220,33 @@ def shared_server() -> Server:
     return server
 
 
+def deploy(server: Server, project: Path, stack: str) -> dict[str, Any]:
+    """Deploy a further program into a running embedded AWS; returns its outputs."""
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.ready["endpoint"],
+        "AWS_ACCESS_KEY_ID": server.ready["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": server.ready["secret_access_key"],
+        "AWS_DEFAULT_REGION": server.ready["region"],
+    }
+    command = [sys.executable, "-m", "local.deployer", "--project", str(project), "--stack", stack]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)
+
+
+@functools.cache
+def registry_server() -> Server:
+    """The shared server with the image registry of registry/."""
+    server = shared_server()
+    outputs = deploy(server, REPOSITORY / "registry", "shared")
+    assert outputs["media_repository"].endswith("/superres/media")
+    assert set(outputs["deploy_role_arns"]) == {"dev", "staging", "prod"}
+    return server
+
+
 def eventually(look: Callable[[], T | None]) -> T:
     """What `look` finds as soon as it finds something."""
     deadline = time.monotonic() + DEADLINE_SECONDS

@@ -1,18 +1,13 @@
 """The registry's program, and a stack that builds, on the embedded AWS."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator.patches.image_registry import NOT_SCANNED
-from tests.local_support import REPOSITORY, Server, shared_server
+from tests.local_support import Server, deploy, registry_server
 
 BUILDS = """
 import pulumi, pulumi_docker_build as docker_build
@@ -23,31 +18,9 @@ pulumi.export("digest", image.digest)
 """
 
 
-def deploy(server: Server, project: Path, stack: str) -> dict[str, Any]:
-    """Deploy a further program into a running embedded AWS; returns its outputs."""
-    environment: Mapping[str, str] = {
-        **os.environ,
-        "AWS_ENDPOINT_URL": server.ready["endpoint"],
-        "AWS_ACCESS_KEY_ID": server.ready["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": server.ready["secret_access_key"],
-        "AWS_DEFAULT_REGION": server.ready["region"],
-    }
-    command = [sys.executable, "-m", "local.deployer", "--project", str(project), "--stack", stack]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
-    return json.loads(done.stdout)
-
-
 @pytest.fixture(scope="module")
 def server() -> Server:
-    """With the shared registry."""
-    server = shared_server()
-    outputs = deploy(server, REPOSITORY / "registry", "shared")
-    assert outputs["media_repository"].endswith("/superres/media")
-    assert set(outputs["deploy_role_arns"]) == {"dev", "staging", "prod"}
-    return server
+    return registry_server()
 
 
 def put(server: Server, manifest: str, tag: str) -> str:
