@@ -34,13 +34,6 @@ def test_functions_differ_only_in_what_they_must(stack: Deployment) -> None:
         assert function.inputs["loggingConfig"]["logFormat"] == "JSON"
 
 
-def test_each_function_writes_its_own_log_group(stack: Deployment) -> None:
-    groups = {g.inputs["name"] for g in stack.of("LogGroup")}
-    used = [f.inputs["loggingConfig"]["logGroup"] for f in stack.of("Function")]
-    assert len(set(used)) == len(used)
-    assert set(used) < groups
-
-
 def test_each_queue_feeds_its_function_with_partial_batch_responses(stack: Deployment) -> None:
     for name, queue in FROM_QUEUES.items():
         mapping = stack.one("EventSourceMapping", name).inputs

@@ -2,7 +2,6 @@
 
 import json
 
-from components.functions import TIMEOUT_SECONDS
 from tests.infra.conftest import Variant
 from tests.infra.recorder import ACCOUNT, REGION, Deployment, stack_config
 
@@ -45,33 +44,6 @@ def test_every_message_has_an_end(stack: Deployment) -> None:
     assert all(r["maxReceiveCount"] >= 5 for r in redrives)
     assert len(redrives) == len(CHANNELS)
     assert all(queues[arn]["messageRetentionSeconds"] == 14 * 24 * 3600 for arn in dead)
-
-
-def test_a_dlq_takes_from_its_own_queue_only(stack: Deployment) -> None:
-    allowed = {
-        a.name.removeprefix(f"superres-{stack.stack}-"): json.loads(a.inputs["redriveAllowPolicy"])
-        for a in stack.of("RedriveAllowPolicy")
-    }
-    assert len(allowed) == len([q for q in stack.of("Queue") if "redrivePolicy" not in q.inputs])
-    for name in CHANNELS:
-        assert allowed.pop(f"{name}-dlq") == {
-            "redrivePermission": "byQueue",
-            "sourceQueueArns": [stack.one("Queue", name).arn],
-        }
-    assert all(policy == {"redrivePermission": "denyAll"} for policy in allowed.values())
-
-
-def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run(
-    stack: Deployment,
-) -> None:
-    timeouts = {f.arn: f.inputs["timeout"] for f in stack.of("Function")}
-    queues = {q.arn: q.inputs for q in stack.of("Queue")}
-    mappings = stack.of("EventSourceMapping")
-    assert len(mappings) == len(CHANNELS)
-    for mapping in mappings:
-        queue = queues[mapping.inputs["eventSourceArn"]]
-        function = timeouts[mapping.inputs["functionName"]]
-        assert queue["visibilityTimeoutSeconds"] >= 6 * function == 6 * TIMEOUT_SECONDS
 
 
 def test_each_stage_topic_feeds_its_queue_raw(stack: Deployment) -> None:
@@ -138,13 +110,6 @@ def test_only_its_rule_may_send_to_a_functions_dead_letters(stack: Deployment) -
         assert allow["Principal"] == {"Service": "events.amazonaws.com"}
         rule = stack.one("EventRule", name)
         assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": rule.arn}}
-
-
-def test_nobody_publishes_by_plain_http(stack: Deployment) -> None:
-    policies = [json.loads(p.inputs["policy"])["Statement"] for p in stack.of("TopicPolicy")]
-    assert len(policies) == 5
-    for deny, *_ in policies:
-        assert (deny["Effect"], deny["Action"]) == ("Deny", "sns:Publish")
 
 
 def test_alarms_and_budgets_may_write_mails_and_use_the_topics_key(stack: Deployment) -> None:

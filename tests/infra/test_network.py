@@ -72,11 +72,6 @@ def test_nothing_reaches_an_instance(network: Deployment) -> None:
     assert not network.of("NatGateway")
 
 
-def test_the_group_that_every_vpc_brings_along_lets_nothing_through(stack: Deployment) -> None:
-    group = stack.one("DefaultSecurityGroup", "").inputs
-    assert (group["ingress"], group["egress"]) == ([], [])
-
-
 def test_only_https_leaves_an_instance(network: Deployment) -> None:
     for rule in network.one("SecurityGroup", "").inputs["egress"]:
         assert (rule["protocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
