@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.environ import WORKERS
+from contracts.images import BUILD_TAG_PREFIX
 from contracts.names import Stage
 from policy.rule import Problems, Resource, listed, rule_alone
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|PRIVATE|ACCESS_KEY", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN|arn:[\w-]+:secretsmanager:")
 """Access keys of AWS, private keys, and references that a job's role would have to open."""
+
+MOVING_TAGS = frozenset({f"{BUILD_TAG_PREFIX}*"})
+"""Of builds that nobody has promoted; stacks name images by digest."""
 
 TAGS = frozenset({"project", "stack", "owner", "cost-center"})
 
@@ -99,9 +103,11 @@ def environment_scales_to_zero(environment: Resource) -> Problems:
         yield "keeps machines while there is no work: set minVcpus to 0"
 
 
-@rule_alone("An image is scanned, and its tag never moves", "Repository")
+@rule_alone("An image is scanned, and its tag never moves, but for builds", "Repository")
 def repository_is_safe(repository: Resource) -> Problems:
-    if repository.props.get("imageTagMutability") != "IMMUTABLE":
+    kind = repository.props.get("imageTagMutability")
+    moving = {f["filter"] for f in repository.props.get("imageTagMutabilityExclusionFilters") or []}
+    if kind not in ("IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION") or not moving <= MOVING_TAGS:
         yield "lets a tag move to another image"
     if (repository.props.get("imageScanningConfiguration") or {}).get("scanOnPush") is not True:
         yield "does not scan what is pushed"

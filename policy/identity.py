@@ -59,28 +59,47 @@ USED_BY = {
 @rule("A role is somebody's, and nobody else's", "Role")
 def role_has_one_user(role: Resource, graph: Graph) -> Problems:
     users = [u for kind, names in USED_BY.items() for u in graph.users(role, kind, *names)]
+    users += [role] if _federated(role) else []  # somebody outside takes it
     if len(users) != 1:
         yield "is used by " + (", ".join(f"{u.kind} {u.name}" for u in users) or "nothing")
 
 
-@rule("A role may do something, by policies of its own", "Role")
+@rule("A role may do something, by policies of ours", "Role")
 def role_has_its_own_policy(role: Resource, graph: Graph) -> Problems:
-    if not graph.users(role, "RolePolicy", "role"):
-        yield "has no RolePolicy"
-    for attachment in graph.users(role, "RolePolicyAttachment", "role"):
-        yield f"gets {attachment.props['policyArn']}, which allows more than it needs"
+    attached = graph.users(role, "RolePolicyAttachment", "role")
+    if not attached and not graph.users(role, "RolePolicy", "role"):
+        yield "has no policy"
+    for attachment in attached:
+        if not graph.used(attachment, "Policy", "policyArn"):
+            yield f"gets {attachment.props['policyArn']}, which allows more than it needs"
 
 
-@rule_alone("A role is taken by one service, on behalf of our account", "Role")
-def role_trusts_one_service(role: Resource) -> Problems:
+@rule_alone("A role is taken by one service or identity, on behalf of our account", "Role")
+def role_trusts_one(role: Resource) -> Problems:
     for statement in statements(role.text("assumeRolePolicy"), "Allow"):
         principal = statement.get("Principal")
         only = principal if isinstance(principal, Mapping) and len(principal) == 1 else {}
-        services = listed(only.get("Service"))
-        if len(services) != 1:
+        trusted = listed(only.get("Service") or only.get("Federated"))
+        if len(trusted) != 1:
             yield f"trusts {principal} instead of one service"
-        elif services[0] not in WITHOUT_SOURCE_ACCOUNT and not _says_account(statement):
-            yield f"lets {services[0]} take it on behalf of any account"
+        elif "Federated" in only:
+            yield from (f"lets {trusted[0]} take it {p}" for p in _loosely(statement))
+        elif trusted[0] not in WITHOUT_SOURCE_ACCOUNT and not _says_account(statement):
+            yield f"lets {trusted[0]} take it on behalf of any account"
+
+
+def _federated(role: Resource) -> bool:
+    allowed = statements(role.text("assumeRolePolicy"), "Allow")
+    return any("Federated" in (statement.get("Principal") or {}) for statement in allowed)
+
+
+def _loosely(statement: Mapping[str, Any]) -> Iterator[str]:
+    """Tokens of an identity provider must be for us, and of one subject each."""
+    exact = (statement.get("Condition") or {}).get("StringEquals", {})
+    for claim in ("aud", "sub"):
+        values = [v for key, vs in exact.items() if key.endswith(f":{claim}") for v in listed(vs)]
+        if not values or any("*" in value for value in values):
+            yield f"whatever the token's {claim} is"
 
 
 def _says_account(statement: Mapping[str, Any]) -> bool:

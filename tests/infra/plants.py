@@ -264,7 +264,7 @@ IDENTITY = [
         plus("aws:lambda/function:Function", "second", {}, role=("Role", "-trigger")),
         "is used by Function superres-prod-trigger, Function second",
     ),
-    ("role-has-its-own-policy", without("RolePolicy", "-trigger"), "has no RolePolicy"),
+    ("role-has-its-own-policy", without("RolePolicy", "-trigger"), "has no policy"),
     (
         "role-has-its-own-policy",
         plus(
@@ -276,19 +276,19 @@ IDENTITY = [
         "gets arn:aws:iam::aws:policy/AdministratorAccess",
     ),
     (
-        "role-trusts-one-service",
+        "role-trusts-one",
         within_json("Role", "-workflow", "assumeRolePolicy", lambda d: first(d).pop("Condition")),
         "lets states.amazonaws.com take it on behalf of any account",
     ),
     (
-        "role-trusts-one-service",
+        "role-trusts-one",
         within_json(
             "Role", "-trigger", "assumeRolePolicy", lambda d: first(d).update(Principal="*")
         ),
         "trusts * instead of one service",
     ),
     (
-        "role-trusts-one-service",
+        "role-trusts-one",
         within_json(
             "Role",
             "-trigger",
@@ -296,6 +296,25 @@ IDENTITY = [
             lambda d: first(d).update(Principal={"AWS": "arn:aws:iam::210987654321:root"}),
         ),
         "instead of one service",
+    ),
+    *(
+        (
+            "role-trusts-one",
+            within_json(
+                "Role",
+                "-trigger",
+                "assumeRolePolicy",
+                lambda d, c=condition: first(d).update(
+                    Principal={"Federated": "github"}, Condition={"StringEquals": c}
+                ),
+            ),
+            says,
+        )
+        for condition, says in (
+            ({"github:aud": "us", "github:sub": "repo:example:ref:main"}, None),
+            ({"github:sub": "repo:example:ref:main"}, "take it whatever the token's aud is"),
+            ({"github:aud": "us", "github:sub": "repo:*"}, "take it whatever the token's sub is"),
+        )
     ),
     *(
         (
@@ -459,6 +478,18 @@ COMPUTE = [
     (
         "repository-is-safe",
         plus("aws:ecr/repository:Repository", "media", {"imageTagMutability": "MUTABLE"}),
+        "lets a tag move",
+    ),
+    (
+        "repository-is-safe",
+        plus(
+            "aws:ecr/repository:Repository",
+            "media",
+            {
+                "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+                "imageTagMutabilityExclusionFilters": [{"filter": "release-*"}],
+            },
+        ),
         "lets a tag move",
     ),
     (

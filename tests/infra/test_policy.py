@@ -3,9 +3,10 @@
 import pytest
 
 from policy.rules import RULES
-from tests.infra.graphs import CASES, graph
+from tests.infra.graphs import CASES, graph, graph_of
 from tests.infra.planting import Damage
 from tests.infra.plants import PLANTS
+from tests.infra.test_registry import shared
 
 BY_NAME = {rule.name: rule for rule in RULES}
 
@@ -15,6 +16,13 @@ def test_every_rule_holds(stack: str, mode: int) -> None:
     resources = graph(stack, mode)
     broken = [f"{rule.name}: {v.message}" for rule in RULES for v in rule.violations(resources)]
     assert broken == []
+
+
+def test_every_rule_holds_for_what_all_stacks_share() -> None:
+    resources = graph_of(shared())
+    broken = [f"{rule.name}: {v.message}" for rule in RULES for v in rule.violations(resources)]
+    assert broken == []
+    assert resources.of("Repository")
 
 
 @pytest.mark.parametrize(("name", "damage", "says"), PLANTS)
