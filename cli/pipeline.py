@@ -18,9 +18,22 @@ from contracts import keys
 from contracts.job import Settings, SourceObject, make_job_id
 from contracts.manifest import Progress, Report
 from contracts.messages import ExtractResult, RecomposeResult
-from contracts.names import JOB_FAILED_ERROR, Stage, execution_arn
+from contracts.names import (
+    CANCELLED_ERROR,
+    JOB_FAILED_ERROR,
+    JOB_TIMED_OUT_ERROR,
+    Stage,
+    execution_arn,
+)
 
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+
+ENDS = {
+    "FAILED": (JOB_FAILED_ERROR, "the workflow gave no reason"),
+    "ABORTED": (CANCELLED_ERROR, "somebody stopped the job"),
+    "TIMED_OUT": (JOB_TIMED_OUT_ERROR, "the job took longer than any job may"),
+}
+"""Error and sentence of an end for which the execution itself gives none."""
 
 
 @dataclass(kw_only=True)
@@ -82,8 +95,9 @@ class Pipeline:
         if snapshot.state == "SUCCEEDED":
             snapshot.output = json.loads(execution["output"])
         elif snapshot.state in FINAL_STATES:
-            snapshot.error = execution.get("error") or JOB_FAILED_ERROR
-            snapshot.message = execution.get("cause") or f"the workflow ended {snapshot.state}"
+            error, message = ENDS[snapshot.state]
+            snapshot.error = execution.get("error") or error
+            snapshot.message = execution.get("cause") or message
         self._count(job_id, snapshot)
         return snapshot
 

@@ -50,7 +50,7 @@ def services() -> Services:
 
 
 @logger.inject_lambda_context
-def handler(_event: dict[str, Any], context: Any) -> None:
+def handler(event: dict[str, Any], context: Any) -> None:
     """One round. What it has no time for waits for the next; the oldest jobs come first."""
     to, now = services(), datetime.now(UTC)
     running = to.workflow.running(to.environment.state_machine_arn)
@@ -70,7 +70,10 @@ def handler(_event: dict[str, Any], context: Any) -> None:
                     batch_jobs[seen.waiting.stage].append(job)
                 repaired += reconcile(seen, job, now)
     tell_gauges(jobs, batch_jobs, now)
-    logger.info("round done", extra={"open_jobs": jobs, "repaired": repaired})
+    called_by = event.get("source", "hand")
+    logger.info(
+        "round done", extra={"open_jobs": jobs, "repaired": repaired, "called_by": called_by}
+    )
 
 
 @contextmanager

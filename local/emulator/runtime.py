@@ -13,7 +13,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import eventbridge, lambda_svc
 
 from local.emulator import patches
 from local.emulator.batch import api
@@ -26,6 +26,7 @@ from local.emulator.settings import EmulatorSettings
 NEEDS = {
     "ministack.app": ("app",),
     "ministack.core.lambda_runtime": ("ensure_spawned", "get_or_create_worker", "reset"),
+    "ministack.services.eventbridge": ("_rules", "_targets"),
     "ministack.services.lambda_svc": ("_esms", "_functions"),
 }
 
@@ -75,10 +76,16 @@ class Runtime:
     def warm_functions(self) -> None:
         """Start a worker for each function, so that no first call waits for its imports.
 
-        Those that no queue feeds come first: events reach them before any queue is filled.
+        Those that no queue feeds come first: events reach them before any queue is filled. Nobody
+        waits for those that the clock calls.
         """
         fed = {mapping["FunctionName"] for mapping in lambda_svc._esms._data.values()}
-        functions = list(lambda_svc._functions._data.values())
+        clocked = _called_by_the_clock()
+        functions = [
+            function
+            for function in lambda_svc._functions._data.values()
+            if function["config"]["FunctionArn"] not in clocked
+        ]
         functions.sort(key=lambda function: function["config"]["FunctionName"] in fed)
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
@@ -89,6 +96,16 @@ class Runtime:
         """End all jobs and Lambda workers."""
         self.executor.close(STOP_GRACE_SECONDS)
         lambda_runtime.reset()
+
+
+def _called_by_the_clock() -> set[str]:
+    """ARNs of the targets of scheduled rules."""
+    return {
+        target["Arn"]
+        for key, rule in eventbridge._rules._data.items()
+        if rule.get("ScheduleExpression")
+        for target in eventbridge._targets._data.get(key, [])
+    }
 
 
 def _warm(function: dict[str, Any]) -> None:

@@ -3,12 +3,13 @@
 import base64
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 from ministack import app
 from ministack.core import persistence
-from ministack.services import lambda_svc
+from ministack.services import eventbridge, lambda_svc
 
 NEEDS = {
     "ministack.app": (
@@ -18,6 +19,7 @@ NEEDS = {
         "_state_map",
     ),
     "ministack.core.persistence": ("_json_default", "_json_object_hook"),
+    "ministack.services.eventbridge": ("_rule_last_fired", "_rules"),
     "ministack.services.lambda_svc": ("CODE_BLOB_DIR",),
 }
 
@@ -48,6 +50,8 @@ def load(body: bytes) -> dict[str, Any]:
             (folder / name).write_bytes(base64.b64decode(content))
         for name, payload in document["services"].items():
             app._get_module(app._state_map[name]).load_persisted_state(payload)
+        # as if the stack had been deployed just now: else every schedule is due at once
+        eventbridge._rule_last_fired.update(dict.fromkeys(eventbridge._rules._data, time.time()))
         return document["outputs"]
     except Exception:
         app._reset_all_state()

@@ -149,3 +149,14 @@ def test_a_film_whose_job_never_began_is_not_forgotten(bench: Bench) -> None:
     assert ended_as(bench, job_id, JobStatus.FAILED).error == NOT_STARTED_ERROR
     (mail,) = mails(bench, job_id)
     assert "f.mp4 failed" in mail["Subject"]
+
+
+def test_the_clock_calls_the_reconciler(bench: Bench) -> None:
+    """Once a minute in the local stack."""
+    logs = bench.client("logs")
+
+    def called() -> list[str]:
+        found = logs.filter_log_events(logGroupName="/superres-local/functions/reconciler")
+        return [e["message"] for e in found["events"] if '"called_by":"aws.events"' in e["message"]]
+
+    assert eventually(called)
