@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 
-.PHONY: help setup demo test lint docs bench promote lock clean
+.PHONY: help setup demo test lint docs bench promote aws-smoke lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs   write anew what documents show of the program"
 	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
 	@echo "make promote FROM=dev TO=staging   give a stack the images and commit another runs"
+	@echo "make aws-smoke  one clip through a throwaway stack on AWS; needs an account, costs money"
 	@echo "make clean  remove what make made here (caches in your home stay)"
 
 setup: $(STAMP)
@@ -49,6 +50,10 @@ bench: $(STAMP)
 # ARGS: --dry-run, --json, --outputs FILE
 promote: $(STAMP)
 	@$(BIN)/superres promote "$(FROM)" "$(TO)" $(ARGS)
+
+# ARGS: --yes, --max-minutes N, --json ...
+aws-smoke: $(STAMP)
+	@$(BIN)/python -m tools.aws_smoke $(ARGS)
 
 # Rewrites the lock from what is installed; commit the result.
 lock: $(STAMP)

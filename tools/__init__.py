@@ -1,1 +1,1 @@
-"""Writes the documents that are made from the program: `make docs`."""
+"""Commands of those who develop: documents made from the program, and a test on AWS."""
