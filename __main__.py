@@ -12,6 +12,7 @@ from components.images import Images, ImagesArgs
 from components.logs import LogSettings
 from components.messaging import Messaging, MessagingArgs
 from components.network import Network, NetworkArgs
+from components.observability import Observability, ObservabilityArgs
 from components.registry import Registry, RegistryArgs
 from components.settings import read_settings
 from components.storage import Storage, StorageArgs
@@ -109,7 +110,23 @@ functions_args = FunctionsArgs(
     queue_concurrency=settings.queue_concurrency,
     tracing=settings.tracing,
 )
-Functions(name, functions_args, opts)
+made_functions = Functions(name, functions_args, opts)
+
+observability_args = ObservabilityArgs(
+    place=place,
+    stack=stack,
+    messaging=messaging,
+    functions=made_functions,
+    state_machine_arn=workflow.state_machine_arn,
+    job_log=compute.log_name,
+    reconcile_minutes=settings.reconcile_minutes,
+    thresholds=settings.thresholds,
+    alarms=settings.alarms,
+    dashboard=settings.dashboard,
+    monthly_budget_dollars=settings.monthly_budget_dollars,
+    budget_addresses=settings.operators,
+)
+Observability(name, observability_args, opts)
 
 pulumi.export("source_bucket", storage.source.bucket)
 pulumi.export("intermediate_bucket", storage.intermediate.bucket)

@@ -95,6 +95,8 @@ class Compute(pulumi.ComponentResource):
 
     queue_arns: dict[str, pulumi.Output[str]]
     """By pool."""
+    log_name: pulumi.Output[str]
+    """Log group of all jobs."""
     definition_arns: dict[Stage, pulumi.Output[str]]
 
     def __init__(
@@ -104,6 +106,7 @@ class Compute(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._log = log_group(f"{name}-jobs", f"/{name}/jobs", args.logs, self._child)
+        self.log_name = self._log.name
         profile = self._instance_profile()
         self.queue_arns = {
             pool_name: self._queue(pool_name, pool, profile)

@@ -142,6 +142,9 @@ class Function(pulumi.ComponentResource):
     """One function, with a role of its own that may do what its link says and write its log."""
 
     arn: pulumi.Output[str]
+    function_name: pulumi.Output[str]
+    dlq: Queue | None = None
+    """Of events that the function could not take; what a queue brings has that queue's DLQ."""
 
     def __init__(
         self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None
@@ -152,9 +155,10 @@ class Function(pulumi.ComponentResource):
         spec = args.spec
         log = log_group(name, args.log_name, args.logs, self._child)
         if isinstance(spec.source, QueueSource):
-            self.arn = self._read_queue(args, log, spec.source)
+            function = self._read_queue(args, log, spec.source)
         else:
-            self.arn = self._hear_events(args, log, spec.source)
+            function = self._hear_events(args, log, spec.source)
+        self.arn, self.function_name = function.arn, function.name
         self.register_outputs({"arn": self.arn})
 
     def _function(
@@ -195,7 +199,7 @@ class Function(pulumi.ComponentResource):
 
     def _read_queue(
         self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
-    ) -> pulumi.Output[str]:
+    ) -> aws.lambda_.Function:
         function = self._function(args, log, *source.queue.read("ReadQueue"))
         aws.lambda_.EventSourceMapping(
             self._name,
@@ -206,14 +210,14 @@ class Function(pulumi.ComponentResource):
             scaling_config={"maximum_concurrency": args.queue_concurrency},
             opts=self._child,
         )
-        return function.arn
+        return function
 
     def _hear_events(
         self,
         args: FunctionArgs,
         log: aws.cloudwatch.LogGroup,
         source: EventSource | ScheduleSource,
-    ) -> pulumi.Output[str]:
+    ) -> aws.lambda_.Function:
         scheduled = isinstance(source, ScheduleSource)
         rule = aws.cloudwatch.EventRule(
             self._name,
@@ -222,7 +226,7 @@ class Function(pulumi.ComponentResource):
             schedule_expression=source.expression if scheduled else None,
             opts=self._child,
         )
-        dlq = dead_letters(
+        self.dlq = dlq = dead_letters(
             f"{self._name}-dlq", self, args.dlq_key, lambda arn: [_from_rule(arn, rule.arn)]
         )
         function = self._function(args, log, *dlq.send("SendToDlq"))
@@ -249,7 +253,7 @@ class Function(pulumi.ComponentResource):
             dead_letter_config={"arn": dlq.arn},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
-        return function.arn
+        return function
 
 
 def _from_rule(queue_arn: str, rule_arn: pulumi.Output[str]) -> pulumi.Output[dict[str, object]]:
@@ -276,7 +280,7 @@ class FunctionsArgs:
 class Functions(pulumi.ComponentResource):
     """All functions, from one archive."""
 
-    arns: dict[str, pulumi.Output[str]]
+    functions: dict[str, Function]
 
     def __init__(
         self, name: str, args: FunctionsArgs, opts: pulumi.ResourceOptions | None = None
@@ -284,7 +288,7 @@ class Functions(pulumi.ComponentResource):
         super().__init__("superres:functions:Functions", name, None, opts)
         code = code_archive()
         child = pulumi.ResourceOptions(parent=self)
-        self.arns = {
+        self.functions = {
             short: Function(
                 f"{name}-{short}",
                 FunctionArgs(
@@ -300,7 +304,7 @@ class Functions(pulumi.ComponentResource):
                     tracing=args.tracing,
                 ),
                 child,
-            ).arn
+            )
             for short, spec in args.specs.items()
         }
-        self.register_outputs({"arns": self.arns})
+        self.register_outputs({"arns": {k: f.arn for k, f in self.functions.items()}})

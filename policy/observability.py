@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from contracts.metrics import METRICS
 from contracts.names import METRIC_NAMESPACE, Metric
 from policy.compute import TAGS
 from policy.rule import Graph, Problems, Resource, listed, rule, rule_alone, statements
@@ -63,6 +64,11 @@ def alarm_metric_exists(alarm: Resource) -> Problems:
     for namespace, name in found:
         if name not in (ours if namespace == METRIC_NAMESPACE else NATIVE.get(namespace, set())):
             yield f"looks at {namespace}/{name}, which nobody emits"
+    if alarm.props.get("namespace") == METRIC_NAMESPACE and alarm.props["metricName"] in ours:
+        wanted = {d.value for d in METRICS[Metric(alarm.props["metricName"])].dimensions}
+        given = set(alarm.props.get("dimensions") or {})
+        if given != wanted:
+            yield f"looks for {sorted(given)}, but the metric comes with {sorted(wanted)}"
 
 
 @rule("Somebody hears an alarm", "MetricAlarm")

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from components.alarms import Thresholds
 from components.settings.part import SettingsPart
 
 LOG_RETENTION_DAYS = (
@@ -12,6 +13,9 @@ LOG_RETENTION_DAYS = (
     3288, 3653,
 )  # fmt: skip
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+
+BUDGET_ADDRESSES_MAX = 10
+"""https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_Notification.html"""
 
 
 def _email(value: str) -> str:
@@ -33,6 +37,22 @@ class ObservabilitySettings(SettingsPart):
     log_retention_days: int = 30
     """Days after which logs are gone; CloudWatch has a list of what it takes."""
 
+    dashboard: bool = True
+    """A page in CloudWatch with all that the stack's operators look at."""
+    alarms: bool = True
+    """Tell the e-mail topic of what somebody must look at; docs/operations.md says what to do."""
+    alarm_failed_jobs: int = Field(default=3, ge=1)
+    """Failed jobs within an hour that raise an alarm."""
+    alarm_function_errors: int = Field(default=3, ge=1)
+    """Errors of one function within 15 minutes that raise an alarm; each is tried again."""
+    alarm_queue_minutes: int = Field(default=30, ge=10, le=24 * 60)
+    """Age of a queue's oldest message that raises an alarm."""
+    alarm_capacity_minutes: int = Field(default=60, ge=15, le=24 * 60)
+    """Wait of a job for an instance that raises an alarm."""
+    monthly_budget_dollars: int | None = Field(default=None, ge=1)
+    """What the stack may cost in a month; AWS tells who hears alarms by mail at 80 and 100 % of it,
+    and when it forecasts more. None: no budget. Takes the cost allocation tag `stack`."""
+
     @field_validator("log_retention_days")
     @classmethod
     def _retention(cls, value: int) -> int:
@@ -53,6 +73,31 @@ class ObservabilitySettings(SettingsPart):
                 "an address; film+alarms@example.com reaches the same person"
             )
         return self
+
+    @model_validator(mode="after")
+    def _somebody_hears(self) -> Self:
+        count = len(self.operators)
+        if self.monthly_budget_dollars is not None and not 1 <= count <= BUDGET_ADDRESSES_MAX:
+            raise ValueError(
+                f"monthly_budget_dollars: got {self.monthly_budget_dollars} and {count} addresses "
+                "in email_addresses and alarm_email_addresses, allowed are 1 to "
+                f"{BUDGET_ADDRESSES_MAX}"
+            )
+        return self
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(
+            failed_jobs=self.alarm_failed_jobs,
+            function_errors=self.alarm_function_errors,
+            queue_minutes=self.alarm_queue_minutes,
+            capacity_minutes=self.alarm_capacity_minutes,
+        )
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Addresses that hear alarms."""
+        return (*self.email_addresses, *self.alarm_email_addresses)
 
     @property
     def subscribers(self) -> dict[str, Literal["everything", "failures", "alarms"]]:

@@ -516,6 +516,11 @@ OBSERVABILITY = [
     ),
     (
         "alarm-metric-exists",
+        props("MetricAlarm", "-jobs-failed", dimensions={"service": "superres"}),
+        "looks for ['service'], but the metric comes with ['stack']",
+    ),
+    (
+        "alarm-metric-exists",
         plus(ALARM, "gone", {"metricQueries": [{"expression": "1 + 1"}]}),
         "looks at no metric",
     ),

@@ -1,4 +1,6 @@
-"""EventBridge and CloudWatch."""
+"""EventBridge, CloudWatch and budgets."""
+
+from typing import Any
 
 from local.deployer.resource import Aws, Created, DeployError, Resource, pascal
 
@@ -83,7 +85,50 @@ def _metric_alarm(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": aws.arn("cloudwatch", f"alarm:{name}")})
 
 
+def _dashboard(aws: Aws, r: Resource) -> Created:
+    name = r["dashboardName"]
+    answer = aws.client("cloudwatch").put_dashboard(
+        DashboardName=name, DashboardBody=r["dashboardBody"]
+    )
+    if messages := answer.get("DashboardValidationMessages"):
+        raise DeployError(f"{r}: {messages[0]['Message']}")
+    return Created(name, {"dashboardArn": f"arn:aws:cloudwatch::{aws.account}:dashboard/{name}"})
+
+
+def _budget(aws: Aws, r: Resource) -> Created:
+    """Kept by the embedded AWS, which never charges and so never warns."""
+    name = r.physical_name()
+    filters = {one["name"]: one["values"] for one in r.get("costFilters") or []}
+    aws.client("budgets").create_budget(
+        AccountId=aws.account,
+        Budget={
+            "BudgetName": name,
+            "BudgetType": r["budgetType"],
+            "TimeUnit": r["timeUnit"],
+            "BudgetLimit": {"Amount": r["limitAmount"], "Unit": r["limitUnit"]},
+            "CostFilters": filters,
+        },
+        NotificationsWithSubscribers=[_notification(n) for n in r.get("notifications") or []],
+    )
+    return Created(f"{aws.account}:{name}", {"name": name, "accountId": aws.account})
+
+
+def _notification(given: dict[str, Any]) -> dict[str, Any]:
+    addresses = given["subscriberEmailAddresses"]
+    return {
+        "Notification": {
+            "NotificationType": given["notificationType"],
+            "ComparisonOperator": given["comparisonOperator"],
+            "Threshold": given["threshold"],
+            "ThresholdType": given["thresholdType"],
+        },
+        "Subscribers": [{"SubscriptionType": "EMAIL", "Address": a} for a in addresses],
+    }
+
+
 HANDLERS = {
+    "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/dashboard:Dashboard": _dashboard,
     "aws:cloudwatch/eventRule:EventRule": _rule,
     "aws:cloudwatch/eventTarget:EventTarget": _target,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
