@@ -12,8 +12,8 @@ ACCOUNT = "123456789012"
 HOST = "127.0.0.1"
 
 SERVICES = (
-    "batch", "dynamodb", "ec2", "ecr", "events", "iam", "kms", "lambda", "logs", "monitoring", "s3",
-    "sns", "sqs", "ssm", "states", "sts", "tagging",
+    "batch", "budgets", "dynamodb", "ec2", "ecr", "events", "iam", "kms", "lambda", "logs",
+    "monitoring", "s3", "sns", "sqs", "ssm", "states", "sts", "tagging",
 )  # fmt: skip
 """The rest of ministack is not reachable: it would answer for services nobody checked."""
 
