@@ -25,7 +25,7 @@ CONVENIENCES = {("ecr", "get-login-password")}
 
 def commands(document: Path) -> list[list[str]]:
     """Every command in the document's shell blocks, as words."""
-    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", document.read_text(), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     parts = [part for line in lines for part in re.split(r"\s(?:\||&&)\s", line)]
     return [words for part in parts if (words := shlex.split(part, comments=True))]
