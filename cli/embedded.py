@@ -15,7 +15,7 @@ from typing import Any
 from platformdirs import user_cache_path, user_state_path
 
 from cli.errors import UserError
-from contracts.models import CATALOGUE, ModelName, weights_file
+from contracts.models import CATALOGUE, Engine, ModelName, weights_file
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 15.0
@@ -68,6 +68,15 @@ def inference_dtype(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         return "float32"
 
 
+def inference_memory_mib(workers: int) -> int:
+    """A third of this machine's memory, shared by the workers.
+
+    Of what there is, not of what is free now: it decides the tiles, and so must not change.
+    """
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, total // 3 // workers // 1024**2)
+
+
 def overrides(workers: int, precision: str) -> dict[str, str]:
     """Stack settings that fit this machine: its cores shared by `workers` children.
 
@@ -78,6 +87,8 @@ def overrides(workers: int, precision: str) -> dict[str, str]:
     dtype = inference_dtype() if precision == "auto" else precision
     return {
         "inference_dtype": dtype,
+        "inference_engine": Engine.NCNN.value,
+        "inference_memory_mib": str(inference_memory_mib(workers)),
         "worker_parallelism": str(workers),
         "worker_vcpus": str(threads),
         "inference_threads": str(threads),

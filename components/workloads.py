@@ -148,7 +148,8 @@ def _facts(resources: Resources, price: float | None) -> dict[str, pulumi.Input[
 
 def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
     same = (
-        "worker_gflops", "inference_threads", "inference_dtype", "encoder_threads",
+        "worker_gflops", "inference_threads", "inference_dtype", "inference_engine",
+        "inference_memory_mib", "encoder_threads",
         "max_source_bytes", "max_frame_pixels", "max_output_pixels", "max_frames",
         "max_duration_seconds", "max_streams",
     )  # fmt: skip

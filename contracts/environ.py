@@ -144,6 +144,9 @@ class ExtractEnvironment(WorkerEnvironment):
     """Processing workers that the stack can run at once."""
     inference_threads: int = Field(ge=1)
     inference_dtype: Literal["float32", "float16", "bfloat16"]
+    inference_engine: Literal["torch", "ncnn"]
+    inference_memory_mib: int = Field(gt=0)
+    """What one worker has for a network's activations, on its device."""
     encoder_threads: int = Field(ge=1)
     max_source_bytes: int = Field(gt=0)
     max_frame_pixels: int = Field(gt=0)

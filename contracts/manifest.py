@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from contracts.base import Contract, ObjectRef, Rational, Versioned
 from contracts.job import Codec, Container, SourceObject
-from contracts.models import ModelName
+from contracts.models import Engine, ModelName
 
 CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
 """Matrix coefficients (ITU-T H.273) that the workers turn into RGB and back."""
@@ -122,6 +122,7 @@ class Inference(Contract):
     model: ModelName
     weights_sha256: str | None
     scale: int
+    engine: Engine
     dtype: Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
     batch: int = Field(default=1, ge=1)
     tile: int = Field(default=0, ge=0)
@@ -203,9 +204,32 @@ class ShardResult(Versioned):
     encode_seconds: float
     """Busy time of each overlapped part."""
     wall_seconds: float
+    bound_by: Literal["decode", "inference", "encode"]
+    """The part that was busy longest: what a faster worker would have to improve."""
+    device_share: float = Field(ge=0)
+    """Of the wall time, the part in which the device computed."""
+    repeated_frames: int = Field(ge=0)
+    """Frames equal to their predecessor, whose result was used again."""
+    tile: int = Field(ge=0)
+    """As used: smaller than planned where memory ran short. 0 is untiled."""
     peak_memory_mib: int
+    """Of the worker's process."""
+    device_memory_mib: int = Field(ge=0)
+    """Peak on the device; 0 where that is the process's own memory."""
     device: str
+    engine: Engine
+    weights_sha256: str | None
     versions: dict[str, str]
+
+    def frames_per_second(self) -> dict[str, float]:
+        """What each part could do alone, and what the shard did."""
+        seconds = {
+            "decode": self.decode_seconds,
+            "inference": self.inference_seconds,
+            "encode": self.encode_seconds,
+            "wall": self.wall_seconds,
+        }
+        return {name: round(self.frames / value, 2) for name, value in seconds.items() if value}
 
 
 class Progress(Versioned):

@@ -22,6 +22,10 @@ QUEUE_ALLOWANCE_SECONDS = 6 * 3600
 TIMEOUT_SAFETY = 6.0
 
 
+SMALLEST_TILE = 32
+"""Below that a halo of 48 makes nine tenths of the work."""
+
+
 def output_size(width: int, height: int, scale: int) -> tuple[int, int]:
     """Pixels of the result. 4:2:0 needs even sides, so an odd product grows by one."""
     return _even(width * scale), _even(height * scale)
@@ -29,6 +33,20 @@ def output_size(width: int, height: int, scale: int) -> tuple[int, int]:
 
 def _even(value: int) -> int:
     return value + value % 2
+
+
+def plan_tile(
+    width: int, height: int, bytes_per_pixel: float, memory_bytes: float, halo: int
+) -> int:
+    """The side of the tiles, in source pixels, whose work fits the memory; 0: the whole picture.
+
+    Tiles are as large as they may be, for the halo around each is computed twice. `bytes_per_pixel`
+    is of the whole batch. Never below SMALLEST_TILE: what does not fit then fails by name.
+    """
+    if width * height * bytes_per_pixel <= memory_bytes:
+        return 0
+    side = math.isqrt(int(memory_bytes / bytes_per_pixel)) - 2 * halo
+    return max(side, SMALLEST_TILE)
 
 
 def shard_seconds(film_seconds: float, wanted: float | None, parallelism: int) -> float:

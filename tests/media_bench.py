@@ -98,7 +98,8 @@ SOURCE_BUCKET, INTERMEDIATE_BUCKET, FINAL_BUCKET = "the-source", "the-intermedia
 EXTRACT_ENVIRONMENT = {
     "intermediate_bucket": INTERMEDIATE_BUCKET,
     "worker_gflops": "50", "worker_parallelism": "4", "inference_threads": "1",
-    "inference_dtype": "float32", "encoder_threads": "1", "max_source_bytes": "1000000000",
+    "inference_dtype": "float32", "inference_engine": "ncnn", "inference_memory_mib": "3800",
+    "encoder_threads": "1", "max_source_bytes": "1000000000",
     "max_frame_pixels": "9000000", "max_output_pixels": "40000000", "max_frames": "1000000",
     "max_duration_seconds": "36000", "max_streams": "32",
 }  # fmt: skip
@@ -180,7 +181,9 @@ class Bench:
             "job_id": self.job_id, "index": shard.index, "frames": shard.frames,
             "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(),
             "decode_seconds": 0, "inference_seconds": 0, "encode_seconds": 0, "wall_seconds": 0,
-            "peak_memory_mib": 1, "device": "cpu", "versions": {}, **changes,
+            "bound_by": "encode", "device_share": 0, "repeated_frames": 0, "tile": 0,
+            "peak_memory_mib": 1, "device_memory_mib": 0, "device": "cpu", "engine": "opencv",
+            "weights_sha256": None, "versions": {}, **changes,
         }  # fmt: skip
         self.s3.put_object(
             Bucket=INTERMEDIATE_BUCKET, Key=keys.shard_key(self.job_id, shard.index, extension),

@@ -18,6 +18,10 @@ class WorkerSettings(SettingsPart):
     """Threads of the networks, in a worker without a GPU."""
     inference_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     """Number format of the networks."""
+    inference_engine: Literal["torch", "ncnn"] = "torch"
+    """What runs the networks; ncnn is for workers without a GPU, and faster there."""
+    inference_memory_mib: int = Field(default=12 * 1024, gt=0)
+    """Memory of a worker, on its GPU if it has one, that a network may take; decides the tiles."""
     encoder_threads: int = Field(default=4, ge=1)
     """Threads of the encoder in a worker; they decide the bytes of a shard."""
     max_source_bytes: int = Field(default=200 * 1024**3, gt=0)

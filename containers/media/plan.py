@@ -10,15 +10,16 @@ from contracts.environ import ExtractEnvironment
 from contracts.job import Codec, Container, Settings
 from contracts.limits import H264_MAX_SIDE
 from contracts.manifest import Encoder, Inference, Output, Video
-from contracts.models import CATALOGUE, ModelName
-from contracts.planning import output_size
-
-UNTILED_PIXELS = 1280 * 720
-"""Up to this source size a frame goes through a network whole: its largest activations (64
-channels of float32) then stay within 240 MB each. Above it, tiles with a halo."""
-TILE = 512
-MAX_HALO = 32
-"""Real-ESRGAN's RRDB nets reach further (94 and 349 pixels); 32 leaves 4 levels of 255."""
+from contracts.models import (
+    BYTES_PER_PIXEL,
+    CATALOGUE,
+    MAX_HALO,
+    TAIL_BYTES_PER_PIXEL,
+    Engine,
+    ModelFacts,
+    network_engine,
+)
+from contracts.planning import output_size, plan_tile
 
 ENCODERS = {
     Codec.H264: "libx264",
@@ -58,18 +59,33 @@ def plan_output(settings: Settings, video: Video, container: Container) -> Outpu
 def plan_inference(settings: Settings, video: Video, environment: ExtractEnvironment) -> Inference:
     """Lanczos works on integers; networks on the stack's dtype, tiled where memory asks for it."""
     facts = CATALOGUE[settings.model]
-    lanczos = settings.model is ModelName.LANCZOS
-    integers = "uint16" if video.bit_depth > 8 else "uint8"
-    tiled = not lanczos and video.width * video.height > UNTILED_PIXELS
+    engine, dtype = Engine.OPENCV, "uint16" if video.bit_depth > 8 else "uint8"
+    tile = halo = 0
+    if facts.architecture is not None:
+        dtype = environment.inference_dtype
+        engine = network_engine(facts, Engine(environment.inference_engine), dtype)
+        tile, halo = _plan_tile(facts, engine, video, environment.inference_memory_mib)
     return Inference(
         model=settings.model,
         weights_sha256=facts.weights_sha256,
         scale=settings.scale,
-        dtype=integers if lanczos else environment.inference_dtype,
-        tile=TILE if tiled else 0,
-        halo=min(facts.radius, MAX_HALO) if tiled else 0,
+        engine=engine,
+        dtype=dtype,
+        tile=tile,
+        halo=halo,
         threads=environment.inference_threads,
     )
+
+
+def _plan_tile(facts: ModelFacts, engine: Engine, video: Video, mib: int) -> tuple[int, int]:
+    """(tile, halo), in source pixels; (0, 0) where the whole picture fits."""
+    if facts.architecture is None:
+        return 0, 0
+    halo = min(facts.radius, MAX_HALO)
+    need = BYTES_PER_PIXEL[engine, facts.architecture]
+    memory = mib * 1024**2 - video.width * video.height * TAIL_BYTES_PER_PIXEL
+    tile = plan_tile(video.width, video.height, need, max(memory, 0), halo)
+    return tile, halo if tile else 0
 
 
 def plan_encoder(settings: Settings, video: Video, output: Output, threads: int) -> Encoder:

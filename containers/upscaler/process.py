@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.error
@@ -19,8 +20,10 @@ from containers.common.media import decode_frames, open_source
 from containers.common.worker import Task, WorkerError
 from containers.upscaler.colour import Bits, RgbReader
 from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
+from containers.upscaler.memory import peak_memory_mib
 from containers.upscaler.models import Frames, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
+from containers.upscaler.repeats import Repeats
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
 from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
@@ -40,8 +43,32 @@ class Batch:
     pictures: Frames
     started: float
     decode_seconds: float
-    inference_seconds: float = 0.0
-    upscaler: Upscaler | None = None
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """A batch behind the model."""
+
+    batch: Batch
+    pictures: Frames
+    inference_seconds: float
+    repeated: int
+    upscaler: Upscaler
+
+
+@dataclass
+class Spent:
+    """What a shard cost so far: busy seconds of each part, and its frames that were repeats."""
+
+    decode: float = 0.0
+    inference: float = 0.0
+    encode: float = 0.0
+    repeated: int = 0
+
+    def longest(self) -> Literal["decode", "inference", "encode"]:
+        if self.inference >= max(self.decode, self.encode):
+            return "inference"
+        return "encode" if self.encode >= self.decode else "decode"
 
 
 @dataclass(frozen=True)
@@ -141,7 +168,7 @@ class RunOfShards:
             for done in range(0, shard.frames, size):
                 yield shard, min(size, shard.frames - done)
 
-    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
         """Pictures of the output's size. Loads the model while the first frames are decoded."""
         output = self._manifest.output
         upscaler = load_upscaler(
@@ -151,52 +178,66 @@ class RunOfShards:
             device=self._environment.device,
         )
         log.info("model loaded", extra={"device": upscaler.device, **upscaler.versions})
+        repeats = Repeats(upscaler)
         for batch in batches:
-            started = time.perf_counter()
-            pictures = upscaler.upscale(batch.pictures)
+            started, before = time.perf_counter(), repeats.count
+            pictures = repeats.upscale(batch.pictures)
             seconds = time.perf_counter() - started
-            yield Batch(
-                batch.shard, pictures, batch.started, batch.decode_seconds, seconds, upscaler
-            )
+            yield Enlarged(batch, pictures, seconds, repeats.count - before, upscaler)
 
-    def encoded(self, batches: Iterable[Batch]) -> Iterator[EncodedShard]:
+    def encoded(self, batches: Iterable[Enlarged]) -> Iterator[EncodedShard]:
         """Finished files, in order."""
         probe_encoder(self._manifest)
-        for shard, parts in itertools.groupby(batches, key=lambda batch: batch.shard):
+        for shard, parts in itertools.groupby(batches, key=lambda item: item.batch.shard):
             yield self._encode(shard, parts)
 
-    def _encode(self, shard: Shard, parts: Iterable[Batch]) -> EncodedShard:
+    def _encode(self, shard: Shard, parts: Iterable[Enlarged]) -> EncodedShard:
         path = self._folder / f"{shard.index}.{self._manifest.encoder.shard_container.value}"
-        decode = inference = encode = started = 0.0
+        spent, started = Spent(), 0.0
         upscaler: Upscaler | None = None
         with ShardEncoder(self._manifest, self._bits, path) as encoder:
-            for batch in parts:
+            for part in parts:
                 begun = time.perf_counter()
-                for picture in batch.pictures:
+                for picture in part.pictures:
                     encoder.add(picture)
-                self.counter.frames += len(batch.pictures)
-                encode += time.perf_counter() - begun
-                decode += batch.decode_seconds
-                inference += batch.inference_seconds
-                started, upscaler = started or batch.started, batch.upscaler
+                self.counter.frames += len(part.pictures)
+                spent.encode += time.perf_counter() - begun
+                spent.decode += part.batch.decode_seconds
+                spent.inference += part.inference_seconds
+                spent.repeated += part.repeated
+                started, upscaler = started or part.batch.started, part.upscaler
             begun = time.perf_counter()
             file = encoder.finish()
-            encode += time.perf_counter() - begun
-        result = ShardResult(
+            spent.encode += time.perf_counter() - begun
+        if upscaler is None:
+            raise ValueError(f"shard {shard.index} has no pictures")
+        wall = time.perf_counter() - started
+        return EncodedShard(shard, file, self._result(shard, file, spent, wall, upscaler))
+
+    def _result(
+        self, shard: Shard, file: EncodedFile, spent: Spent, wall: float, upscaler: Upscaler
+    ) -> ShardResult:
+        return ShardResult(
             job_id=self._manifest.job_id,
             index=shard.index,
             frames=file.frames,
             bytes=file.bytes,
             sha256=file.sha256,
-            decode_seconds=round(decode, 3),
-            inference_seconds=round(inference, 3),
-            encode_seconds=round(encode, 3),
-            wall_seconds=round(time.perf_counter() - started, 3),
-            peak_memory_mib=_peak_memory_mib(),
-            device=upscaler.device if upscaler else "",
-            versions={"av": av.__version__, **(upscaler.versions if upscaler else {})},
+            decode_seconds=round(spent.decode, 3),
+            inference_seconds=round(spent.inference, 3),
+            encode_seconds=round(spent.encode, 3),
+            wall_seconds=round(wall, 3),
+            bound_by=spent.longest(),
+            device_share=round(min(spent.inference / wall, 1.0), 3),
+            repeated_frames=spent.repeated,
+            tile=upscaler.tile,
+            peak_memory_mib=peak_memory_mib(),
+            device_memory_mib=upscaler.device_memory_mib(),
+            device=upscaler.device,
+            engine=self._manifest.inference.engine,
+            weights_sha256=self._manifest.inference.weights_sha256,
+            versions={"av": av.__version__, **upscaler.versions},
         )
-        return EncodedShard(shard, file, result)
 
     def _key(self, shard: Shard) -> str:
         extension = self._manifest.encoder.shard_container.value
@@ -213,18 +254,15 @@ class RunOfShards:
         bucket, key = self._environment.intermediate_bucket, self._key(done.shard)
         first = self._store.put_file_once(bucket, key, done.file.path, metadata)
         done.file.path.unlink()
-        facts = done.result.model_dump(exclude={"schema_version", "job_id", "versions"})
+        facts = done.result.model_dump(
+            mode="json", exclude={"schema_version", "job_id", "versions"}
+        )
+        facts["fps"] = done.result.frames_per_second()
         if first:
             told = self._meter.shard(done.result.frames, done.result.wall_seconds)
             log.info("shard committed", extra={**facts, **told})
         else:
             log.info("shard was committed by another worker", extra=facts)
-
-
-def _peak_memory_mib() -> int:
-    """Of this process alone; ru_maxrss would count what its parent held before exec."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def _bits(manifest: Manifest) -> Bits:

@@ -54,7 +54,7 @@ from contracts.messages import (
     RegistryRecord,
     StageRequest,
 )
-from contracts.models import CATALOGUE, ModelName
+from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.names import (
     SHARD_RESULT_METADATA,
     ExitCode,
@@ -140,7 +140,12 @@ def manifests(draw: st.DrawFn) -> Manifest:
         ),
         timestamps=ref,
         inference=Inference(
-            model=ModelName.LANCZOS, weights_sha256=None, scale=2, dtype="uint8", threads=1
+            model=ModelName.LANCZOS,
+            weights_sha256=None,
+            scale=2,
+            engine=Engine.OPENCV,
+            dtype="uint8",
+            threads=1,
         ),
         encoder=Encoder(
             codec=Codec.H264,
@@ -440,8 +445,15 @@ def test_the_runs_of_a_manifest_name_its_shards_in_order(manifest: Manifest) -> 
         inference_seconds=st.floats(0, 1e6),
         encode_seconds=st.floats(0, 1e6),
         wall_seconds=st.floats(0, 1e6),
+        bound_by=st.sampled_from(["decode", "inference", "encode"]),
+        device_share=st.floats(0, 1),
+        repeated_frames=st.integers(0, 10**6),
+        tile=st.integers(0, 10**4),
         peak_memory_mib=st.integers(0, 10**7),
+        device_memory_mib=st.integers(0, 10**7),
         device=ASCII,
+        engine=st.sampled_from(Engine),
+        weights_sha256=st.just("0" * 64),
         versions=st.dictionaries(ASCII.filter(bool), ASCII, max_size=8),
     )
 )
@@ -463,6 +475,8 @@ EXTRACT: dict[str, Any] = {
     "worker_parallelism": 4,
     "inference_threads": 2,
     "inference_dtype": "float32",
+    "inference_engine": "ncnn",
+    "inference_memory_mib": 1024,
     "encoder_threads": 2,
     "max_source_bytes": 1,
     "max_frame_pixels": 1,

@@ -12,7 +12,8 @@ from containers.media.text import mov_text_to_plain, plain_to_mov_text
 from contracts.environ import ExtractEnvironment
 from contracts.job import Codec, Container, Settings
 from contracts.manifest import Colour, Video
-from contracts.models import ModelName
+from contracts.models import Engine, ModelName
+from contracts.planning import SMALLEST_TILE
 from tests.media_bench import EXTRACT_ENVIRONMENT
 
 BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
@@ -101,9 +102,10 @@ def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
 @pytest.mark.parametrize(
     ("width", "height", "model", "tile", "halo"),
     [
-        (1280, 720, ModelName.X4PLUS, 0, 0),
-        (1282, 720, ModelName.X4PLUS, 512, 32),
-        (1920, 1080, ModelName.ANIMEVIDEOV3, 512, 18),
+        (320, 180, ModelName.X4PLUS, 0, 0),
+        (1280, 720, ModelName.X4PLUS, 370, 48),
+        (1280, 720, ModelName.ANIMEVIDEOV3, 0, 0),
+        (1920, 1080, ModelName.ANIMEVIDEOV3, 813, 18),
     ],
 )
 def test_networks_are_tiled_where_memory_asks_for_it(
@@ -113,6 +115,28 @@ def test_networks_are_tiled_where_memory_asks_for_it(
     planned = plan_inference(settings, video(width, height), environment())
     assert (planned.tile, planned.halo, planned.scale) == (tile, halo, 4)
     assert (planned.dtype, planned.threads) == ("float32", 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "dtype", "engine"),
+    [
+        (ModelName.ANIMEVIDEOV3, "ncnn", "float32", Engine.NCNN),
+        (ModelName.ANIMEVIDEOV3, "ncnn", "bfloat16", Engine.TORCH),
+        (ModelName.ANIMEVIDEOV3, "torch", "float32", Engine.TORCH),
+        (ModelName.X4PLUS, "ncnn", "float32", Engine.TORCH),
+        (ModelName.LANCZOS, "ncnn", "float32", Engine.OPENCV),
+    ],
+)
+def test_ncnn_takes_what_it_does_faster_and_exactly(
+    model: ModelName, wanted: str, dtype: str, engine: Engine
+) -> None:
+    stack = environment(inference_engine=wanted, inference_dtype=dtype)
+    assert plan_inference(Settings(model=model), video(), stack).engine is engine
+
+
+def test_a_picture_that_memory_cannot_hold_gets_the_smallest_tiles() -> None:
+    planned = plan_inference(Settings(), video(3840, 2160), environment(inference_memory_mib="9"))
+    assert (planned.tile, planned.halo) == (SMALLEST_TILE, 18)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from containers.common.worker import run_worker
 from containers.upscaler.colour import RgbReader
 from containers.upscaler.encode import ShardEncoder
 from containers.upscaler.process import process
-from containers.upscaler.weights import fill_cache
 from contracts.environ import ProcessEnvironment
 from contracts.job import Codec, Container
 from contracts.keys import failure_key, progress_key
@@ -45,13 +44,6 @@ LOSSLESS = {
     "codec": Codec.FFV1, "encoder": "ffv1", "options": {"level": "3"},
     "pixel_format": "yuv444p", "container": Container.MKV,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    fill_cache(folder)
-    return folder
 
 
 def work(folder: Path, run: int = 0, client: Any = None, **variables: str) -> int:

@@ -30,7 +30,7 @@ from contracts.manifest import (
     Sidecar,
     Video,
 )
-from contracts.models import CATALOGUE, ModelName
+from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.planning import output_size
 from tests.media_support import make, picture
 
@@ -96,6 +96,7 @@ def manifest(frames: int = 12, **changes: Any) -> Manifest:
     scale, rate = changes.get("scale", 2), changes.get("rate", Fraction(25))
     width, height = changes.get("width", 64), changes.get("height", 48)
     dtype = "uint8" if model is ModelName.LANCZOS else "float32"
+    engine = Engine.OPENCV if model is ModelName.LANCZOS else Engine.TORCH
     out_width, out_height = output_size(width, height, scale)
     size = changes.get("shard_frames", 4)
     firsts = range(0, frames, size)
@@ -119,6 +120,7 @@ def manifest(frames: int = 12, **changes: Any) -> Manifest:
         timestamps=ObjectRef(bucket=BUCKET, key=timestamps_key(JOB_ID)),
         inference=Inference(
             model=model, weights_sha256=CATALOGUE[model].weights_sha256, scale=scale,
+            engine=changes.get("engine", engine),
             dtype=changes.get("dtype", dtype), batch=changes.get("batch", 1),
             tile=changes.get("tile", 0), halo=changes.get("halo", 0), threads=1,
         ),

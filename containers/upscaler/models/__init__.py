@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from containers.common.worker import WorkerError
 from contracts.manifest import Inference
-from contracts.models import CATALOGUE, ModelName
+from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.names import ExitCode
 
 Frames = NDArray[np.uint8 | np.uint16]
@@ -26,9 +26,26 @@ class Upscaler(Protocol):
     versions: Mapping[str, str]
     """Of the libraries that compute the pixels."""
 
+    @property
+    def tile(self) -> int:
+        """Side of the tiles in use; 0: none."""
+        ...
+
+    def device_memory_mib(self) -> int:
+        """Peak on the device so far; 0 where that is the process's own memory."""
+        ...
+
     def upscale(self, frames: Frames) -> Frames:
         """Enlarge 1 to `batch` pictures to the output's size; same type, same order."""
         ...
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """What pictures a network takes; others are padded at the right and the bottom."""
+
+    minimum: int = 1
+    multiple: int = 1
 
 
 @dataclass(frozen=True)
@@ -38,19 +55,21 @@ class Descriptor:
     name: ModelName
     scale: int | None
     """The network's own factor; None where any factor is native."""
+    size: SizeRule
     radius: int
     """Halo in source pixels beyond which nothing reaches a pixel of the result."""
-    dtypes: Mapping[str, tuple[str, ...]]
-    """By kind of device, the number formats it computes in."""
+    dtypes: Mapping[tuple[Engine, str], tuple[str, ...]]
+    """By engine and kind of device, the number formats it computes in."""
     weights_sha256: str | None
     licence: str
 
 
 _NETWORK_DTYPES = {
-    "cpu": ("float32", "bfloat16"),
-    "cuda": ("float32", "float16", "bfloat16"),
+    (Engine.TORCH, "cpu"): ("float32", "bfloat16"),
+    (Engine.TORCH, "cuda"): ("float32", "float16", "bfloat16"),
+    (Engine.NCNN, "cpu"): ("float32",),
 }
-_LANCZOS_DTYPES = {"cpu": ("uint8", "uint16")}
+_LANCZOS_DTYPES = {(Engine.OPENCV, "cpu"): ("uint8", "uint16")}
 
 
 def describe(name: ModelName) -> Descriptor:
@@ -60,6 +79,7 @@ def describe(name: ModelName) -> Descriptor:
     return Descriptor(
         name=name,
         scale=facts.native_scale,
+        size=SizeRule(),
         radius=facts.radius,
         dtypes=_NETWORK_DTYPES if network else _LANCZOS_DTYPES,
         weights_sha256=facts.weights_sha256,
@@ -86,7 +106,7 @@ def load_upscaler(
     if descriptor.scale is None:
         from containers.upscaler.models.lanczos import Lanczos
 
-        require_dtype(descriptor, "cpu", inference.dtype)
+        require_dtype(descriptor, inference.engine, "cpu", inference.dtype)
         return Lanczos(size, inference.threads)
     from containers.upscaler.malloc import keep_large_blocks
 
@@ -96,12 +116,15 @@ def load_upscaler(
     return load_network(inference, size, model_dir=model_dir, device=device)
 
 
-def require_dtype(descriptor: Descriptor, kind: str, dtype: str) -> None:
+def require_dtype(descriptor: Descriptor, engine: Engine, kind: str, dtype: str) -> None:
     """Raises WorkerError UNSUPPORTED where a model does not compute so on that device."""
-    known = descriptor.dtypes.get(kind, ())
-    if dtype not in known:
+    if dtype not in descriptor.dtypes.get((engine, kind), ()):
+        known = "; ".join(
+            f"{name.value} on {where}: {', '.join(types)}"
+            for (name, where), types in descriptor.dtypes.items()
+        )
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"{descriptor.name.value} does not compute in {dtype} on {kind}, "
-            f"only in {', '.join(known)}; plan the job so or run it on another worker",
+            f"{descriptor.name.value} does not compute in {dtype} with {engine.value} on {kind} "
+            f"({known}); plan the job so or run it on another worker",
         )

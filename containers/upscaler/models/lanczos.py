@@ -20,6 +20,15 @@ class Lanczos:
         self.device = "cpu"
         self.versions: Mapping[str, str] = {"opencv": cv2.__version__}
 
+    @property
+    def tile(self) -> int:
+        """See Upscaler.tile."""
+        return 0
+
+    def device_memory_mib(self) -> int:
+        """See Upscaler.device_memory_mib."""
+        return 0
+
     def upscale(self, frames: Frames) -> Frames:
         """See Upscaler.upscale."""
         width, height = self._size

@@ -1,6 +1,8 @@
-"""A network of `networks` on a device: pictures in, pictures out."""
+"""A network on a device: pictures in, pictures out. Tiles, repeats and the tail are here."""
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -9,71 +11,44 @@ from torch import Tensor
 from torch.nn import functional
 
 from containers.common.worker import WorkerError
+from containers.upscaler.memory import available_bytes
 from containers.upscaler.models import DeviceChoice, Frames, describe, require_dtype
-from containers.upscaler.models.networks import SCALE, Compact, Network, RRDBNet
+from containers.upscaler.models.engine import Engine
+from containers.upscaler.models.networks import Compact, Network, RRDBNet
+from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
 from containers.upscaler.tiling import Tile, plan_tiles
 from containers.upscaler.weights import read_weights
+from contracts import models
 from contracts.manifest import Inference
-from contracts.models import ModelName
+from contracts.models import CATALOGUE, Architecture, ModelName
 from contracts.names import ExitCode
+from contracts.planning import SMALLEST_TILE, plan_tile
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _PEAKS = {torch.uint8: 255.0, torch.uint16: 65535.0}
+
+log = logging.getLogger(__name__)
 
 
 def load_network(
     inference: Inference, size: tuple[int, int], *, model_dir: Path, device: DeviceChoice
 ) -> "NetworkUpscaler":
     """See models.load_upscaler, which is the way in."""
-    kind = _device_kind(device)
-    require_dtype(describe(inference.model), kind, inference.dtype)
-    _configure(inference.threads)
+    kind = device_kind(device)
+    require_dtype(describe(inference.model), inference.engine, kind, inference.dtype)
+    configure(inference.threads)
     weights = safetensors.torch.load(read_weights(model_dir, inference.model))
-    with torch.device("meta"):
-        network = _build(inference.model)
-    narrow = _DTYPES[inference.dtype]
-    placed = {
-        name: _placed(tensor, kind, _layer_type(network, name, narrow))
-        for name, tensor in weights.items()
-    }
-    network.load_state_dict(placed, assign=True)
-    return NetworkUpscaler(network.eval().requires_grad_(False), inference, size, kind)
+    architecture = CATALOGUE[inference.model].architecture
+    if architecture is None:
+        raise ValueError(f"{inference.model.value} has no network")
+    if inference.engine is models.Engine.NCNN:
+        from containers.upscaler.models.ncnn_engine import NcnnEngine
 
-
-def _layer_type(network: Network, name: str, narrow: torch.dtype) -> torch.dtype:
-    exact = narrow is torch.bfloat16 and name.startswith(network.exact)
-    return torch.float32 if exact else narrow
-
-
-def _placed(tensor: Tensor, kind: str, dtype: torch.dtype) -> Tensor:
-    layout = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
-    return tensor.to(kind, dtype).contiguous(memory_format=layout)
-
-
-def _device_kind(wanted: DeviceChoice) -> str:
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise WorkerError(
-            ExitCode.UNSUPPORTED,
-            "the worker is set to device cuda and has no CUDA device; "
-            "run it on a GPU machine or set SUPERRES_DEVICE to cpu",
-        )
-    return "cpu" if wanted == "cpu" or not there else "cuda"
-
-
-def _configure(threads: int) -> None:
-    """Fix everything outside the network that decides its numbers."""
-    torch.set_num_threads(threads)
-    if torch.get_num_threads() != threads:
-        raise WorkerError(
-            ExitCode.UNSUPPORTED,
-            f"the job was planned for {threads} inference threads, this worker can have "
-            f"{torch.get_num_threads()}",
-        )
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+        engine: Engine = NcnnEngine(architecture, weights, inference.threads)
+    else:
+        with torch.device("meta"):
+            network = _build(inference.model)
+        engine = TorchEngine(network, weights, inference.dtype, kind)
+    return NetworkUpscaler(engine, inference, size, architecture)
 
 
 def _build(model: ModelName) -> Network:
@@ -88,23 +63,49 @@ def _build(model: ModelName) -> Network:
             raise ValueError("lanczos has no network")
 
 
-class NetworkUpscaler:
-    """An Upscaler that runs a network at x4 and resamples to the size asked for.
+@dataclass
+class Tiling:
+    """The tiles in use: as planned, smaller where memory is short."""
 
-    Where that size is not four times the source's, the network's result is resampled with an
-    antialiased bicubic kernel on the device.
+    side: int
+    """0: the whole picture."""
+    halo: int
+    splits: int = 0
+    """How often memory ran out on the way."""
+
+
+class NetworkUpscaler:
+    """An Upscaler that runs a network at its own scale and resamples to the size asked for.
+
+    Where that size is not the network's own, its result is resampled with an antialiased bicubic
+    kernel on the device.
     """
 
     def __init__(
-        self, network: Network, inference: Inference, size: tuple[int, int], kind: str
+        self,
+        engine: Engine,
+        inference: Inference,
+        size: tuple[int, int],
+        architecture: Architecture,
     ) -> None:
-        self._device = torch.device(kind)
-        self._dtype = next(network.parameters()).dtype
-        self._network = network
+        self.engine = engine
+        self._device = torch.device(engine.kind)
         self._inference = inference
+        self._architecture = architecture
         self._size = size
-        self.device = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-        self.versions: Mapping[str, str] = {"torch": torch.__version__}
+        self._planned = False
+        self.tiling = Tiling(inference.tile, inference.halo)
+        self.device = engine.device
+        self.versions: Mapping[str, str] = engine.versions
+
+    @property
+    def tile(self) -> int:
+        """Side of the tiles in use; 0: none."""
+        return self.tiling.side
+
+    def device_memory_mib(self) -> int:
+        """See Upscaler.device_memory_mib."""
+        return self.engine.peak_memory_mib()
 
     @torch.inference_mode()
     def upscale(self, frames: Frames) -> Frames:
@@ -114,40 +115,76 @@ class NetworkUpscaler:
         count, batch = len(frames), self._inference.batch
         if not 1 <= count <= batch:
             raise ValueError(f"{count} pictures do not fit a batch of {batch}")
+        if not self._planned:
+            self._fit_memory(frames.shape[2], frames.shape[1])
         source = torch.from_numpy(frames).to(self._device)
         peak = _PEAKS[source.dtype]
         rgb = source.permute(0, 3, 1, 2).to(torch.float32).div_(peak)
         if count < batch:
             rgb = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
-        cells = self._cells(rgb.contiguous(memory_format=torch.channels_last))
+        cells = self.cells(rgb.contiguous(memory_format=torch.channels_last))
         pictures = self._pictures(cells[:count], peak, source.dtype)
         return pictures.cpu().numpy()
 
-    def _cells(self, rgb: Tensor) -> Tensor:
-        """(n, 3, h, w) in 0 to 1 -> cells in float32, channels last, base picture included."""
-        x = rgb.to(self._dtype)
-        cells = self._tiled(x) if self._inference.tile else self._network(x).to(torch.float32)
-        if isinstance(self._network, Compact):
-            cells.unflatten(1, (3, SCALE**2)).add_(rgb.unsqueeze(2))
+    def _fit_memory(self, width: int, height: int) -> None:
+        """Tile smaller than planned where this worker has less memory than the plan counted on."""
+        self._planned = True
+        need = models.BYTES_PER_PIXEL[self._inference.engine, self._architecture]
+        halo = min(CATALOGUE[self._inference.model].radius, models.MAX_HALO)
+        free = available_bytes(self.engine.kind) - width * height * models.TAIL_BYTES_PER_PIXEL
+        side = plan_tile(width, height, need * self._inference.batch, max(free, 0), halo)
+        if side and (not self.tiling.side or side < self.tiling.side):
+            log.warning("this worker's memory asks for tiles of %d pixels", side)
+            self.tiling = Tiling(side, halo, self.tiling.splits + 1)
+
+    def cells(self, rgb: Tensor) -> Tensor:
+        """(n, 3, h, w) in 0 to 1 -> float32 cells, the base picture included.
+
+        Where the device runs out of memory the tiles are halved and the pictures done anew.
+        """
+        while (cells := self._attempt(rgb)) is None:
+            self._split(rgb.shape[3], rgb.shape[2])
+        if self.engine.adds_base:
+            cells.unflatten(1, (3, self.engine.shuffle**2)).add_(rgb.unsqueeze(2))
         return cells
 
-    def _tiled(self, x: Tensor) -> Tensor:
+    def _attempt(self, rgb: Tensor) -> Tensor | None:
+        return self._tiled(rgb) if self.tiling.side else self.engine.run(rgb)
+
+    def _split(self, width: int, height: int) -> None:
+        side = (self.tiling.side or max(width, height)) // 2
+        if side < SMALLEST_TILE:
+            raise WorkerError(
+                ExitCode.UNSUPPORTED,
+                f"{self.device} has too little memory for {self._inference.model.value} even in "
+                f"tiles of {self.tiling.side} pixels; run the job on a larger worker",
+            )
+        halo = min(CATALOGUE[self._inference.model].radius, models.MAX_HALO)
+        log.warning("memory ran out; going on with tiles of %d pixels", side)
+        self.tiling = Tiling(side, halo, self.tiling.splits + 1)
+
+    def _tiled(self, x: Tensor) -> Tensor | None:
         height, width = x.shape[2:]
-        factor = SCALE // self._network.shuffle
+        shuffle = self.engine.shuffle
+        factor = self.engine.scale // shuffle
         cells = torch.empty(
-            (len(x), 3 * self._network.shuffle**2, height * factor, width * factor),
+            (len(x), 3 * shuffle**2, height * factor, width * factor),
             dtype=torch.float32,
             device=self._device,
             memory_format=torch.channels_last,
         )
-        for tile in plan_tiles(width, height, self._inference.tile, self._inference.halo):
-            self._fill(cells, x, tile, factor)
+        for tile in plan_tiles(width, height, self.tiling.side, self.tiling.halo):
+            if not self._fill(cells, x, tile, factor):
+                return None
         return cells
 
-    def _fill(self, cells: Tensor, x: Tensor, tile: Tile, factor: int) -> None:
+    def _fill(self, cells: Tensor, x: Tensor, tile: Tile, factor: int) -> bool:
+        """Compute one tile and put its inner part in its place; False where memory ran out."""
         rows, columns = tile.rows, tile.columns
         cut = x[:, :, rows.read_start : rows.read_stop, columns.read_start : columns.read_stop]
-        done = self._network(cut.contiguous(memory_format=torch.channels_last))
+        done = self.engine.run(cut.contiguous(memory_format=torch.channels_last))
+        if done is None:
+            return False
         top, left = (rows.start - rows.read_start), (columns.start - columns.read_start)
         height, width = rows.stop - rows.start, columns.stop - columns.start
         cells[
@@ -156,10 +193,11 @@ class NetworkUpscaler:
         ] = done[
             :, :, top * factor : (top + height) * factor, left * factor : (left + width) * factor
         ]  # fmt: skip
+        return True
 
     def _pictures(self, cells: Tensor, peak: float, dtype: torch.dtype) -> Tensor:
         """Cells -> (n, height, width, 3) in the pictures' type."""
-        shuffle = self._network.shuffle
+        shuffle = self.engine.shuffle
         width, height = self._size
         if (cells.shape[3] * shuffle, cells.shape[2] * shuffle) != (width, height):
             cells = functional.interpolate(
