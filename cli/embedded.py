@@ -33,6 +33,8 @@ class Stack:
     credentials: Mapping[str, str]
     outputs: Mapping[str, str]
     log_dir: Path
+    access_log: Path
+    """Which statement of which role allowed which call, a JSON line each."""
     warm: bool
 
 
@@ -133,6 +135,7 @@ def _ready(process: subprocess.Popen[str], errors: Any) -> Stack:
         },
         outputs=ready["outputs"],
         log_dir=Path(ready["log_dir"]),
+        access_log=Path(ready["access_log"]),
         warm=ready["warm"],
     )
 

@@ -2,6 +2,7 @@
 
 STATE_DIR/snapshots/                   see snapshot.py
 STATE_DIR/runs/<run>/server.log        what the emulator and its deployer say
+STATE_DIR/runs/<run>/access.jsonl      which statement of which role allowed which call
 STATE_DIR/runs/<run>/jobs/*.log        one file per attempt of a Batch job
 STATE_DIR/runs/<run>/tmp/              gone when the run ends
 STATE_DIR/runs/<run>/lock              held while the run lives
@@ -27,6 +28,10 @@ class RunDir:
     @property
     def server_log(self) -> Path:
         return self.path / "server.log"
+
+    @property
+    def access_log(self) -> Path:
+        return self.path / "access.jsonl"
 
     @property
     def jobs(self) -> Path:

@@ -107,6 +107,7 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
         region=request.config.region,
         scratch=run.scratch,
         logs=run.jobs,
+        access_log=run.access_log,
         code=request.project,
     )
     settings.export()
@@ -222,6 +223,7 @@ def _ready_line(
         "secret_access_key": settings.secret_access_key,
         "outputs": outputs,
         "log_dir": str(run.jobs),
+        "access_log": str(run.access_log),
         "warm": warm,
         "deploy_seconds": round(seconds, 3),
     }

@@ -81,7 +81,7 @@ def handler(event, context):
 """)})
 function = aws.lambda_.Function(
     "breaks", runtime="python3.11", handler="main.handler", code=code,
-    role=role("breaks", "lambda.amazonaws.com", ["logs:PutLogEvents"], ["*"]))
+    role=role("breaks", "lambda.amazonaws.com", ["sqs:SendMessage"], ["*"]))
 aws.lambda_.FunctionEventInvokeConfig(
     "breaks", function_name=function.name, maximum_retry_attempts=1,
     destination_config={"on_failure": {"destination": seen.arn}})

@@ -21,6 +21,7 @@ from local.emulator.batch.aws import AwsSurroundings
 from local.emulator.batch.executor import Executor
 from local.emulator.batch.process import Settings
 from local.emulator.guard import Guard
+from local.emulator.patches import access_log
 from local.emulator.settings import EmulatorSettings
 
 NEEDS = {
@@ -49,6 +50,7 @@ class Runtime:
     def __init__(self, settings: EmulatorSettings, guard: Guard) -> None:
         """Raises patching.PatchError where ministack is not the version we know."""
         patches.apply_all(NEEDS)
+        access_log.write_to(settings.access_log)
         vcpus = float(_cores())
         self.executor = Executor(
             Settings(

@@ -33,6 +33,8 @@ class EmulatorSettings:
     """Folder for everything temporary; the caller removes it."""
     logs: Path
     """Folder for the jobs' logs."""
+    access_log: Path
+    """File for which statement allowed which call; see patches/access_log.py."""
     code: Path
     """Root of the packages that jobs import."""
     account: str = ACCOUNT

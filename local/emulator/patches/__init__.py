@@ -3,6 +3,7 @@
 from local.emulator import iam, state
 from local.emulator.batch import api as batch_api
 from local.emulator.patches import (
+    access_log,
     events_content,
     events_delivery,
     events_permissions,
@@ -10,6 +11,7 @@ from local.emulator.patches import (
     lambda_errors,
     lambda_permissions,
     lambda_readiness,
+    missing_objects,
     request_permissions,
     version_ranges,
     workflow_endings,
@@ -19,6 +21,7 @@ from local.emulator.patches import (
 from local.emulator.patching import Needs, verify
 
 _PATCHES = (
+    access_log,  # innermost: it sees each resource of a call by itself
     events_content,
     events_delivery,
     events_permissions,
@@ -26,6 +29,7 @@ _PATCHES = (
     lambda_errors,
     lambda_permissions,
     lambda_readiness,
+    missing_objects,
     request_permissions,
     version_ranges,
     workflow_endings,
