@@ -9,7 +9,7 @@ grant can never name a place where nothing is written.
                   jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
                   jobs/<job>/progress/<run>.json                frames done, overwritten
                   jobs/<job>/results/<stage>.json               a stage's result
-                  jobs/<job>/failures/<stage>/<run>.json        why a worker gave up
+                  jobs/<job>/failures/<stage>-<run>.json        why a worker gave up
     final         results/<job>/<stem>.<scale>x.<mp4|mkv>, results/<job>/report.json
 """
 
@@ -35,8 +35,11 @@ def stage_result_files(stage: Stage) -> str:
 
 
 def failure_files(stage: Stage) -> str:
-    """IAM pattern of a stage's failure records."""
-    return f"{JOBS}*/failures/{stage.value}/*"
+    """IAM pattern of a stage's failure records.
+
+    No folder of the stage's name: IAM's * crosses slashes, and `jobs/*/extract/*` would reach it.
+    """
+    return f"{JOBS}*/failures/{stage.value}-*"
 
 
 def upload_key(name: str) -> str:
@@ -97,7 +100,7 @@ def stage_result_key(job_id: str, stage: Stage) -> str:
 
 
 def failures_prefix(job_id: str, stage: Stage) -> str:
-    return f"{JOBS}{job_id}/failures/{stage.value}/"
+    return f"{JOBS}{job_id}/failures/{stage.value}-"
 
 
 def failure_key(job_id: str, stage: Stage, run: int = 0) -> str:

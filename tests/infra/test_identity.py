@@ -75,7 +75,7 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
         "PutObject": {
             f"{job}/extract/*",
             f"{job}/results/extract.json",
-            f"{job}/failures/extract/*",
+            f"{job}/failures/extract-*",
         },
         "AbortMultipartUpload": {f"{job}/extract/*"},
     }
@@ -83,14 +83,14 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
         "GetObjectVersion": {"source/uploads/*"},
         "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
         "ListBucket": {"intermediate", "source"},
-        "PutObject": {f"{job}/shards/*", f"{job}/progress/*", f"{job}/failures/process/*"},
+        "PutObject": {f"{job}/shards/*", f"{job}/progress/*", f"{job}/failures/process-*"},
     }
     assert _objects(stack, "recompose-job") == {
         "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
         "ListBucket": {"intermediate"},
         "PutObject": {
             f"{job}/results/recompose.json",
-            f"{job}/failures/recompose/*",
+            f"{job}/failures/recompose-*",
             "final/results/*",
         },
         "AbortMultipartUpload": {"final/results/*"},
@@ -100,7 +100,7 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
         "GetObject": {
             f"{job}/results/extract.json",
             f"{job}/results/recompose.json",
-            *(f"{job}/failures/{stage.value}/*" for stage in Stage),
+            *(f"{job}/failures/{stage.value}-*" for stage in Stage),
         },
         "ListBucket": {"intermediate"},
     }

@@ -137,13 +137,15 @@ def _record(service: str, context: Any, policies: Policies, *, allowed: bool) ->
         return
     role = context.principal_arn.split("/")[1]
     matching = grants(context, policies)
-    told_apart_by = json.dumps(matching) if allowed else context.resource_arn
+    asked = {key: str(value) for key, value in context.service_context.items() if value is not None}
+    told_apart_by = json.dumps(matching if allowed else [context.resource_arn, asked])
     if not _log.is_new(role, context.action, str(allowed), told_apart_by):
         return
     line = {
         "role": role,
         "action": context.action,
         "resource": context.resource_arn,
+        "context": asked,
         "allowed": allowed,
         "grants": matching,
         "resource_policy": _resource_policy_allows(service, context),

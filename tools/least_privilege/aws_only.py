@@ -1,0 +1,39 @@
+"""Grants that nothing exercises on the embedded AWS, each with the reason. Nowhere else are any.
+
+An entry of which a part is some call's only grant after all is stale, and so is one that no stack
+has: both fail the proof.
+"""
+
+_AGENT = "AWS: the ECS agent asks it; the embedded AWS runs jobs without instances."
+_ECR = "AWS: Docker pulls the image; the embedded AWS runs jobs from this repository's sources."
+_FLOW = "AWS: VPC flow logs are written by AWS; the embedded AWS has no traffic to log."
+_KMS = "AWS: the service uses the key for the caller; the embedded AWS encrypts nothing."
+_LOGS = "AWS: Lambda, Step Functions and Docker write logs with the role; here they go to files."
+_XRAY = "AWS: traces are sent by the service; the embedded AWS keeps none."
+
+AWS_ONLY: dict[str, str] = {
+    "DeliverLogs": _LOGS,
+    "FindAgentEndpoint": _AGENT,
+    "FindLogGroup": _FLOW,
+    "JoinCluster": _AGENT,
+    "LogInToRegistry": _ECR,
+    "PullImages": _ECR,
+    "ReadOwnTags": _AGENT,
+    "SendTraces": _XRAY,
+    "ServeCluster": _AGENT,
+    "TagSelf": _AGENT,
+    "WriteFlowLog": _FLOW,
+    "WriteJobLogs": _LOGS,
+    "WriteLog": _LOGS,
+}
+"""By statement id."""
+
+KEY_GRANTS = _KMS
+"""Every statement that allows only KMS's actions."""
+
+
+def reason(sid: str, actions: list[str]) -> str | None:
+    """Why only AWS exercises the statement; None where the pipeline itself must."""
+    if all(action.startswith("kms:") for action in actions):
+        return KEY_GRANTS
+    return AWS_ONLY.get(sid)

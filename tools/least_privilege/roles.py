@@ -1,0 +1,36 @@
+"""The roles of a running stack: their statements, read from IAM, and the log of decisions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.least_privilege.coverage import Statement
+
+
+def statements(iam: Any) -> list[Statement]:
+    """Every statement of every role's inline policies."""
+    return [
+        Statement(role=role, sid=statement["Sid"], document=statement)
+        for role, name in policies(iam)
+        for statement in document(iam, role, name)["Statement"]
+    ]
+
+
+def policies(iam: Any) -> Iterator[tuple[str, str]]:
+    """(role, policy) by name."""
+    for page in iam.get_paginator("list_roles").paginate():
+        for role in page["Roles"]:
+            name = role["RoleName"]
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                yield name, policy
+
+
+def document(iam: Any, role: str, policy: str) -> dict[str, Any]:
+    found = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def decisions(access_log: Path) -> list[dict[str, Any]]:
+    """Lines of local/emulator/patches/access_log.py."""
+    return [json.loads(line) for line in access_log.read_text().splitlines()]
