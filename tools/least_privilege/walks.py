@@ -22,7 +22,7 @@ from cli.embedded import Stack
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
 from contracts import keys
 from contracts.environ import WORKERS, Environment
-from contracts.job import Container, Job, Settings, SourceObject
+from contracts.job import Container, Job, Settings, SourceObject, make_job_id
 from contracts.messages import (
     REGISTRY_JOB_SORT,
     REGISTRY_OPEN,
@@ -92,6 +92,17 @@ class Walker:
         with tempfile.TemporaryDirectory() as folder:
             film = make(Path(folder) / f"{name}.mkv", frames=50, width=64, height=36, audio="aac")
             return Pipeline(self.stack).upload(film, settings, lambda _: None)
+
+    def drop(self, name: str, body: bytes) -> str:
+        """Upload a file that is no film; gives the job's id."""
+        metadata, key = Settings(model=ModelName.LANCZOS).to_metadata(), keys.upload_key(name)
+        bucket = self.buckets[0]
+        put = self.client("s3").put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata)
+        source = SourceObject(
+            bucket=bucket, key=key, version_id=put["VersionId"], etag=put["ETag"].strip('"'),
+            size=len(body),
+        )  # fmt: skip
+        return make_job_id(source, Settings.from_metadata(metadata).to_json())
 
     def look(self, job_id: str) -> Snapshot:
         return Pipeline(self.stack).look(job_id)
@@ -173,6 +184,29 @@ class Walker:
         finally:
             events.enable_rule(Name=name)
 
+    @contextmanager
+    def broken(self, short: str) -> Iterator[str]:
+        """Let a function fail at every call; gives its name."""
+        functions, name = self.client("lambda"), self.function(short)
+        handler = functions.get_function_configuration(FunctionName=name)["Handler"]
+        functions.update_function_configuration(FunctionName=name, Handler="lambdas.none.handler")
+        try:
+            yield name
+        finally:
+            functions.update_function_configuration(FunctionName=name, Handler=handler)
+
+    def calm_down(self) -> None:
+        """End whatever still runs."""
+        states, machine = self.client("stepfunctions"), self.stack.outputs["state_machine_arn"]
+        found = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+        for execution in found["executions"]:
+            states.stop_execution(executionArn=execution["executionArn"])
+        batch = self.client("batch")
+        for queue in {self._queue(stage) for stage in Stage}:
+            for status in ("RUNNABLE", "STARTING", "RUNNING"):
+                for job in batch.list_jobs(jobQueue=queue, jobStatus=status)["jobSummaryList"]:
+                    batch.terminate_job(jobId=job["jobId"], reason="The walk is over.")
+
     def _queue(self, stage: Stage) -> str:
         output = "process_queue_arn" if stage is Stage.PROCESS else "media_queue_arn"
         return self.stack.outputs[output]
@@ -192,12 +226,7 @@ def success(walker: Walker) -> None:
 
 def bad_source(walker: Walker) -> None:
     """Extract gives up."""
-    bucket, name = walker.buckets[0], "bad-source.mkv"
-    settings = Settings(model=ModelName.LANCZOS).to_metadata()
-    walker.client("s3").put_object(
-        Bucket=bucket, Key=keys.upload_key(name), Body=b"not a film", Metadata=settings
-    )
-    walker.finish(_execution(walker, "bad-source-"), "FAILED")
+    walker.finish(walker.drop("bad-source.mkv", b"not a film"), "FAILED")
 
 
 def source_lost(walker: Walker) -> None:
@@ -246,12 +275,7 @@ def nothing_told(walker: Walker) -> None:
 def no_failure_told(walker: Walker) -> None:
     """The same for a failure of each stage."""
     with walker.unheard("job-state"):
-        name = "untold-bad.mkv"
-        settings = Settings(model=ModelName.LANCZOS).to_metadata()
-        walker.client("s3").put_object(
-            Bucket=walker.buckets[0], Key=keys.upload_key(name), Body=b"no film", Metadata=settings
-        )
-        extract = _execution(walker, "untold-bad-")
+        extract = walker.drop("untold-bad.mkv", b"not a film")
         process, source = walker.upload("untold-source")
         recompose, _ = walker.upload("untold-sidecar")
         walker.until(lambda: walker.has(keys.stage_result_key(process, Stage.EXTRACT)), process)
@@ -346,17 +370,18 @@ def upload_breaks_off(walker: Walker) -> None:
 def lost_events(walker: Walker) -> None:
     """An event that a function cannot handle goes to its dead letters."""
     functions, shorts = walker.client("lambda"), ("trigger", "job-state", "execution-ended")
+    before = {short: _dead_letters(walker, short) for short in (*shorts, "reconciler")}
     for short in shorts:
         functions.invoke(
             FunctionName=walker.function(short), InvocationType="Event", Payload=b'{"detail": 0}'
         )
-    reconciler = walker.function("reconciler")
-    handler = functions.get_function_configuration(FunctionName=reconciler)["Handler"]
-    functions.update_function_configuration(FunctionName=reconciler, Handler="lambdas.none.handler")
-    functions.invoke(FunctionName=reconciler, InvocationType="Event", Payload=b"{}")
-    for short in (*shorts, "reconciler"):
-        walker.until(lambda short=short: _dead_letters(walker, short), f"no dead letter of {short}")
-    functions.update_function_configuration(FunctionName=reconciler, Handler=handler)
+    with walker.broken("reconciler") as reconciler:
+        functions.invoke(FunctionName=reconciler, InvocationType="Event", Payload=b"{}")
+        for short, known in before.items():
+            walker.until(
+                lambda short=short, known=known: _dead_letters(walker, short) > known,
+                f"no dead letter of {short}",
+            )
 
 
 Walk = Callable[[Walker], None]
@@ -372,17 +397,6 @@ TOLD: tuple[Walk, ...] = (
 )
 UNTOLD: tuple[Walk, ...] = (nothing_told, no_failure_told, never_started)
 """Those that the reconciler ends. Not beside the others, from whom they keep news too."""
-
-
-def _execution(walker: Walker, prefix: str) -> str:
-    """Name of the newest execution whose name begins so."""
-    machine = walker.stack.outputs["state_machine_arn"]
-
-    def look() -> str | None:
-        found = walker.client("stepfunctions").list_executions(stateMachineArn=machine)
-        return next((e["name"] for e in found["executions"] if e["name"].startswith(prefix)), None)
-
-    return walker.until(look, f"no execution {prefix}...")
 
 
 def _reconcile_until_ended(walker: Walker, job_id: str) -> None:
