@@ -12,6 +12,7 @@ help:
 	@echo "make test   set up, then lint, type-check and run all tests"
 	@echo "make lint   ruff and basedpyright"
 	@echo "make docs   write anew what documents show of the program"
+	@echo "make prove-iam  take each permission away and show what stops (a few minutes)"
 	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
 	@echo "make promote FROM=dev TO=staging   give a stack the images and commit another runs"
 	@echo "make aws-smoke  one clip through a throwaway stack on AWS; needs an account, costs money"
@@ -43,6 +44,10 @@ test: lint
 
 docs: $(STAMP)
 	$(BIN)/python -m tools.docs
+
+# ARGS=--json prints one JSON object.
+prove-iam: $(STAMP)
+	@$(BIN)/python -m tools.least_privilege.prove $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run

@@ -33,9 +33,9 @@ class Stack:
     credentials: Mapping[str, str]
     outputs: Mapping[str, str]
     log_dir: Path
-    access_log: Path
-    """Which statement of which role allowed which call, a JSON line each."""
     warm: bool
+    access_log: Path | None = None
+    """Which statement of which role allowed which call, a JSON line each; AWS keeps none."""
 
 
 def state_dir() -> Path:

@@ -31,6 +31,8 @@ def document(iam: Any, role: str, policy: str) -> dict[str, Any]:
     return json.loads(found) if isinstance(found, str) else found
 
 
-def decisions(access_log: Path) -> list[dict[str, Any]]:
-    """Lines of local/emulator/patches/access_log.py."""
+def decisions(access_log: Path | None) -> list[dict[str, Any]]:
+    """Lines of local/emulator/patches/access_log.py. Raises ValueError where there is no log."""
+    if access_log is None:
+        raise ValueError("only the embedded AWS logs its decisions")
     return [json.loads(line) for line in access_log.read_text().splitlines()]

@@ -8,7 +8,7 @@ a queue's news held back, a record that is hours old.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -134,8 +134,11 @@ class Walker:
         if "FunctionError" in answer and not self.enough():
             raise AssertionError(f"{short}: {answer['Payload'].read().decode()}")
 
-    def submit(self, stage: Stage, job_id: str, command: list[str] | None = None) -> str:
+    def submit(
+        self, stage: Stage, job_id: str, command: list[str] | None = None, children: int = 1
+    ) -> str:
         """A stage's own Batch job, without the workflow."""
+        array = {"arrayProperties": {"size": children}} if children > 1 else {}
         name = WORKERS[stage].variable("job_id")
         overrides: dict[str, Any] = {"environment": [{"name": name, "value": job_id}]}
         if command:
@@ -145,6 +148,7 @@ class Walker:
             jobQueue=self._queue(stage),
             jobDefinition=self._definition(stage),
             containerOverrides=overrides,
+            **array,
         )["jobId"]
 
     def job_ended(self, batch_job_id: str) -> None:
@@ -230,7 +234,7 @@ def bad_source(walker: Walker) -> None:
 
 
 def source_lost(walker: Walker) -> None:
-    """The source is deleted while the film is worked on: a child fails, the array is ended."""
+    """The source is deleted while the film is worked on."""
     job_id, source = walker.upload("source-lost")
     result = keys.stage_result_key(job_id, Stage.EXTRACT)
     walker.until(lambda: walker.has(result), f"{job_id} was not extracted")
@@ -265,27 +269,22 @@ def cancellation(walker: Walker) -> None:
 
 
 def nothing_told(walker: Walker) -> None:
-    """The news of Batch jobs are lost: the reconciler answers for each stage."""
+    """The news of Batch jobs are lost: the reconciler tells how each stage ended, well or badly."""
     with walker.unheard("job-state"):
         whole, _ = walker.upload("untold")
-        _reconcile_until_ended(walker, whole)
-        walker.finish(whole, "SUCCEEDED")
-
-
-def no_failure_told(walker: Walker) -> None:
-    """The same for a failure of each stage."""
-    with walker.unheard("job-state"):
-        extract = walker.drop("untold-bad.mkv", b"not a film")
-        process, source = walker.upload("untold-source")
-        recompose, _ = walker.upload("untold-sidecar")
-        walker.until(lambda: walker.has(keys.stage_result_key(process, Stage.EXTRACT)), process)
+        without_source, source = walker.upload("untold-source")
+        without_sidecar, _ = walker.upload("untold-sidecar")
+        bad = walker.drop("untold-bad.mkv", b"not a film")
+        for job_id in (without_source, without_sidecar):
+            result = keys.stage_result_key(job_id, Stage.EXTRACT)
+            walker.until(lambda result=result: walker.has(result), f"{job_id} was not extracted")
         walker.forget_source(source)
-        walker.until(lambda: walker.has(keys.stage_result_key(recompose, Stage.EXTRACT)), recompose)
-        sidecar = keys.sidecar_key(recompose)
+        sidecar = keys.sidecar_key(without_sidecar)
         walker.client("s3").delete_object(Bucket=walker.buckets[1], Key=sidecar)
-        for job_id in (extract, process, recompose):
-            _reconcile_until_ended(walker, job_id)
-            walker.finish(job_id, "FAILED")
+        ends = dict.fromkeys((bad, without_source, without_sidecar), "FAILED")
+        _reconcile_until_ended(walker, [whole, *ends])
+        for job_id, state in {whole: "SUCCEEDED", **ends}.items():
+            walker.finish(job_id, state)
 
 
 def never_started(walker: Walker) -> None:
@@ -333,6 +332,13 @@ def source_gone_early(walker: Walker) -> None:
     walker.job_ended(walker.submit(Stage.EXTRACT, job.job_id))
 
 
+def child_lost(walker: Walker) -> None:
+    """A child of an array fails for good, for there is no plan, while others still wait: the array
+    is ended."""
+    array = walker.submit(Stage.PROCESS, f"child-lost-{time.time_ns():x}", children=30)
+    walker.job_ended(array)
+
+
 BREAKING_UPLOAD = """
 import io, os
 from contracts.environ import {model}
@@ -369,42 +375,51 @@ def upload_breaks_off(walker: Walker) -> None:
 
 def lost_events(walker: Walker) -> None:
     """An event that a function cannot handle goes to its dead letters."""
-    functions, shorts = walker.client("lambda"), ("trigger", "job-state", "execution-ended")
-    before = {short: _dead_letters(walker, short) for short in (*shorts, "reconciler")}
+    shorts = ("trigger", "job-state", "execution-ended")
+    before = {short: _dead_letters(walker, short) for short in shorts}
     for short in shorts:
-        functions.invoke(
+        walker.client("lambda").invoke(
             FunctionName=walker.function(short), InvocationType="Event", Payload=b'{"detail": 0}'
         )
-    with walker.broken("reconciler") as reconciler:
-        functions.invoke(FunctionName=reconciler, InvocationType="Event", Payload=b"{}")
-        for short, known in before.items():
-            walker.until(
-                lambda short=short, known=known: _dead_letters(walker, short) > known,
-                f"no dead letter of {short}",
-            )
+    for short, known in before.items():
+        _await_dead_letter(walker, short, known)
+
+
+def lost_round(walker: Walker) -> None:
+    """A round that the reconciler cannot do, whatever it is told."""
+    known = _dead_letters(walker, "reconciler")
+    with walker.broken("reconciler") as name:
+        walker.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+        _await_dead_letter(walker, "reconciler", known)
 
 
 Walk = Callable[[Walker], None]
-TOLD: tuple[Walk, ...] = (
+TOLD: tuple[Walk, ...] = (  # child_lost before source_lost, which ends an array only at times
     success,
     bad_source,
+    child_lost,
     source_lost,
     sidecar_lost,
     cancellation,
     source_gone_early,
     upload_breaks_off,
     lost_events,
+    lost_round,
 )
-UNTOLD: tuple[Walk, ...] = (nothing_told, no_failure_told, never_started)
+UNTOLD: tuple[Walk, ...] = (nothing_told, never_started)
 """Those that the reconciler ends. Not beside the others, from whom they keep news too."""
 
 
-def _reconcile_until_ended(walker: Walker, job_id: str) -> None:
+def _reconcile_until_ended(walker: Walker, job_ids: Sequence[str]) -> None:
     def step() -> bool:
         walker.call("reconciler", {})
-        return walker.look(job_id).state in FINAL_STATES
+        return all(walker.look(job_id).state in FINAL_STATES for job_id in job_ids)
 
-    walker.until(step, f"{job_id} was not reconciled")
+    walker.until(step, f"{', '.join(job_ids)}: not reconciled")
+
+
+def _await_dead_letter(walker: Walker, short: str, known: int) -> None:
+    walker.until(lambda: _dead_letters(walker, short) > known, f"no dead letter of {short}")
 
 
 def _dead_letters(walker: Walker, short: str) -> int:
