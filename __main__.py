@@ -15,7 +15,7 @@ from components.network import Network, NetworkArgs
 from components.observability import Observability, ObservabilityArgs
 from components.registry import Registry, RegistryArgs
 from components.settings import read_settings
-from components.storage import Storage, StorageArgs
+from components.storage import Retention, Storage, StorageArgs
 from components.workflow import Workflow, WorkflowArgs
 from contracts.names import PROJECT
 
@@ -44,12 +44,25 @@ logs = LogSettings(
 )
 
 storage_args = StorageArgs(
-    noncurrent_days=settings.noncurrent_days,
-    intermediate_days=settings.intermediate_days,
+    place=place,
+    namespace=name,
+    key=encryption.data,
+    days=Retention(
+        noncurrent=settings.noncurrent_days,
+        source=settings.source_days,
+        intermediate=settings.intermediate_days,
+        final=settings.final_days,
+        access_logs=settings.access_log_days,
+    ),
+    final_class=settings.final_storage_class,
+    final_class_days=settings.final_storage_days,
+    intermediate_versioned=settings.intermediate_versioned,
+    final_versioned=settings.final_versioned,
     protect=settings.protect,
 )
 storage = Storage(name, storage_args, opts)
-registry = Registry(name, RegistryArgs(protect=settings.protect), opts)
+registry_args = RegistryArgs(protect=settings.protect, key=encryption.data)
+registry = Registry(name, registry_args, opts)
 
 messaging_args = MessagingArgs(
     place=place,
@@ -131,6 +144,7 @@ Observability(name, observability_args, opts)
 pulumi.export("source_bucket", storage.source.bucket)
 pulumi.export("intermediate_bucket", storage.intermediate.bucket)
 pulumi.export("final_bucket", storage.final.bucket)
+pulumi.export("access_log_bucket", storage.access_logs.bucket)
 pulumi.export("state_machine_arn", workflow.state_machine_arn)
 pulumi.export("registry_table", registry.table)
 pulumi.export("notification_topic_arn", messaging.notification.topic_arn)

@@ -73,3 +73,18 @@ def allow_log_delivery(logs_arn: str, bucket_arn: str, prefix: str, account: str
         bucket_arn,
         account,
     )
+
+
+def deny_other_writers(logs_arn: str) -> Document:
+    """Statement: no role or user writes into the logs, whatever else it may do.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    return {
+        "Sid": "DenyOtherWriters",
+        "Effect": "Deny",
+        "Principal": ANY,
+        "Action": "s3:PutObject",
+        "Resource": f"{logs_arn}/*",
+        "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}},
+    }

@@ -6,7 +6,9 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.encryption import DECRYPT, Key
 from components.identity import Link
+from components.options import stateful
 from components.policy import Grant
 from contracts.messages import (
     REGISTRY_OPEN,
@@ -23,6 +25,8 @@ Action = Literal["GetItem", "PutItem", "UpdateItem"]
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
     protect: bool
+    key: Key | None
+    """None: the key that AWS manages for DynamoDB in the account, alias/aws/dynamodb."""
 
 
 class Registry(pulumi.ComponentResource):
@@ -59,27 +63,37 @@ class Registry(pulumi.ComponentResource):
             ],
             ttl={"attribute_name": REGISTRY_TTL, "enabled": True},
             point_in_time_recovery={"enabled": True},
-            server_side_encryption={"enabled": True},
+            server_side_encryption={
+                "enabled": True,
+                "kms_key_arn": args.key.arn if args.key else None,
+            },
             deletion_protection_enabled=args.protect,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=args.protect, retain_on_delete=args.protect
-            ),
+            opts=stateful(self, args.protect),
         )
+        self._key = args.key.through("dynamodb", table.name) if args.key else None
         self.table = table.name
         self.arn = table.arn
         self.register_outputs({"table": self.table, "arn": self.arn})
 
     def link(self, *actions: Action) -> Link:
-        """The table's name, and these DynamoDB actions on it."""
+        """The table's name, and these DynamoDB actions on it.
+
+        Each caller must be able to decrypt the table's own key; DynamoDB made it, and encrypts
+        by it. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+        """
         grant = Grant(
             sid="UseRegistry",
             actions=tuple(f"dynamodb:{action}" for action in actions),
             resources=(self.arn,),
         )
-        return Link(values={"registry_table": self.table}, grants=(grant,))
+        return self._usable(grant)
 
     def look_through(self) -> Link:
         """The table's name, and permission to find the running jobs and all that it holds."""
         index = pulumi.Output.concat(self.arn, "/index/", REGISTRY_OPEN_INDEX)
         grant = Grant(sid="FindOpenJobs", actions=("dynamodb:Query",), resources=(self.arn, index))
-        return Link(values={"registry_table": self.table}, grants=(grant,))
+        return self._usable(grant)
+
+    def _usable(self, grant: Grant) -> Link:
+        key = (self._key.grant("UseRegistryKey", DECRYPT),) if self._key else ()
+        return Link(values={"registry_table": self.table}, grants=(grant, *key))

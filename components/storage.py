@@ -1,209 +1,137 @@
-"""The buckets: what users drop, what a job needs while it runs, and what comes out."""
+"""The buckets: what users drop, what a job needs while it runs, what comes out, who looked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
-from components.bucket_policy import bucket_policy
-from components.identity import Link
-from components.policy import Grant, to_json
-from contracts.keys import JOBS
+from components.bucket_policy import allow_log_delivery, deny_other_writers
+from components.buckets import AccessLog, Bucket, BucketArgs, bucket_name
+from components.encryption import Key
+from components.identity import Place
+from components.lifecycle import expire, move, upkeep
+from components.policy import Document
+from contracts.keys import JOBS, RESULTS, UPLOADS
 
-ABORT_UPLOAD_DAYS = 7
-
-Rule = dict[str, Any]
-
-
-def abort_uploads() -> Rule:
-    """Lifecycle: parts of uploads that were never completed cost money until they are aborted."""
-    return {
-        "id": "abort-incomplete-uploads",
-        "status": "Enabled",
-        "filter": {"prefix": ""},
-        "abort_incomplete_multipart_upload": {"days_after_initiation": ABORT_UPLOAD_DAYS},
-    }
-
-
-def expire_noncurrent(days: int) -> Rule:
-    """Lifecycle: replaced and deleted versions, and delete markers that hide nothing, go."""
-    return {
-        "id": "expire-noncurrent",
-        "status": "Enabled",
-        "filter": {"prefix": ""},
-        "noncurrent_version_expiration": {"noncurrent_days": days},
-        "expiration": {"expired_object_delete_marker": True},
-    }
-
-
-def expire(prefix: str, days: int) -> Rule:
-    """Lifecycle: objects under a prefix go after so many days."""
-    return {
-        "id": "expire",
-        "status": "Enabled",
-        "filter": {"prefix": prefix},
-        "expiration": {"days": days},
-    }
+SOURCE, INTERMEDIATE, FINAL, LOGS = "source", "intermediate", "final", "access-logs"
+LOGGED = (SOURCE, INTERMEDIATE, FINAL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketArgs:
-    versioned: bool
-    rules: Sequence[Mapping[str, Any]]
-    """Lifecycle rules."""
-    protect: bool
-    events: bool = False
-    """Tell EventBridge of every new object."""
+class Retention:
+    """How long what is kept, in days; None: for ever."""
 
-
-class Bucket(pulumi.ComponentResource):
-    """A private bucket: encrypted (SSE-S3), TLS only, no access lists."""
-
-    bucket: pulumi.Output[str]
-    arn: pulumi.Output[str]
-
-    def __init__(
-        self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("superres:storage:Bucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(
-            name,
-            force_destroy=not args.protect,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=args.protect, retain_on_delete=args.protect
-            ),
-        )
-        blocked = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        aws.s3.BucketOwnershipControls(
-            name,
-            bucket=bucket.id,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
-        )
-        aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.id,
-            policy=bucket.arn.apply(lambda arn: to_json(bucket_policy(arn))),
-            # S3 refuses two changes of a bucket's access at a time
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.id,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-            opts=child,
-        )
-        self._versions(name, bucket, args)
-        if args.events:
-            aws.s3.BucketNotification(name, bucket=bucket.id, eventbridge=True, opts=child)
-        self.bucket = bucket.id
-        self.arn = bucket.arn
-        self.register_outputs({"bucket": self.bucket, "arn": self.arn})
-
-    def _versions(self, name: str, bucket: aws.s3.Bucket, args: BucketArgs) -> None:
-        before: list[pulumi.Resource] = []
-        if args.versioned:
-            versioning = aws.s3.BucketVersioning(
-                name,
-                bucket=bucket.id,
-                versioning_configuration={"status": "Enabled"},
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            before.append(versioning)
-        aws.s3.BucketLifecycleConfiguration(
-            name,
-            bucket=bucket.id,
-            rules=list(args.rules),  # pyright: ignore[reportArgumentType] - rules are plain dicts
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
-        )
-
-    def named(self, field: str) -> Link:
-        """The bucket's name as a workload's setting."""
-        return Link(values={field: self.bucket})
-
-    def read(self, sid: str, *patterns: str, versions: bool = False) -> Link:
-        """Get and head objects; with `versions` only by version, else only the latest."""
-        action = "s3:GetObjectVersion" if versions else "s3:GetObject"
-        return self._objects(sid, (action,), patterns)
-
-    def write(self, sid: str, *patterns: str) -> Link:
-        """Put small objects."""
-        return self._objects(sid, ("s3:PutObject",), patterns)
-
-    def upload(self, sid: str, *patterns: str) -> Link:
-        """Put files of any size, in parts; a failed upload is aborted."""
-        return self._objects(sid, ("s3:PutObject", "s3:AbortMultipartUpload"), patterns)
-
-    def list_keys(self, sid: str, *prefixes: str) -> Link:
-        """List keys, under these prefix patterns or (without any) all.
-
-        S3 answers 404 for a missing object only to callers that may list the bucket without a
-        condition on the prefix, else 403: who must tell "not yet there" from "not allowed" has
-        to list all. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        """
-        condition = {"StringLike": {"s3:prefix": [*prefixes]}} if prefixes else None
-        grant = Grant(
-            sid=sid, actions=("s3:ListBucket",), resources=(self.arn,), condition=condition
-        )
-        return Link(grants=(grant,))
-
-    def _objects(self, sid: str, actions: tuple[str, ...], patterns: tuple[str, ...]) -> Link:
-        resources = tuple(pulumi.Output.concat(self.arn, "/", pattern) for pattern in patterns)
-        return Link(grants=(Grant(sid=sid, actions=actions, resources=resources),))
+    noncurrent: int
+    """Replaced and deleted versions."""
+    source: int | None
+    intermediate: int
+    final: int | None
+    access_logs: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
-    noncurrent_days: int
-    """Days after which replaced and deleted versions go."""
-    intermediate_days: int
-    """Days after which intermediate objects go."""
+    place: Place
+    namespace: str
+    """Beginning of the buckets' names. Another one means other, empty buckets."""
+    key: Key | None
+    """None: S3's own key."""
+    days: Retention
+    final_class: str
+    """Storage class that results move to."""
+    final_class_days: int
+    """Days after which they do."""
+    intermediate_versioned: bool
+    final_versioned: bool
     protect: bool
 
 
 class Storage(pulumi.ComponentResource):
-    """Source and final bucket are versioned; the intermediate one is not, for it is expendable
-    and its progress records are overwritten every few seconds."""
+    """The source bucket is always versioned: a job pins a version. The intermediate one is not by
+    default, for it is expendable and its progress records are overwritten every few seconds.
+
+    Access logs lie in a bucket of their own, under S3's own key, for log delivery knows no other:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
 
     source: Bucket
     intermediate: Bucket
     final: Bucket
+    access_logs: Bucket
 
     def __init__(
         self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("superres:storage:Storage", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        kept = (abort_uploads(), expire_noncurrent(args.noncurrent_days))
-        self.source = Bucket(
-            f"{name}-source",
-            BucketArgs(versioned=True, rules=kept, protect=args.protect, events=True),
-            child,
+        self._name, self._args = name, args
+        days = args.days
+        self.access_logs = self._bucket(
+            LOGS, False, expire("", days.access_logs), statements=self._deliveries
         )
-        expendable = (abort_uploads(), expire(JOBS, args.intermediate_days))
-        self.intermediate = Bucket(
-            f"{name}-intermediate",
-            BucketArgs(versioned=False, rules=expendable, protect=args.protect),
-            child,
+        self.source = self._data(SOURCE, True, expire(UPLOADS, days.source), events=True)
+        self.intermediate = self._data(
+            INTERMEDIATE, args.intermediate_versioned, expire(JOBS, days.intermediate)
         )
-        self.final = Bucket(
-            f"{name}-final", BucketArgs(versioned=True, rules=kept, protect=args.protect), child
+        self.final = self._data(
+            FINAL,
+            args.final_versioned,
+            [
+                *move(RESULTS, args.final_class, args.final_class_days),
+                *expire(RESULTS, days.final),
+            ],
         )
         self.register_outputs(
             {
                 "source": self.source.bucket,
                 "intermediate": self.intermediate.bucket,
                 "final": self.final.bucket,
+                "access_logs": self.access_logs.bucket,
             }
         )
+
+    def _data(
+        self, purpose: str, versioned: bool, rules: Sequence[Mapping[str, Any]], **rest: Any
+    ) -> Bucket:
+        log = AccessLog(bucket=self.access_logs.bucket, prefix=_prefix(purpose))
+        return self._bucket(purpose, versioned, rules, key=self._args.key, access_log=log, **rest)
+
+    def _bucket(
+        self, purpose: str, versioned: bool, rules: Sequence[Mapping[str, Any]], **rest: Any
+    ) -> Bucket:
+        args = BucketArgs(
+            purpose=purpose,
+            name=self._physical(purpose),
+            versioned=versioned,
+            rules=[*upkeep(self._args.days.noncurrent), *rules],
+            protect=self._args.protect,
+            **rest,
+        )
+        # a bucket that is logged waits for the log's policy
+        after: list[pulumi.Resource] = [] if purpose == LOGS else [self.access_logs]
+        opts = pulumi.ResourceOptions(parent=self, depends_on=after)
+        return Bucket(f"{self._name}-{purpose}", args, opts)
+
+    def _physical(self, purpose: str) -> pulumi.Output[str]:
+        place, namespace = self._args.place, self._args.namespace
+        return pulumi.Output.all(place.account, place.region).apply(
+            lambda known: bucket_name(namespace, purpose, *known)
+        )
+
+    def _deliveries(self, logs_arn: str) -> list[pulumi.Input[Document]]:
+        partition, account = self._args.place.partition, self._args.place.account
+
+        def delivery(purpose: str) -> pulumi.Output[Document]:
+            known = pulumi.Output.all(partition, self._physical(purpose), account)
+            return known.apply(
+                lambda k: allow_log_delivery(
+                    logs_arn, f"arn:{k[0]}:s3:::{k[1]}", _prefix(purpose), k[2]
+                )
+            )
+
+        return [deny_other_writers(logs_arn), *(delivery(purpose) for purpose in LOGGED)]
+
+
+def _prefix(purpose: str) -> str:
+    """Of a bucket's log, in the bucket of logs."""
+    return f"{purpose}/"

@@ -21,8 +21,8 @@ def _key_arn(value: str) -> str:
 
 class EncryptionSettings(SettingsPart):
     encryption: Literal["s3", "kms"] = "s3"
-    """s3: keys that AWS owns, free of charge. kms: a key of the account's for buckets, job table,
-    queues, logs and volumes, whose use is granted, logged and revocable."""
+    """s3: keys that AWS manages, free of charge. kms: keys of the account's for buckets, job
+    table, queues, logs and volumes, whose use is granted, logged and revocable."""
     kms_key_arn: Annotated[str, AfterValidator(_key_arn)] | None = None
     """A key of one's own instead of the stack's, for buckets, job table, logs and volumes."""
 

@@ -31,7 +31,7 @@ class ObservabilitySettings(SettingsPart):
     email_addresses: tuple[Email, ...] = ()
     """Who is told of finished and failed jobs and of alarms; each address confirms once."""
     failure_email_addresses: tuple[Email, ...] = ()
-    """Who is told of failed jobs only."""
+    """Who is told only of jobs that failed or ran out of time."""
     alarm_email_addresses: tuple[Email, ...] = ()
     """Who is told of alarms only."""
     log_retention_days: int = 30

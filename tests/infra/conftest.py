@@ -1,13 +1,8 @@
 """The program under each stack's file, run once."""
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.infra.recorder import STACKS, Deployment, deployment
-from tests.infra.recorder import variant as changed
-
-Variant = Callable[..., Deployment]
+from tests.infra.recorder import STACKS, Deployment, deployment, variant
 
 
 @pytest.fixture(scope="session", params=STACKS)
@@ -27,16 +22,6 @@ def local() -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def variant() -> Variant:
-    """A stack with some settings changed: `variant("dev", encryption="kms")`."""
-
-    def run(name: str, **changes: str) -> Deployment:
-        return changed(name, *(f"{key}={value}" for key, value in changes.items()))
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def kms(variant: Variant) -> Deployment:
+def kms() -> Deployment:
     """The stack for development under keys of its own."""
-    return variant("dev", encryption="kms")
+    return variant("dev", "encryption=kms")

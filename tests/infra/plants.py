@@ -12,6 +12,7 @@ from tests.infra.planting import (
     within_json,
     without,
 )
+from tests.infra.recorder import bucket
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
@@ -177,9 +178,9 @@ MESSAGING = [
             "EventRule",
             "-trigger",
             "eventPattern",
-            lambda p: p["detail"]["bucket"].update(name=["superres-prod-final"]),
+            lambda p: p["detail"]["bucket"].update(name=[bucket("prod", "final")]),
         ),
-        "hears of superres-prod-final, into which the pipeline writes",
+        f"hears of {bucket('prod', 'final')}, into which the pipeline writes",
     ),
     (
         "events-do-not-loop",
@@ -188,10 +189,11 @@ MESSAGING = [
             "-recompose-job",
             "policy",
             lambda d: first(d).update(
-                Action=["s3:PutObject"], Resource=["arn:aws:s3:::superres-prod-source/uploads/*"]
+                Action=["s3:PutObject"],
+                Resource=[f"arn:aws:s3:::{bucket('prod', 'source')}/uploads/*"],
             ),
         ),
-        "hears of superres-prod-source, into which the pipeline writes",
+        f"hears of {bucket('prod', 'source')}, into which the pipeline writes",
     ),
     (
         "events-do-not-loop",

@@ -5,7 +5,7 @@ import functools
 import json
 import runpy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ MACHINE_IMAGES = {
 }
 DIGEST = f"sha256:{'a1' * 32}"
 """Of everything that the program builds."""
+PLACE = "eb805c6c3f"
+"""At the end of buckets' names: a digest of account and region."""
 STACKS = ("dev", "staging", "prod", "local")
 
 ARNS = {
@@ -82,6 +84,8 @@ class Recorded:
     custom: bool
     protect: bool
     retain: bool
+    former_names: tuple[str, ...]
+    """Under which Pulumi may know the resource from former deployments."""
     provider: str
     uses: Mapping[str, frozenset[str]]
     """By input: URNs of the resources that its value is made from."""
@@ -136,7 +140,7 @@ class _Cloud(Mocks):
         return ANSWERS[args.token]
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        name = args.inputs.get("name", args.name)
+        name = physical_name(args.typ, args.name, args.inputs)
         state = {**args.inputs, "name": name, "arn": arn_of(args.typ, name)}
         computed = {
             "aws:sqs/queue:Queue": {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"},
@@ -146,6 +150,15 @@ class _Cloud(Mocks):
             "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-63a5400a"},
         }
         return name, {**state, **computed.get(args.typ, {})}
+
+
+def physical_name(kind: str, logical: str, inputs: Mapping[str, Any]) -> str:
+    return inputs.get("bucket" if kind == "aws:s3/bucket:Bucket" else "name", logical)
+
+
+def bucket(stack: str, purpose: str) -> str:
+    """Physical name of a stack's bucket."""
+    return f"{PROJECT}-{stack}-{purpose}-{PLACE}"
 
 
 def arn_of(kind: str, name: str) -> str:
@@ -172,9 +185,10 @@ class _Monitor(MockMonitor):
                 custom=request.custom,
                 protect=request.protect,
                 retain=request.retainOnDelete,
+                former_names=tuple(a.spec.name for a in request.aliases if a.spec.name),
                 provider=request.provider,
                 uses={k: frozenset(d.urns) for k, d in request.propertyDependencies.items()},
-                arn=arn_of(request.type, inputs.get("name", request.name)),
+                arn=arn_of(request.type, physical_name(request.type, request.name, inputs)),
             )
         )
         return response
@@ -200,6 +214,17 @@ def run_program(
     stack: str, config: Mapping[str, str], project: str = PROJECT, folder: Path = REPOSITORY
 ) -> Deployment:
     """Run a program once. Whatever it raises comes out."""
+
+    def program() -> None:
+        runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+    return record(stack, config, program, project)
+
+
+def record(
+    stack: str, config: Mapping[str, str], program: Callable[[], None], project: str = PROJECT
+) -> Deployment:
+    """What a program declares. Whatever it raises comes out."""
     deployment = Deployment(stack)
     set_all_config(dict(config))
     loop = asyncio.new_event_loop()
@@ -207,10 +232,6 @@ def run_program(
     set_mocks(_Cloud(), project=project, stack=stack, preview=False, monitor=_Monitor(deployment))
     no_root: Any = None  # run_in_stack makes its own, as the language host does
     settings.set_root_resource(no_root)
-
-    def program() -> None:
-        runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
-
     try:
         with warnings.catch_warnings():
             # pulumi_aws warns of its own deprecated modules when it loads them

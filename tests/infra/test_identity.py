@@ -8,7 +8,7 @@ from components.identity import Link, join_links
 from components.policy import Grant
 from contracts.names import Stage
 from tests.infra.linting import policy_findings
-from tests.infra.recorder import Deployment
+from tests.infra.recorder import PLACE, Deployment
 
 MISTAKEN = (
     "RESOURCE_MISMATCH: [{'action': 'batch:SubmitJob'",
@@ -54,7 +54,9 @@ def _objects(stack: Deployment, role: str) -> dict[str, set[str]]:
     """S3 actions of a role: `bucket/pattern`."""
     prefix = f"arn:aws:s3:::superres-{stack.stack}-"
     return {
-        action.removeprefix("s3:"): {r.removeprefix(prefix) for r in resources}
+        action.removeprefix("s3:"): {
+            r.removeprefix(prefix).replace(f"-{PLACE}", "") for r in resources
+        }
         for action, resources in stack.policy(role).items()
         if action.startswith("s3:")
     }

@@ -2,8 +2,7 @@
 
 import json
 
-from tests.infra.conftest import Variant
-from tests.infra.recorder import ACCOUNT, REGION, Deployment, stack_config
+from tests.infra.recorder import ACCOUNT, REGION, Deployment, stack_config, variant
 
 CHANNELS = ("extract-frames", "processing", "recomposition", "notification")
 
@@ -63,11 +62,11 @@ def test_the_addresses_of_the_settings_hear_the_email_topic(stack: Deployment) -
     assert not any("filterPolicy" in e for e in emails)
 
 
-def test_an_address_hears_only_what_it_asked_for(variant: Variant) -> None:
+def test_an_address_hears_only_what_it_asked_for() -> None:
     stack = variant(
         "dev",
-        failure_email_addresses='["failures@example.com"]',
-        alarm_email_addresses='["alarms@example.com"]',
+        'failure_email_addresses=["failures@example.com"]',
+        'alarm_email_addresses=["alarms@example.com"]',
     )
     filters = {
         s.inputs["endpoint"]: (s.inputs["filterPolicyScope"], json.loads(s.inputs["filterPolicy"]))
@@ -80,9 +79,9 @@ def test_an_address_hears_only_what_it_asked_for(variant: Variant) -> None:
     }
 
 
-def test_removing_an_address_leaves_the_other_subscriptions_alone(variant: Variant) -> None:
-    both = variant("dev", email_addresses='["a@example.com", "b@example.com"]')
-    one = variant("dev", email_addresses='["b@example.com"]')
+def test_removing_an_address_leaves_the_other_subscriptions_alone() -> None:
+    both = variant("dev", 'email_addresses=["a@example.com", "b@example.com"]')
+    one = variant("dev", 'email_addresses=["b@example.com"]')
     named = [{s.inputs["endpoint"]: s.urn for s in d.of("TopicSubscription")} for d in (both, one)]
     assert named[0]["b@example.com"] == named[1]["b@example.com"]
 

@@ -10,7 +10,15 @@ import pytest
 from components.endpoints import INTERFACES
 from components.layout import choose_zones, subnet_cidrs
 from tests.infra.linting import policy_findings
-from tests.infra.recorder import ACCOUNT, REGION, Deployment, run_program, stack_config, variant
+from tests.infra.recorder import (
+    ACCOUNT,
+    REGION,
+    Deployment,
+    bucket,
+    run_program,
+    stack_config,
+    variant,
+)
 
 MODES = ("public", "private")
 
@@ -123,7 +131,7 @@ def test_s3_is_reached_only_for_our_buckets_and_image_layers(network: Deployment
     """In both modes; and every action that a job has is let through."""
     endpoint = network.one("VpcEndpoint", "s3").inputs
     ours, layers = json.loads(endpoint["policy"])["Statement"]
-    names = [f"arn:aws:s3:::superres-prod-{n}" for n in ("source", "intermediate", "final")]
+    names = [f"arn:aws:s3:::{bucket('prod', n)}" for n in ("source", "intermediate", "final")]
     assert ours["Resource"] == [*names, *(f"{name}/*" for name in names)]
     assert layers["Resource"] == [f"arn:aws:s3:::prod-{REGION}-starport-layer-bucket/*"]
     jobs = [network.policy(f"{stage}-job") for stage in ("extract", "process", "recompose")]

@@ -14,9 +14,9 @@ from tests.infra.recorder import (
 )
 
 EXPORTS = {
-    "source_bucket", "intermediate_bucket", "final_bucket", "state_machine_arn",
-    "registry_table", "notification_topic_arn", "email_topic_arn", "process_queue_arn",
-    "media_queue_arn", "media_image", "upscaler_image", "commit",
+    "source_bucket", "intermediate_bucket", "final_bucket", "access_log_bucket",
+    "state_machine_arn", "registry_table", "notification_topic_arn", "email_topic_arn",
+    "process_queue_arn", "media_queue_arn", "media_image", "upscaler_image", "commit",
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_physical_names_fit_with_the_longest_stack_name() -> None:
 def test_what_holds_data_survives_the_stack_where_it_is_protected(name: str, kept: bool) -> None:
     stack = deployment(name)
     stateful = [*stack.of("Bucket"), *stack.of("Table"), *stack.of("Key")]
-    assert len(stateful) == 5
+    assert len(stateful) == 6
     for resource in stateful:
         assert (resource.protect, resource.retain) == (kept, kept), resource
     assert {b.inputs["forceDestroy"] for b in stack.of("Bucket")} == {not kept}

@@ -253,6 +253,25 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
+            {"final_storage_class": "STANDARD_IA", "final_storage_days": "7"},
+            "superres:final_storage_days: got 7, allowed for STANDARD_IA are 30 and more",
+        ),
+        (
+            {"final_storage_class": "COLD"},
+            (
+                "superres:final_storage_class: got 'COLD', input should be 'STANDARD', "
+                "'INTELLIGENT_TIERING', 'STANDARD_IA', 'ONEZONE_IA', 'GLACIER_IR', 'GLACIER' or "
+                "'DEEP_ARCHIVE'"
+            ),
+        ),
+        (
+            {"final_storage_class": "GLACIER_IR", "final_days": "20"},
+            (
+                "superres:final_days: got 20, allowed are more than final_storage_days (30), "
+                "for a result moves before it goes"
+            ),
+        ),
+        (
             {"intermediate_days": "7"},
             "superres:intermediate_days: got '7', input should be greater than or equal to 15",
         ),

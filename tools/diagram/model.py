@@ -221,7 +221,7 @@ def _results(drawn: Picture, graph: Graph) -> None:
     written = {name for job in graph.of("JobDefinition") for name in _buckets(graph, job, WRITES)}
     row = 0
     for bucket in sorted(graph.of("Bucket"), key=lambda b: short(b) == "final"):
-        if bucket.urn not in known and bucket.name in written:
+        if bucket.urn not in known and _physical(bucket) in written:
             drawn.add(bucket, RESULTS, row, ("bucket",), 2)
             row += 2
     for table in graph.of("Table"):
@@ -252,16 +252,22 @@ def _buckets(graph: Graph, user: Resource, actions: tuple[str, ...]) -> set[str]
     }
 
 
+def _physical(bucket: Resource) -> str:
+    """The name that AWS knows, which grants speak of."""
+    return bucket.props["bucket"]
+
+
 def _access(drawn: Picture, graph: Graph) -> None:
     """Which job reads and writes which bucket."""
     for job in _sorted(graph.of("JobDefinition")):
         read, written = _buckets(graph, job, READS), _buckets(graph, job, WRITES)
         for bucket in _sorted(graph.of("Bucket")):
-            ends = {bucket.name in read: (bucket, job), bucket.name in written: (job, bucket)}
+            name = _physical(bucket)
+            ends = {name in read: (bucket, job), name in written: (job, bucket)}
             if True not in ends:
                 continue
             start, end = ends[True]
-            both = bucket.name in read and bucket.name in written
+            both = name in read and name in written
             drawn.edges.append(Edge(start=start.urn, end=end.urn, both=both, kind="data"))
 
 

@@ -42,6 +42,7 @@ def _encryption_rule(rule: dict[str, Any]) -> dict[str, Any]:
     return {
         "ApplyServerSideEncryptionByDefault": applied,
         "BucketKeyEnabled": rule.get("bucketKeyEnabled", False),
+        "BlockedEncryptionTypes": {"EncryptionType": rule.get("blockedEncryptionTypes", ["NONE"])},
     }
 
 
@@ -94,6 +95,8 @@ def _ownership(aws: Aws, r: Resource) -> Created:
 
 def _logging(aws: Aws, r: Resource) -> Created:
     target = r.pick(TargetBucket="targetBucket", TargetPrefix="targetPrefix")
+    if key_format := r.get("targetObjectKeyFormat"):
+        target["TargetObjectKeyFormat"] = pascal(key_format)
     aws.client("s3").put_bucket_logging(
         Bucket=r["bucket"], BucketLoggingStatus={"LoggingEnabled": target}
     )

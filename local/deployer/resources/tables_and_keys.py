@@ -37,8 +37,11 @@ def _table_options(r: Resource) -> dict[str, Any]:
         }
     if indexes := r.get("globalSecondaryIndexes"):
         options["GlobalSecondaryIndexes"] = [_index(index) for index in indexes]
-    if r.get("serverSideEncryption", {}).get("enabled"):
+    encryption = r.get("serverSideEncryption", {})
+    if encryption.get("enabled"):
         options["SSESpecification"] = {"Enabled": True, "SSEType": "KMS"}
+        if key := encryption.get("kmsKeyArn"):
+            options["SSESpecification"]["KMSMasterKeyId"] = key
     if r.get("streamEnabled"):
         options["StreamSpecification"] = {
             "StreamEnabled": True,
