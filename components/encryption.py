@@ -118,11 +118,7 @@ def message_statements(names: Names, queues: bool) -> list[Document]:
     https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     """
     alarms = names.arn("cloudwatch", f"alarm:{names.prefix}-*")
-    budgets = f"arn:{names.partition}:budgets::{names.account}:*"
-    statements = [
-        _allow("AllowAlarms", "cloudwatch.amazonaws.com", names.of_account(alarms)),
-        _allow("AllowBudgets", "budgets.amazonaws.com", names.of_account(budgets)),
-    ]
+    statements = [_allow("AllowAlarms", "cloudwatch.amazonaws.com", names.of_account(alarms))]
     if not queues:
         return statements
     topics = names.arn("sns", f"{names.prefix}-*")

@@ -148,8 +148,8 @@ class MailboxArgs:
 class Mailbox(pulumi.ComponentResource):
     """The e-mail topic, its readers, and what could not be delivered to them.
 
-    Alarms and budgets publish here by themselves: through a function of ours, that function's
-    own alarm would be lost.
+    Alarms publish here by themselves: through a function of ours, that function's own alarm would
+    be lost.
     """
 
     topic_arn: pulumi.Output[str]
@@ -190,22 +190,15 @@ class Mailbox(pulumi.ComponentResource):
 def mailbox_policy(
     prefix: str, partition: str, region: str, account: str, topic_arn: str
 ) -> Document:
-    """Roles publish by their own grants; the stack's alarms and the account's budgets by this.
+    """Roles publish by their own grants; the stack's alarms by this.
 
-    https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
     alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{prefix}-*"
-    budgets = f"arn:{partition}:budgets::{account}:*"
-    senders = {
-        "AllowAlarms": ("cloudwatch.amazonaws.com", alarms),
-        "AllowBudgets": ("budgets.amazonaws.com", budgets),
-    }
+    service = "cloudwatch.amazonaws.com"
     return topic_policy(
         topic_arn,
-        *(
-            allow_service(sid, service, "sns:Publish", topic_arn, source, account)
-            for sid, (service, source) in senders.items()
-        ),
+        allow_service("AllowAlarms", service, "sns:Publish", topic_arn, alarms, account),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.infra.recorder import REPOSITORY
-from tools import diagram, settings
+from tools import costs, diagram, settings
 
 Update = Callable[[str], str]
 
@@ -28,6 +28,10 @@ UPDATES: list[tuple[str, Update]] = [
     ("Pulumi.yaml", settings.project_file),
     ("docs/deploy.md", between("settings", settings.settings_table)),
     ("docs/deploy.md", between("stacks", settings.stacks_table)),
+    ("docs/cost.md", between("idle", costs.idle_table)),
+    ("docs/cost.md", between("film", costs.film_table)),
+    ("docs/cost.md", between("rates", costs.rates_table)),
+    ("docs/cost.md", between("example", costs.example_table)),
     ("docs/images/architecture.svg", lambda _: diagram.architecture()),
 ]
 

@@ -111,15 +111,12 @@ def test_only_its_rule_may_send_to_a_functions_dead_letters(stack: Deployment) -
         assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": rule.arn}}
 
 
-def test_alarms_and_budgets_may_write_mails_and_use_the_topics_key(stack: Deployment) -> None:
+def test_only_alarms_may_write_mails_and_use_the_topics_key(stack: Deployment) -> None:
     """Without the one an alarm is refused, without the other it is dropped."""
     topics = {p.name: json.loads(p.inputs["policy"]) for p in stack.of("TopicPolicy")}
     key = json.loads(stack.one("Key", "messages").inputs["policy"])
     alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:superres-{stack.stack}-*"
-    wanted = {
-        "cloudwatch.amazonaws.com": alarms,
-        "budgets.amazonaws.com": f"arn:aws:budgets::{ACCOUNT}:*",
-    }
+    wanted = {"cloudwatch.amazonaws.com": alarms}
     mail = topics.pop(f"superres-{stack.stack}-email-notification")
     for document, actions in (
         (mail, "sns:Publish"),
