@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from contracts.limits import S3_USER_METADATA_BYTES
 from contracts.manifest import Progress, ShardResult
 from contracts.messages import Failure
 from contracts.models import ModelName
-from contracts.names import SHARD_RESULT_METADATA, ExitCode, Stage
+from contracts.names import SHARD_RESULT_METADATA, ExitCode, Metric, Stage
 from tests.unit.upscaler_support import (
     BT709,
     BUCKET,
@@ -144,6 +145,23 @@ def test_committed_shards_are_left_alone_and_missing_ones_made_alike(tmp_path: P
     assert work(tmp_path) == ExitCode.OK
     assert {i: shard_path(tmp_path, i).read_bytes() for i in range(5)} == before
     assert {i: shard_path(tmp_path, i).stat().st_mtime_ns for i in (0, 2, 4)} == kept
+
+
+def test_a_worker_counts_what_it_commits_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(tmp_path, 20)
+    assert work(tmp_path) == ExitCode.OK
+    shard_path(tmp_path, 1).unlink()
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert work(tmp_path, stack="prod") == ExitCode.OK
+    lines = [vars(record) for record in caplog.records if hasattr(record, "_aws")]
+    assert {line["stack"] for line in lines} == {"prod"}
+    (shard,) = [line for line in lines if Metric.SHARDS_COMMITTED in line]
+    assert (shard[Metric.SHARDS_COMMITTED], shard[Metric.FRAMES]) == (1, 4)
+    assert shard[Metric.FRAMES_PER_SECOND] > 0
+    assert lines[-1][Metric.WORKER_FAILURES] == 0
 
 
 def test_a_run_that_is_done_reads_no_source(tmp_path: Path) -> None:
