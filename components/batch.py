@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.images import CONTAINER_GID, CONTAINER_UID
 from contracts.names import RETRY_EXIT_CODES
 
 SCRATCH_PATH = "/tmp"  # noqa: S108 - inside the container, on the instance's encrypted volume
-CONTAINER_USER = "10001:10001"
+CONTAINER_USER = f"{CONTAINER_UID}:{CONTAINER_GID}"
 """Of both images; root alone may reach the instance's metadata."""
 LOG_BUFFER = "4m"
 

@@ -153,6 +153,24 @@ def test_a_deployer_cannot_widen_what_it_may(stack: str) -> None:
     assert making["Condition"] == {"ArnEquals": {"iam:PermissionsBoundary": boundary}}
 
 
+IAM_SERVICES = {
+    "batch": {"batch"}, "budgets": {"budgets"}, "cloudwatch": {"cloudwatch", "events", "logs"},
+    "dynamodb": {"dynamodb"}, "ec2": {"ec2"}, "iam": {"iam"}, "kms": {"kms"}, "lambda": {"lambda"},
+    "s3": {"s3"}, "scheduler": {"scheduler"}, "sfn": {"states"}, "sns": {"sns"}, "sqs": {"sqs"},
+    "vpc": {"ec2"},
+}  # fmt: skip
+"""By module of Pulumi's AWS provider: the services whose actions make its resources."""
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_deployer_knows_every_service_of_its_stack(stack: str) -> None:
+    modules = {r.type.split(":")[1].split("/")[0] for r in deployment(stack).resources
+               if r.type.startswith("aws:")}  # fmt: skip
+    wanted = {service for module in modules for service in IAM_SERVICES[module]}
+    granted = {a.split(":")[0] for s in role_statements(stack) for a in s["Action"]}
+    assert wanted <= granted
+
+
 def test_a_preview_changes_nothing() -> None:
     reading = re.compile(r"\w+:(Get|Describe|List)\w*|kms:Decrypt")
     for statement in role_statements("preview"):
