@@ -26,8 +26,8 @@ class Bench:
 
     stack: Stack
     mail_queue: str
-    mails: list[dict[str, str]] = field(default_factory=list)
-    """Those that were taken out of the queue so far."""
+    received: list[dict[str, str]] = field(default_factory=list)
+    """The e-mails that were taken out of the queue so far."""
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -80,17 +80,24 @@ class Bench:
 
     def mail(self, job_id: str) -> dict[str, str]:
         """The e-mail that was sent about a job: Subject and Message."""
-        sqs, deadline = self.client("sqs"), time.monotonic() + 20
+        return self.mails(job_id)[0]
+
+    def mails(self, job_id: str) -> list[dict[str, str]]:
+        """Wait for one, then all that have come about the job."""
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            for mail in self.mails:
-                if job_id in mail["Message"]:
-                    return mail
-            got = sqs.receive_message(QueueUrl=self.mail_queue, MaxNumberOfMessages=10)
-            for message in got.get("Messages", []):
-                self.mails.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self.mail_queue, ReceiptHandle=message["ReceiptHandle"])
+            self._empty_mailbox()
+            if found := [mail for mail in self.received if job_id in mail["Message"]]:
+                return found
             time.sleep(0.05)
         raise TimeoutError(f"no e-mail about {job_id}")
+
+    def _empty_mailbox(self) -> None:
+        sqs, queue = self.client("sqs"), self.mail_queue
+        while got := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in got:
+                self.received.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
 @pytest.fixture(scope="session")

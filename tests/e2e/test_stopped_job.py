@@ -1,6 +1,5 @@
 """A job that is stopped: its work ends, the registry knows, and one mail is written."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -31,18 +30,6 @@ def item(bench: Bench, job_id: str) -> dict[str, Any]:
         Key={"pk": {"S": job_id}, "sk": {"S": REGISTRY_JOB_SORT}},
     )["Item"]
     return {name: TypeDeserializer().deserialize(value) for name, value in found.items()}
-
-
-def mails(bench: Bench, job_id: str) -> list[dict[str, str]]:
-    """Wait for one, then all there are; the mailbox keeps them."""
-    bench.mail(job_id)
-    found: dict[str, dict[str, str]] = {}
-    for _ in range(10):
-        got = bench.client("sqs").receive_message(
-            QueueUrl=bench.mail_queue, MaxNumberOfMessages=10, VisibilityTimeout=1
-        )
-        found |= {m["MessageId"]: json.loads(m["Body"]) for m in got.get("Messages", [])}
-    return [mail for mail in found.values() if job_id in mail["Message"]]
 
 
 def arn(bench: Bench, job_id: str) -> str:
@@ -84,7 +71,7 @@ def test_a_stopped_execution_ends_its_batch_jobs_and_is_told_once(bench: Bench) 
         assert job["statusReason"] == "The job's execution has ended: ABORTED"
     record = ended_as(bench, job_id, JobStatus.CANCELLED)
     assert (record.stage, record.message) == (Stage.PROCESS, "Changed my mind.")
-    (mail,) = mails(bench, job_id)
+    (mail,) = bench.mails(job_id)
     assert mail["Subject"] == "Superres: bunny.mp4 was cancelled"
     assert bench.batch_jobs(job_id, Stage.RECOMPOSE) == []
 
@@ -121,7 +108,7 @@ def test_a_film_comes_through_though_no_end_of_a_job_is_heard(bench: Bench) -> N
     finally:
         events.enable_rule(Name=rule)
     ended_as(bench, job_id, JobStatus.SUCCEEDED)
-    (mail,) = mails(bench, job_id)
+    (mail,) = bench.mails(job_id)
     assert "is ready" in mail["Subject"]
 
 
@@ -147,7 +134,7 @@ def test_a_film_whose_job_never_began_is_not_forgotten(bench: Bench) -> None:
     )
     reconcile(bench)
     assert ended_as(bench, job_id, JobStatus.FAILED).error == NOT_STARTED_ERROR
-    (mail,) = mails(bench, job_id)
+    (mail,) = bench.mails(job_id)
     assert "f.mp4 failed" in mail["Subject"]
 
 
