@@ -38,5 +38,16 @@ def test_every_rule_is_broken_at_least_once() -> None:
     assert {name for name, _, says in PLANTS if says} == set(BY_NAME)
 
 
+def test_rules_look_at_something() -> None:
+    """But those that wait for whoever adds a kind of resource that could open a door."""
+    seen = {
+        r.kind for g in (graph("prod"), graph("prod", 3), graph_of(shared())) for r in g.resources
+    }
+    assert {rule.name for rule in RULES if not seen & set(rule.kinds)} <= {
+        "bucket-log-does-not-loop",
+        "group-rule-lets-nobody-in",
+    }
+
+
 def test_rules_have_names_of_their_own() -> None:
     assert len(BY_NAME) == len(RULES)
