@@ -52,16 +52,6 @@ def test_a_buckets_name_is_the_same_every_time_and_another_elsewhere() -> None:
     assert len(others | {name}) == 5
 
 
-def test_every_bucket_shuts_out_the_public(stack: Deployment) -> None:
-    blocks = _by_bucket(stack, "BucketPublicAccessBlock")
-    owners = _by_bucket(stack, "BucketOwnershipControls")
-    assert set(blocks) == set(owners) == BUCKETS
-    for block in blocks.values():
-        assert [v for k, v in block.items() if k != "bucket"] == [True] * 4
-    for owner in owners.values():
-        assert owner["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
-
-
 def test_every_bucket_is_encrypted(stack: Deployment) -> None:
     encrypted = _by_bucket(stack, "BucketServerSideEncryptionConfiguration")
     assert set(encrypted) == BUCKETS
