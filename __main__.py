@@ -9,6 +9,7 @@ from components.encryption import Encryption, EncryptionArgs
 from components.functions import Functions, FunctionsArgs
 from components.identity import Place, bound_roles
 from components.images import Images, ImagesArgs
+from components.interruptions import Interruptions, InterruptionsArgs
 from components.logs import LogSettings
 from components.messaging import Messaging, MessagingArgs
 from components.network import Network, NetworkArgs
@@ -17,7 +18,7 @@ from components.registry import Registry, RegistryArgs
 from components.settings import read_settings
 from components.storage import Retention, Storage, StorageArgs
 from components.workflow import Workflow, WorkflowArgs
-from contracts.names import PROJECT
+from contracts.names import PROJECT, Stage
 
 settings = read_settings()
 if settings.permissions_boundary_arn:
@@ -96,6 +97,8 @@ compute_args = ComputeArgs(
     subnet_ids=network.subnet_ids,
     security_group_id=network.security_group_id,
     pools=workloads.pools(settings),
+    fleets=workloads.fleets(settings),
+    own_service_role=settings.batch_service_role == "own",
     jobs=jobs,
     repositories=images.repositories,
     waits=workloads.waits(settings),
@@ -104,6 +107,7 @@ compute_args = ComputeArgs(
     tags=tags,
 )
 compute = Compute(name, compute_args, opts)
+interruptions = Interruptions(name, InterruptionsArgs(logs=logs, dlq_key=encryption.queues), opts)
 
 workflow_args = WorkflowArgs(place=place, messaging=messaging, logs=logs, tracing=settings.tracing)
 workflow = Workflow(name, workflow_args, opts)
@@ -130,6 +134,7 @@ observability_args = ObservabilityArgs(
     stack=stack,
     messaging=messaging,
     functions=made_functions,
+    interruptions=interruptions,
     state_machine_arn=workflow.state_machine_arn,
     job_log=compute.log_name,
     reconcile_minutes=settings.reconcile_minutes,
@@ -149,8 +154,8 @@ pulumi.export("state_machine_arn", workflow.state_machine_arn)
 pulumi.export("registry_table", registry.table)
 pulumi.export("notification_topic_arn", messaging.notification.topic_arn)
 pulumi.export("email_topic_arn", messaging.email_topic_arn)
-pulumi.export("process_queue_arn", compute.queue_arns[workloads.PROCESS])
-pulumi.export("media_queue_arn", compute.queue_arns[workloads.MEDIA])
+pulumi.export("process_queue_arn", compute.queue_of(Stage.PROCESS))
+pulumi.export("media_queue_arn", compute.queue_of(Stage.EXTRACT))
 for image, reference in images.references.items():
     pulumi.export(image.setting, reference)
 pulumi.export("commit", settings.commit or "unrecorded")

@@ -58,6 +58,11 @@ def of_workflow(metric: str, state_machine_arn: Name) -> Look:
     )
 
 
+def of_rule(rule: Name) -> Look:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html"""
+    return Look(namespace="AWS/Events", metric="TriggeredRules", dimensions={"RuleName": rule})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
     look: Look
@@ -87,6 +92,8 @@ class Watched:
     queues: Mapping[str, Name]
     dlqs: Mapping[str, Name]
     functions: Mapping[str, Name]
+    spot_rules: Mapping[str, Name]
+    """Of notices that Spot instances go."""
     state_machine_arn: Name
     reconcile_minutes: int
 

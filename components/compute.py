@@ -9,9 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.batch import Container, Resources, Waits, exit_rules
+from components.fleet import Fleet, FleetArgs, FleetSize
 from components.identity import Link, Place, Role, RoleArgs
 from components.logs import LogSettings, log_group
 from components.machine.grants import instance_grants
+from components.machine.service_role import ServiceRole, service_linked_role
 from components.machine.template import Machine, latest_version, launch_template, machine_image
 from components.machine.user_data import user_data
 from components.policy import ANY, Grant
@@ -48,7 +50,7 @@ DESCRIBE_JOBS = Grant(
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A job queue and the instances behind it."""
+    """A job queue and the instances that Batch starts for it."""
 
     instance_types: Sequence[str]
     markets: Mapping[Market, int]
@@ -79,6 +81,10 @@ class ComputeArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     pools: Mapping[str, Pool]
+    fleets: Mapping[str, FleetSize]
+    """Pools of instances that Batch does not start itself."""
+    own_service_role: bool
+    """Instead of Batch's service-linked role, which updates in place need."""
     jobs: Mapping[Stage, Job]
     repositories: Sequence[str]
     """Where the jobs' images lie."""
@@ -107,18 +113,21 @@ class Compute(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._log = log_group(f"{name}-jobs", f"/{name}/jobs", args.logs, self._child)
         self.log_name = self._log.name
-        profile = self._instance_profile()
-        self.queue_arns = {
-            pool_name: self._queue(pool_name, pool, profile)
-            for pool_name, pool in args.pools.items()
-        }
+        self._role, self._profile = self._instance_profile()
+        self._service_role = (
+            ServiceRole(f"{name}-batch", args.place, self._child).arn
+            if args.own_service_role
+            else None
+        )
+        self._environments: list[pulumi.Resource] = []
+        self.queue_arns = {name: self._pool(name, pool) for name, pool in args.pools.items()}
+        self.queue_arns |= {name: self._fleet(name, size) for name, size in args.fleets.items()}
         self.definition_arns = {
             stage: self._definition(stage, job) for stage, job in args.jobs.items()
         }
-        self._pools = {stage: job.pool for stage, job in args.jobs.items()}
         self.register_outputs({"queue_arns": self.queue_arns})
 
-    def _instance_profile(self) -> aws.iam.InstanceProfile:
+    def _instance_profile(self) -> tuple[Role, aws.iam.InstanceProfile]:
         role = Role(
             f"{self._name}-instance",
             RoleArgs(
@@ -127,13 +136,12 @@ class Compute(pulumi.ComponentResource):
             ),
             self._child,
         )
-        return aws.iam.InstanceProfile(f"{self._name}-instance", role=role.name, opts=self._child)
+        name = f"{self._name}-instance"
+        return role, aws.iam.InstanceProfile(name, role=role.name, opts=self._child)
 
-    def _queue(
-        self, pool_name: str, pool: Pool, profile: aws.iam.InstanceProfile
-    ) -> pulumi.Output[str]:
+    def _pool(self, name: str, pool: Pool) -> pulumi.Output[str]:
         template = launch_template(
-            f"{self._name}-{pool_name}",
+            f"{self._name}-{name}",
             pool.machine,
             user_data(pool.machine.gpu),
             self._args.tags,
@@ -142,17 +150,46 @@ class Compute(pulumi.ComponentResource):
         )
         image = machine_image(self._args.place, pool.machine)
         environments = [
-            self._environment(pool_name, pool, market, profile, template, image)
-            for market in pool.markets
+            self._environment(name, pool, market, template, image) for market in pool.markets
         ]
+        self._environments += environments
+        return self._queue(
+            name, [environment.arn for environment in environments], self._args.waits.actions()
+        )
+
+    def _fleet(self, name: str, size: FleetSize) -> pulumi.Output[str]:
+        """Batch knows nothing of a fleet's capacity, so its queue waits for as long as it takes."""
+        args = self._args
+        fleet_args = FleetArgs(
+            place=args.place,
+            size=size,
+            subnet_ids=args.subnet_ids,
+            security_group_id=args.security_group_id,
+            instance_profile_arn=self._profile.arn,
+            instance_role_arn=self._role.arn,
+            service_role_arn=self._service_role or service_linked_role(args.place),
+            volume_key_arn=args.volume_key_arn,
+            tags=args.tags,
+        )
+        # the service-linked role comes into being with the first environment that Batch manages
+        after = pulumi.ResourceOptions(parent=self, depends_on=self._environments)
+        fleet = Fleet(f"{self._name}-{name}", fleet_args, after)
+        return self._queue(name, [fleet.environment_arn], [])
+
+    def _queue(
+        self,
+        name: str,
+        environment_arns: Sequence[pulumi.Output[str]],
+        actions: Sequence[Mapping[str, str | int]],
+    ) -> pulumi.Output[str]:
         queue = aws.batch.JobQueue(
-            f"{self._name}-{pool_name}",
+            f"{self._name}-{name}",
             state="ENABLED",
             priority=1,
-            job_state_time_limit_actions=self._args.waits.actions(),  # pyright: ignore[reportArgumentType] - plain dicts
+            job_state_time_limit_actions=list(actions),  # pyright: ignore[reportArgumentType] - plain dicts
             compute_environment_orders=[
-                {"order": order, "compute_environment": environment.arn}
-                for order, environment in enumerate(environments, 1)
+                {"order": order, "compute_environment": arn}
+                for order, arn in enumerate(environment_arns, 1)
             ],
             opts=self._child,
         )
@@ -163,7 +200,6 @@ class Compute(pulumi.ComponentResource):
         pool_name: str,
         pool: Pool,
         market: Market,
-        profile: aws.iam.InstanceProfile,
         template: aws.ec2.LaunchTemplate,
         image: pulumi.Output[str],
     ) -> aws.batch.ComputeEnvironment:
@@ -172,20 +208,18 @@ class Compute(pulumi.ComponentResource):
             f"{self._name}-{pool_name}-{suffix}",
             type="MANAGED",
             state="ENABLED",
+            service_role=self._service_role,
             compute_resources={
                 "type": market,
                 "allocation_strategy": ALLOCATION[market],
                 "min_vcpus": 0,
                 "max_vcpus": pool.markets[market],
                 "instance_types": list(pool.instance_types),
-                "instance_role": profile.arn,
+                "instance_role": self._profile.arn,
                 "subnets": list(self._args.subnet_ids),
                 "security_group_ids": [self._args.security_group_id],
                 "ec2_configurations": [
-                    {
-                        "image_type": pool.machine.image_type,
-                        "image_id_override": image,
-                    }
+                    {"image_type": pool.machine.image_type, "image_id_override": image}
                 ],
                 "launch_template": {
                     "launch_template_id": template.id,
@@ -196,7 +230,11 @@ class Compute(pulumi.ComponentResource):
                 "job_execution_timeout_minutes": UPDATE_MINUTES,
                 "terminate_jobs_on_update": False,
             },
-            opts=self._child,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Batch updates in place by its service-linked role only
+                replace_on_changes=["computeResources"] if self._args.own_service_role else None,
+            ),
         )
 
     def _definition(self, stage: Stage, job: Job) -> pulumi.Output[str]:
@@ -240,9 +278,13 @@ class Compute(pulumi.ComponentResource):
         )
         return definition.arn
 
+    def queue_of(self, stage: Stage) -> pulumi.Output[str]:
+        """ARN of the queue that a stage's jobs go to."""
+        return self.queue_arns[self._args.jobs[stage].pool]
+
     def submit(self, stage: Stage) -> Link:
         """Where a stage's jobs go and what they are, and permission to find and submit them."""
-        queue, definition = self.queue_arns[self._pools[stage]], self.definition_arns[stage]
+        queue, definition = self.queue_of(stage), self.definition_arns[stage]
         return Link(
             values={"job_queue": queue, "job_definition": definition},
             grants=(
@@ -262,7 +304,7 @@ class Compute(pulumi.ComponentResource):
 
     def find(self) -> Link:
         """Each stage's queue, and permission to find jobs there by their name, and to end them."""
-        queues = {stage_queue(s): self.queue_arns[pool] for s, pool in self._pools.items()}
+        queues = {stage_queue(stage): self.queue_of(stage) for stage in self._args.jobs}
         return Link(values=queues, grants=(LIST_JOBS, self._end_jobs()))
 
     def _end_jobs(self) -> Grant:

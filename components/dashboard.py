@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.alarms import Look, Watched, of_ours, of_queue, of_workflow
+from components.alarms import Look, Watched, of_ours, of_queue, of_rule, of_workflow
 from contracts.names import Metric, Stage
 
 Widget = dict[str, Any]
@@ -224,6 +224,10 @@ def _capacity(watched: Watched, limit_seconds: float) -> list[Graph]:
             title="Workers interrupted (Spot, or ended by somebody)",
             lines=_by_stage(Metric.WORKER_INTERRUPTIONS, watched),
             stacked=True,
+        ),
+        Graph(
+            title="Notices of Spot, for all instances of the account",
+            lines=[Line(label=k, look=of_rule(rule)) for k, rule in watched.spot_rules.items()],
         ),
         Graph(
             title="Attempts that were retries",

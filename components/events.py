@@ -56,3 +56,19 @@ def execution_ended(state_machine_arn: str) -> Pattern:
             "status": ["FAILED", "ABORTED", "TIMED_OUT"],
         },
     }
+
+
+def spot_interrupted() -> Pattern:
+    """A Spot instance is taken back in two minutes.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+    """
+    return {"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]}
+
+
+def rebalance_recommended() -> Pattern:
+    """A Spot instance has become likelier to be taken back.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+    """
+    return {"source": ["aws.ec2"], "detail-type": ["EC2 Instance Rebalance Recommendation"]}

@@ -30,7 +30,7 @@ class Place:
             account=aws.get_caller_identity_output(opts=options).account_id,
         )
 
-    def arn(self, service: str, resource: str) -> pulumi.Output[str]:
+    def arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
         """ARN of something in this account and region."""
         return pulumi.Output.format(
             "arn:{0}:{1}:{2}:{3}:{4}", self.partition, service, self.region, self.account, resource

@@ -14,6 +14,7 @@ from components.alarms import Alarm, Alarms, Thresholds, Watched
 from components.dashboard import body
 from components.functions import Functions
 from components.identity import Place
+from components.interruptions import Interruptions
 from components.messaging import Messaging
 from components.policy import to_json
 
@@ -27,6 +28,7 @@ class ObservabilityArgs:
     stack: str
     messaging: Messaging
     functions: Functions
+    interruptions: Interruptions
     state_machine_arn: pulumi.Input[str]
     job_log: pulumi.Input[str]
     """Name of the log group of the Batch jobs."""
@@ -85,6 +87,7 @@ class Observability(pulumi.ComponentResource):
             job_log=args.job_log,
             queues=pulumi.Output.all(**watched.queues),
             dlqs=pulumi.Output.all(**watched.dlqs),
+            spot_rules=pulumi.Output.all(**watched.spot_rules),
             state_machine_arn=watched.state_machine_arn,
         )
         aws.cloudwatch.Dashboard(
@@ -123,12 +126,14 @@ def _watched(args: ObservabilityArgs) -> Watched:
         **{f"{name}-dlq": channel.dlq.name for name, channel in channels.items()},
         "email-notification-dlq": args.messaging.email_dlq.name,
         **{f"{name}-dlq": f.dlq.name for name, f in functions.items() if f.dlq is not None},
+        "spot-dlq": args.interruptions.dlq.name,
     }
     return Watched(
         stack=args.stack,
         queues={name: channel.queue.name for name, channel in channels.items()},
         dlqs=dlqs,
         functions={name: function.function_name for name, function in functions.items()},
+        spot_rules=args.interruptions.rules,
         state_machine_arn=args.state_machine_arn,
         reconcile_minutes=args.reconcile_minutes,
     )
@@ -141,6 +146,7 @@ def _page(args: ObservabilityArgs, names: Mapping[str, Any]) -> dict[str, Any]:
         queues=names["queues"],
         dlqs=names["dlqs"],
         functions={},
+        spot_rules=names["spot_rules"],
         state_machine_arn=names["state_machine_arn"],
         reconcile_minutes=args.reconcile_minutes,
     )

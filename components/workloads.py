@@ -10,6 +10,7 @@ import pulumi
 from components.batch import Resources, Waits
 from components.compute import Compute, Job, Pool
 from components.events import execution_ended, job_ended, uploaded
+from components.fleet import FleetSize
 from components.functions import EventSource, FunctionSpec, QueueSource, ScheduleSource
 from components.identity import Link, join_links
 from components.images import Images
@@ -42,8 +43,9 @@ from contracts.keys import (
 )
 from contracts.names import Stage
 
-MEDIA, PROCESS = "media", "process"
-"""Pools: CPU instances on demand, and workers (GPU or CPU) on Spot first."""
+MEDIA, PROCESS, FLEET = "media", "process", "fleet"
+"""Pools: CPU instances on demand, workers (GPU or CPU) on Spot first, and where it is wanted a
+fleet of workers that stand ready."""
 
 STAGE_FUNCTIONS: dict[Stage, str] = {
     Stage.EXTRACT: "extract-frames",
@@ -83,6 +85,19 @@ def pools(settings: StackSettings) -> dict[str, Pool]:
     }
 
 
+def fleets(settings: StackSettings) -> dict[str, FleetSize]:
+    if not settings.spot_fleet:
+        return {}
+    gpu = settings.worker_gpus > 0
+    size = FleetSize(
+        instance_types=settings.fleet_instance_types or settings.gpu_instance_types,
+        instances=settings.fleet_instances,
+        on_demand_instances=settings.fleet_on_demand_instances,
+        machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
+    )
+    return {FLEET: size}
+
+
 def waits(settings: StackSettings) -> Waits:
     return Waits(
         capacity_seconds=settings.capacity_wait_seconds,
@@ -110,7 +125,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             values={**_extract_values(settings), **media_facts},
         ),
         Stage.PROCESS: Job(
-            pool=PROCESS,
+            pool=FLEET if settings.spot_fleet else PROCESS,
             image=images.references[ImageName.UPSCALER],
             command=("python", "-m", "containers.upscaler", "process"),
             resources=worker,

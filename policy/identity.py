@@ -10,6 +10,9 @@ WITHOUT_RESOURCE_LEVEL = frozenset(
     {
         "batch:DescribeJobs",
         "batch:ListJobs",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeSubnets",
         "ec2:DescribeTags",
         "ecr:GetAuthorizationToken",
         "ecs:DiscoverPollEndpoint",
@@ -36,8 +39,15 @@ NAMED_BY_AWS = (
     ":batch:*:job/*",  # ids are Batch's
     ":ecs:*:cluster/*",  # Batch makes the clusters of its environments, and names them
     ":ecs:*:container-instance/*",
+    *(f":ec2:*:{k}/*" for k in ("instance", "volume", "network-interface")),  # a fleet's
+    ":ec2:*:spot-instances-request/*",
+    ":ec2:*:image/*",  # AWS's own images, of no account
 )
 """Resources of which nobody knows the name beforehand, as service and resource."""
+
+AWS_MANAGED = (":policy/service-role/AWSBatchServiceRole",)
+"""Policies that AWS's documentation asks for by name; beside the code that attaches them stands
+where."""
 
 WITHOUT_SOURCE_ACCOUNT = ("ec2.amazonaws.com", "lambda.amazonaws.com")
 """Services that take a role without saying on whose behalf; they act for our account only, for
@@ -51,6 +61,7 @@ USED_BY = {
     "InstanceProfile": ("role",),
     "JobDefinition": ("containerProperties",),
     "Schedule": ("target",),
+    "SpotFleetRequest": ("iamFleetRole",),
     "StateMachine": ("roleArn",),
 }
 """Who takes a role, and by which property it is given."""
@@ -58,9 +69,10 @@ USED_BY = {
 
 @rule("A role is somebody's, and nobody else's", "Role")
 def role_has_one_user(role: Resource, graph: Graph) -> Problems:
+    """Batch keeps all its environments by one role."""
     users = [u for kind, names in USED_BY.items() for u in graph.users(role, kind, *names)]
     users += [role] if _federated(role) else []  # somebody outside takes it
-    if len(users) != 1:
+    if len(users) != 1 and {user.kind for user in users} != {"ComputeEnvironment"}:
         yield "is used by " + (", ".join(f"{u.kind} {u.name}" for u in users) or "nothing")
 
 
@@ -70,7 +82,8 @@ def role_has_its_own_policy(role: Resource, graph: Graph) -> Problems:
     if not attached and not graph.users(role, "RolePolicy", "role"):
         yield "has no policy"
     for attachment in attached:
-        if not graph.used(attachment, "Policy", "policyArn"):
+        asked_for = str(attachment.props["policyArn"]).endswith(AWS_MANAGED)
+        if not asked_for and not graph.used(attachment, "Policy", "policyArn"):
             yield f"gets {attachment.props['policyArn']}, which allows more than it needs"
 
 

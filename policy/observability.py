@@ -13,7 +13,7 @@ CLOUDWATCH = "cloudwatch.amazonaws.com"
 
 NATIVE = {
     "AWS/DynamoDB": {"SystemErrors", "ThrottledRequests", "UserErrors"},
-    "AWS/Events": {"FailedInvocations", "Invocations", "InvocationsSentToDlq"},
+    "AWS/Events": {"FailedInvocations", "Invocations", "InvocationsSentToDlq", "TriggeredRules"},
     "AWS/Lambda": {
         "AsyncEventAge",
         "ConcurrentExecutions",

@@ -68,10 +68,25 @@ class ComputeSettings(SettingsPart):
     misfit_wait_seconds: int | None = Field(default=600, ge=600, le=86_400)
     """How long the first job in a queue waits that fits into none of its environments."""
 
+    batch_service_role: Literal["service-linked", "own"] = "service-linked"
+    """By which role Batch keeps its environments. own: for accounts that allow no service-linked
+    role; every change of an environment then makes a new one."""
+
+    spot_fleet: bool = False
+    """Whether workers run on a Spot Fleet that stands ready, and is paid for while it idles."""
+    fleet_instances: int = Field(default=2, ge=1, le=1000)
+    """Instances of the fleet."""
+    fleet_on_demand_instances: int = Field(default=0, ge=0)
+    """How many of them are on demand, which nobody takes back."""
+    fleet_instance_types: tuple[InstanceType, ...] = ()
+    """Sizes of the fleet's instances. None: gpu_instance_types."""
+    fleet_workers_per_instance: int = Field(default=1, ge=1)
+    """Workers that fit onto the smallest of them."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What workers compute on; auto: a GPU where there is one."""
     worker_parallelism: int | None = Field(default=None, ge=1)
-    """Workers that the plan counts on. None: as many as fit into the Spot environment."""
+    """Workers that the plan counts on. None: as many as fit onto Spot instances, or the fleet."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -80,21 +95,55 @@ class ComputeSettings(SettingsPart):
         self._at_most("media_vcpus", "media_max_vcpus")
         if self.device == "cuda" and self.worker_gpus == 0:
             raise ValueError("device: got 'cuda', but worker_gpus is 0; allowed are auto and cpu")
-        room = (self.spot_max_vcpus + self.on_demand_max_vcpus) // self.worker_vcpus
-        if self.worker_parallelism is not None and self.worker_parallelism > room:
-            raise ValueError(
-                f"worker_parallelism: got {self.worker_parallelism}, allowed are 1 to {room}: "
+        if self.spot_fleet:
+            self._fleet_fits()
+        elif self.worker_parallelism is not None:
+            vcpus = self.spot_max_vcpus + self.on_demand_max_vcpus
+            self._at_most_workers(
+                vcpus // self.worker_vcpus,
                 f"so many workers of {self.worker_vcpus} vCPUs fit into spot_max_vcpus and "
-                "on_demand_max_vcpus together"
+                "on_demand_max_vcpus together",
             )
         return self
 
-    def _at_most(self, field: str, limit_field: str) -> None:
+    def _fleet_fits(self) -> None:
+        self._at_most("fleet_on_demand_instances", "fleet_instances", least=0)
+        types = self.fleet_instance_types or self.gpu_instance_types
+        if self.worker_gpus == 0 and not self.fleet_instance_types:
+            raise ValueError(
+                "fleet_instance_types: is missing; without worker_gpus the sizes of the fleet's "
+                "instances must be named, such as c7i.2xlarge"
+            )
+        families = [kind for kind in types if "." not in kind]
+        if families:
+            raise ValueError(
+                f"fleet_instance_types: got {families[0]!r}, allowed are sizes such as g5.xlarge: "
+                "a fleet starts no families"
+            )
+        self._at_most_workers(
+            self.fleet_instances * self.fleet_workers_per_instance,
+            "so many workers fit onto fleet_instances",
+        )
+
+    def _at_most_workers(self, room: int, reason: str) -> None:
+        if self.worker_parallelism is not None and self.worker_parallelism > room:
+            raise ValueError(
+                f"worker_parallelism: got {self.worker_parallelism}, allowed are 1 to {room}: "
+                + reason
+            )
+
+    def _at_most(self, field: str, limit_field: str, least: int = 1) -> None:
         value, limit = getattr(self, field), getattr(self, limit_field)
         if value > limit:
-            raise ValueError(f"{field}: got {value}, allowed are 1 to {limit_field} ({limit})")
+            raise ValueError(
+                f"{field}: got {value}, allowed are {least} to {limit_field} ({limit})"
+            )
 
     @property
     def parallelism(self) -> int:
         """Processing workers that the plan counts on."""
-        return self.worker_parallelism or self.spot_max_vcpus // self.worker_vcpus
+        if self.worker_parallelism:
+            return self.worker_parallelism
+        if self.spot_fleet:
+            return self.fleet_instances * self.fleet_workers_per_instance
+        return self.spot_max_vcpus // self.worker_vcpus

@@ -19,15 +19,20 @@ from tests.infra.recorder import (
 
 OURS = f"{PROJECT}:"
 
-MODES: tuple[Mapping[str, str], ...] = tuple(
+KINDS: tuple[Mapping[str, str], ...] = tuple(
     {"network": network, "encryption": encryption}
     for network in ("public", "private")
     for encryption in ("s3", "kms")
 )
+FLEET = {"spot_fleet": "true", "batch_service_role": "own"}
+MODES = (*KINDS, FLEET)
 """Settings that change which resources there are."""
 
-CASES = [*itertools.product(STACKS, (0, len(MODES) - 1)), *(("prod", m) for m in (1, 2))]
-"""Every stack under both of each; production under all of them."""
+CASES = [
+    *itertools.product(STACKS, (0, len(KINDS) - 1)),
+    *(("prod", m) for m in (1, 2, len(KINDS))),
+]
+"""Every stack under both of each; production under all of them, and with a fleet."""
 
 
 @functools.cache

@@ -278,6 +278,16 @@ IDENTITY = [
         "gets arn:aws:iam::aws:policy/AdministratorAccess",
     ),
     (
+        "role-has-its-own-policy",
+        plus(
+            "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            "batch",
+            {"policyArn": "arn:aws:iam::aws:policy/service-role/AWSBatchServiceRole"},
+            role=("Role", "-trigger"),
+        ),
+        None,
+    ),
+    (
         "role-trusts-one",
         within_json("Role", "-workflow", "assumeRolePolicy", lambda d: first(d).pop("Condition")),
         "lets states.amazonaws.com take it on behalf of any account",

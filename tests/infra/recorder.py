@@ -33,6 +33,9 @@ STACKS = ("dev", "staging", "prod", "local")
 ARNS = {
     "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
     "aws:ecr/repository:Repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
+    "aws:ec2/launchTemplate:LaunchTemplate": (
+        "arn:aws:ec2:{region}:{account}:launch-template/{name}"
+    ),
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
         "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"
     ),
@@ -147,6 +150,9 @@ class _Cloud(Mocks):
             "aws:kms/key:Key": {"keyId": name},
             "docker-build:index:Image": {"digest": DIGEST},
             "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 3},
+            "aws:batch/computeEnvironment:ComputeEnvironment": {
+                "ecsClusterArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{name}"
+            },
             "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-63a5400a"},
         }
         return name, {**state, **computed.get(args.typ, {})}

@@ -38,6 +38,7 @@ def test_every_message_has_an_end(stack: Deployment) -> None:
         f.inputs["destinationConfig"]["onFailure"]["destination"]
         for f in stack.of("FunctionEventInvokeConfig")
     }
+    undelivered |= {t.inputs["deadLetterConfig"]["arn"] for t in stack.of("EventTarget")}
     dead = {r["deadLetterTargetArn"] for r in redrives} | failed | undelivered
     assert {arn for arn, q in queues.items() if "redrivePolicy" not in q} == dead
     assert all(r["maxReceiveCount"] >= 5 for r in redrives)

@@ -18,6 +18,7 @@ NATIVE_DIMENSIONS = {
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
     "AWS/Lambda": {"FunctionName"},
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    "AWS/Events": {"RuleName"},
     "AWS/SQS": {"QueueName"},
     # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
     "AWS/States": {"StateMachineArn"},
@@ -66,7 +67,11 @@ def test_our_code_emits_every_metric(metric: Metric) -> None:
 
 
 def test_whatever_is_named_belongs_to_the_stack(stack: Deployment) -> None:
-    known = {r.inputs.get("name", r.name) for kind in ("Queue", "Function") for r in stack.of(kind)}
+    known = {
+        r.inputs.get("name", r.name)
+        for kind in ("Queue", "Function", "EventRule")
+        for r in stack.of(kind)
+    }
     known |= {m.arn for m in stack.of("StateMachine")}
     looked = [a.inputs["dimensions"] for a in stack.of("MetricAlarm")]
     for given in [*looked, *(dimensions for _, _, dimensions in drawn(stack))]:

@@ -79,7 +79,7 @@ def test_what_holds_data_survives_the_stack_where_it_is_protected(name: str, kep
 def test_every_log_group_forgets(stack: Deployment) -> None:
     groups = stack.of("LogGroup")
     days = {g.inputs["retentionInDays"] for g in groups}
-    assert len(groups) == 11
+    assert len(groups) == 12
     assert days == {int(stack_config(stack.stack)["superres:log_retention_days"])}
 
 

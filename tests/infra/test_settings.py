@@ -156,6 +156,31 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             "superres:worker_attempts: got '11', input should be less than or equal to 10",
         ),
         (
+            {"spot_fleet": "true", "fleet_on_demand_instances": "3"},
+            "superres:fleet_on_demand_instances: got 3, allowed are 0 to fleet_instances (2)",
+        ),
+        (
+            {"spot_fleet": "true", "worker_gpus": "0"},
+            (
+                "superres:fleet_instance_types: is missing; without worker_gpus the sizes of the "
+                "fleet's instances must be named, such as c7i.2xlarge"
+            ),
+        ),
+        (
+            {"spot_fleet": "true", "fleet_instance_types": '["g5.xlarge", "g6"]'},
+            (
+                "superres:fleet_instance_types: got 'g6', allowed are sizes such as g5.xlarge: "
+                "a fleet starts no families"
+            ),
+        ),
+        (
+            {"spot_fleet": "true", "worker_parallelism": "3"},
+            (
+                "superres:worker_parallelism: got 3, allowed are 1 to 2: "
+                "so many workers fit onto fleet_instances"
+            ),
+        ),
+        (
             {"worker_vcpu": "4"},
             "superres:worker_vcpu: is not a known field; did you mean superres:worker_vcpus?",
         ),

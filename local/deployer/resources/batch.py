@@ -24,10 +24,13 @@ def _compute_environment(aws: Aws, r: Resource) -> Created:
         parameters["computeResources"] = {
             _COMPUTE_NAMES.get(key, key): value for key, value in resources.items()
         }
-    arn = aws.client("batch").create_compute_environment(
+    batch = aws.client("batch")
+    arn = batch.create_compute_environment(
         computeEnvironmentName=name, type=r["type"], **parameters
     )["computeEnvironmentArn"]
-    return Created(name, {"name": name, "arn": arn, "status": "VALID"})
+    (made,) = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"]
+    outputs = {"name": name, "arn": arn, "status": "VALID", "ecsClusterArn": made["ecsClusterArn"]}
+    return Created(name, outputs)
 
 
 def _job_queue(aws: Aws, r: Resource) -> Created:

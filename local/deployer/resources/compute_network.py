@@ -210,6 +210,35 @@ def _launch_template(aws: Aws, r: Resource) -> Created:
     return Created(template, outputs)
 
 
+def _spot_fleet(aws: Aws, r: Resource) -> Created:
+    r.ignore("terminateInstancesOnDelete", "waitForFulfillment")
+    request = r.pick(
+        IamFleetRole="iamFleetRole",
+        Type="fleetType",
+        AllocationStrategy="allocationStrategy",
+        OnDemandAllocationStrategy="onDemandAllocationStrategy",
+        TargetCapacity="targetCapacity",
+        OnDemandTargetCapacity="onDemandTargetCapacity",
+        InstanceInterruptionBehavior="instanceInterruptionBehaviour",
+        ExcessCapacityTerminationPolicy="excessCapacityTerminationPolicy",
+        ReplaceUnhealthyInstances="replaceUnhealthyInstances",
+    )
+    request["LaunchTemplateConfigs"] = [_fleet_template(one) for one in r["launchTemplateConfigs"]]
+    answer = aws.client("ec2").request_spot_fleet(SpotFleetRequestConfig=request)
+    return Created(answer["SpotFleetRequestId"], {"spotRequestState": "submitted"})
+
+
+def _fleet_template(config: dict[str, Any]) -> dict[str, Any]:
+    known = config["launchTemplateSpecification"]
+    return {
+        "LaunchTemplateSpecification": {
+            "LaunchTemplateId": known["id"],
+            "Version": known["version"],
+        },
+        "Overrides": [pascal(one) for one in config.get("overrides", [])],
+    }
+
+
 def _device(mapping: dict[str, Any]) -> dict[str, Any]:
     """Pulumi has texts where EC2 has booleans."""
     converted = pascal(mapping)
@@ -230,6 +259,7 @@ HANDLERS = {
     "aws:ec2/securityGroup:SecurityGroup": _security_group,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
     "aws:ec2/flowLog:FlowLog": _flow_log,
+    "aws:ec2/spotFleetRequest:SpotFleetRequest": _spot_fleet,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ingress_rule,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
 }

@@ -59,6 +59,12 @@ def _log_group(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": aws.arn("logs", f"log-group:{name}")})
 
 
+def _log_resource_policy(aws: Aws, r: Resource) -> Created:
+    name = r["policyName"]
+    aws.client("logs").put_resource_policy(policyName=name, policyDocument=r["policyDocument"])
+    return Created(name, {})
+
+
 def _metric_alarm(aws: Aws, r: Resource) -> Created:
     name = r.physical_name()
     dimensions = [{"Name": k, "Value": v} for k, v in (r.get("dimensions") or {}).items()]
@@ -132,5 +138,6 @@ HANDLERS = {
     "aws:cloudwatch/eventRule:EventRule": _rule,
     "aws:cloudwatch/eventTarget:EventTarget": _target,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": _log_resource_policy,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _metric_alarm,
 }
