@@ -94,17 +94,28 @@ def policy_allows(
     policy: str | dict[str, Any] | None, principal: str, action: str, resource: str, source: str
 ) -> bool:
     """Whether a resource's policy lets the service `principal` do `action` for `source` (ARN)."""
-    account = resource.split(":")[4]
-    context = iam_evaluator.EvalContext(
+    told = {"aws:sourcearn": source, "aws:sourceaccount": resource.split(":")[4]}
+    return policy_allows_in(policy, principal, action, resource, told)
+
+
+def policy_allows_in(
+    policy: str | dict[str, Any] | None,
+    principal: str,
+    action: str,
+    resource: str,
+    context: dict[str, str],
+) -> bool:
+    """The same with these condition keys, in small letters."""
+    evaluated = iam_evaluator.EvalContext(
         principal_arn="*",
         principal_type="Service",
         principal_account="",
         action=action,
         resource_arn=resource,
         region=resource.split(":")[3],
-        service_context={"aws:sourcearn": source, "aws:sourceaccount": account},
+        service_context=context,
     )
-    result = iam_evaluator.evaluate_resource_policy(policy, context, service=principal)
+    result = iam_evaluator.evaluate_resource_policy(policy, evaluated, service=principal)
     return result.decision == "Allow"
 
 

@@ -26,7 +26,7 @@ class Bench:
 
     stack: Stack
     mail_queue: str
-    received: list[dict[str, str]] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
     """The e-mails that were taken out of the queue so far."""
 
     def client(self, service: str) -> Any:
@@ -78,19 +78,19 @@ class Bench:
             "jobSummaryList"
         ]
 
-    def mail(self, job_id: str) -> dict[str, str]:
-        """The e-mail that was sent about a job: Subject and Message."""
-        return self.mails(job_id)[0]
+    def mail(self, text: str, patience: float = 20) -> dict[str, Any]:
+        """The e-mail that holds a text, such as a job's id: Subject, Message, MessageAttributes."""
+        return self.mails(text, patience)[0]
 
-    def mails(self, job_id: str) -> list[dict[str, str]]:
-        """Wait for one, then all that have come about the job."""
-        deadline = time.monotonic() + 20
+    def mails(self, text: str, patience: float = 20) -> list[dict[str, Any]]:
+        """Wait for one, then all that have come with the text."""
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self._empty_mailbox()
-            if found := [mail for mail in self.received if job_id in mail["Message"]]:
+            if found := [mail for mail in self.received if text in mail["Message"]]:
                 return found
             time.sleep(0.05)
-        raise TimeoutError(f"no e-mail about {job_id}")
+        raise TimeoutError(f"no e-mail about {text}")
 
     def _empty_mailbox(self) -> None:
         sqs, queue = self.client("sqs"), self.mail_queue
@@ -106,10 +106,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         with embedded_stack(overrides(workers=2, precision="auto")) as stack:
-            yield Bench(stack, _listen(stack))
+            yield Bench(stack, listen(stack))
 
 
-def _listen(stack: Stack) -> str:
+def listen(stack: Stack) -> str:
     """Subscribe a queue to the e-mail topic, as a person's mailbox would be."""
     names = {"endpoint_url": stack.endpoint, "region_name": stack.region, **stack.credentials}
     sqs, sns = boto3.client("sqs", **names), boto3.client("sns", **names)

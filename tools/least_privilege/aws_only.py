@@ -7,7 +7,6 @@ has: both fail the proof.
 _AGENT = "AWS: the ECS agent asks it; the embedded AWS runs jobs without instances."
 _ECR = "AWS: Docker pulls the image; the embedded AWS runs jobs from this repository's sources."
 _FLOW = "AWS: VPC flow logs are written by AWS; the embedded AWS has no traffic to log."
-_KMS = "AWS: the service uses the key for the caller; the embedded AWS encrypts nothing."
 _LOGS = "AWS: Lambda, Step Functions and Docker write logs with the role; here they go to files."
 _XRAY = "AWS: traces are sent by the service; the embedded AWS keeps none."
 
@@ -27,13 +26,3 @@ AWS_ONLY: dict[str, str] = {
     "WriteLog": _LOGS,
 }
 """By statement id."""
-
-KEY_GRANTS = _KMS
-"""Every statement that allows only KMS's actions."""
-
-
-def reason(sid: str, actions: list[str]) -> str | None:
-    """Why only AWS exercises the statement; None where the pipeline itself must."""
-    if all(action.startswith("kms:") for action in actions):
-        return KEY_GRANTS
-    return AWS_ONLY.get(sid)

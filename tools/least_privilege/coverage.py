@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from tools.least_privilege.aws_only import reason
+from tools.least_privilege.aws_only import AWS_ONLY
 
 
 class Part(NamedTuple):
@@ -31,7 +31,7 @@ class Statement:
 
     @property
     def aws_only(self) -> str | None:
-        return reason(self.sid, _listed(self.document["Action"]))
+        return AWS_ONLY.get(self.sid)
 
     def parts(self) -> Iterator[Part]:
         for action in _listed(self.document["Action"]):

@@ -1,6 +1,6 @@
 """What ministack 1.5.33 does differently from AWS and matters to us, one module a subject."""
 
-from local.emulator import iam, state
+from local.emulator import iam, keys, state
 from local.emulator.batch import api as batch_api
 from local.emulator.patches import (
     access_log,
@@ -8,6 +8,7 @@ from local.emulator.patches import (
     events_delivery,
     events_permissions,
     image_registry,
+    key_permissions,
     lambda_errors,
     lambda_permissions,
     lambda_readiness,
@@ -37,11 +38,12 @@ _PATCHES = (
     workflow_endings,
     workflow_permissions,
     workflow_waiting,
+    key_permissions,  # outermost: a call and each use of a key that it takes are asked one by one
 )
 
 
 def apply_all(*further: Needs) -> None:
     """Raises patching.PatchError, where a name of ours or of `further` is missing, unchanged."""
-    verify([*(module.NEEDS for module in (*_PATCHES, batch_api, iam, state)), *further])
+    verify([*(module.NEEDS for module in (*_PATCHES, batch_api, iam, keys, state)), *further])
     for patch in _PATCHES:
         patch.apply()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ministack.services import eventbridge, lambda_svc, sns, sqs
 
-from local.emulator import iam
+from local.emulator import iam, keys
 from local.emulator.patching import wrap
 
 PRINCIPAL = "events.amazonaws.com"
@@ -53,7 +53,7 @@ def refusal(target: dict[str, Any], rule_arn: str) -> str | None:
     found = find(arn)
     if found is None or not iam.policy_allows(found[0], PRINCIPAL, action, arn, rule_arn):
         return f"its policy does not allow {action} by {PRINCIPAL} for {rule_arn}"
-    return None
+    return keys.refuses(arn, PRINCIPAL, None)
 
 
 def _checked(original: Callable[..., None]) -> Callable[..., None]:
