@@ -30,6 +30,8 @@ cli.add_command(promote)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Result: a file or a folder.")
 @click.option("--model", help=f"One of {', '.join(ModelName)}.  [default: animevideov3]")
 @click.option("--scale", help="2, 3 or 4.  [default: 2]")
+@click.option("--fit", help="Lines of the result, such as 2160p, instead of a scale.")
+@click.option("--strength", help="Share of the network, 0 to 1; the rest is Lanczos.  [default: 1]")
 @click.option("--codec", help=f"One of {', '.join(Codec)}.  [default: h264]")
 @click.option("--quality", help="Constant rate factor; lower is better, 0 lossless for h264.")
 @click.option("--preset", help="The encoder's preset, such as fast or slow.")
@@ -58,7 +60,10 @@ def run(
 
     output = Output(as_json)
     try:
-        settings = Settings.parse({k: v for k, v in chosen.items() if v is not None})
+        given = {k: v for k, v in chosen.items() if v is not None}
+        if {"scale", "fit"} <= given.keys():
+            raise UserError("--scale and --fit both say how large the result is; give one")
+        settings = Settings.parse(given)
         request = job.checked(video, out, settings, workers, precision, picture, force=force)
         output.result(*_summary(job.run(request, output)))
     except ContractError as error:

@@ -123,7 +123,7 @@ def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Se
     container = container or (Container.MKV if matroska else Container.MP4)
     settings = Settings.parse({**settings.model_dump(), "container": container})
     folder = out if out is not None else Path()
-    return folder / f"{video.stem}.{settings.scale}x.{container.value}", settings
+    return folder / f"{video.stem}.{settings.label}.{container.value}", settings
 
 
 def _check_writable(folder: Path, option: str) -> None:
@@ -171,6 +171,7 @@ def run(request: Request, output: Output) -> Outcome:
             steps.update("download")
             result, report = pipeline.result(snapshot)
             pipeline.fetch(result, request.target)
+            _say_what_changed(request.settings, report, output)
             steps.end("download", str(request.target))
             stage_seconds = pipeline.stage_seconds(job_id)
     return Outcome(
@@ -184,6 +185,14 @@ def run(request: Request, output: Output) -> Outcome:
         log_dir=stack.log_dir,
         picture=request.picture if _drew(request, report, output) else None,
     )
+
+
+def _say_what_changed(settings: Settings, report: Report, output: Output) -> None:
+    if report.encoder.codec is not settings.codec:
+        output.warn(
+            f"{report.output.width}x{report.output.height} is more than "
+            f"{settings.codec.value} decoders take; the result is {report.encoder.codec.value}"
+        )
 
 
 def _drew(request: Request, report: Report, output: Output) -> bool:

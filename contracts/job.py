@@ -33,6 +33,8 @@ X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast",
     "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
+MAX_FIT = 8192
+"""Lines: more than any encoder here takes."""
 SVT_PRESETS = tuple(str(n) for n in range(14))
 
 MAX_QUALITY: dict[Codec, int | None] = {
@@ -48,6 +50,10 @@ class Settings(Contract):
 
     model: ModelName = ModelName.ANIMEVIDEOV3
     scale: Literal[2, 3, 4] = 2
+    fit: int | None = Field(default=None, ge=2, le=MAX_FIT, multiple_of=2)
+    """Lines of the result, instead of a scale; the width follows. Written 2160 or 2160p."""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """Share of the network in the result; the rest is Lanczos."""
     codec: Codec = Codec.H264
     quality: int | None = Field(default=None, ge=0)
     """Constant rate factor: 0 (lossless or best) to 51 (h264, hevc) or 63 (av1)."""
@@ -64,6 +70,14 @@ class Settings(Contract):
             raise ValueError("allowed are 2, 3 and 4")
         return number
 
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _lines(cls, value: Any) -> Any:
+        text = value.removesuffix("p") if isinstance(value, str) else value
+        if isinstance(text, str) and not text.isdecimal():
+            raise ValueError("give the lines of the result, such as 2160p")
+        return text
+
     @field_validator("model", "codec", "container", mode="before")
     @classmethod
     def _known(cls, value: Any, info: Any) -> Any:
@@ -71,6 +85,17 @@ class Settings(Contract):
         if value is not None and value not in list(choices):
             raise ValueError("allowed are " + ", ".join(choices))
         return value
+
+    @property
+    def label(self) -> str:
+        """How large the result is, for its name and for people: 4x, or 2160p."""
+        return f"{self.scale}x" if self.fit is None else f"{self.fit}p"
+
+    @model_validator(mode="after")
+    def _has_a_network_to_blend(self) -> Self:
+        if self.strength < 1 and self.model is ModelName.LANCZOS:
+            raise ValueError("strength has no meaning for lanczos; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _fits_codec(self) -> Self:

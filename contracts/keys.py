@@ -10,7 +10,7 @@ grant can never name a place where nothing is written.
                   jobs/<job>/progress/<run>.json                frames done, overwritten
                   jobs/<job>/results/<stage>.json               a stage's result
                   jobs/<job>/failures/<stage>-<run>.json        why a worker gave up
-    final         results/<job>/<stem>.<scale>x.<mp4|mkv>, results/<job>/report.json
+    final         results/<job>/<stem>.<label>.<mp4|mkv>, results/<job>/report.json
 """
 
 import re
@@ -107,10 +107,10 @@ def failure_key(job_id: str, stage: Stage, run: int = 0) -> str:
     return f"{failures_prefix(job_id, stage)}{run:05d}.json"
 
 
-def result_key(job_id: str, source_key: str, scale: int, extension: str) -> str:
-    """Key of the upscaled video; keeps the upload's stem, e.g. `film.4x.mp4`."""
+def result_key(job_id: str, source_key: str, label: str, extension: str) -> str:
+    """Key of the upscaled video; keeps the upload's stem: `film.4x.mp4`, `film.2160p.mp4`."""
     stem = PurePosixPath(source_key).stem or "video"
-    return f"{RESULTS}{job_id}/{stem}.{scale}x.{extension}"
+    return f"{RESULTS}{job_id}/{stem}.{label}.{extension}"
 
 
 def report_key(job_id: str) -> str:

@@ -121,7 +121,10 @@ class Inference(Contract):
 
     model: ModelName
     weights_sha256: str | None
-    scale: int
+    scale: float = Field(gt=0)
+    """The result's lines over the source's."""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """Share of the network in the result; the rest is Lanczos."""
     engine: Engine
     dtype: Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
     batch: int = Field(default=1, ge=1)
@@ -149,6 +152,8 @@ class Output(Contract):
 
     width: int = Field(gt=0)
     height: int = Field(gt=0)
+    label: str
+    """As in Settings.label; part of the result's name."""
     container: Container
 
 

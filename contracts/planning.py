@@ -31,6 +31,11 @@ def output_size(width: int, height: int, scale: int) -> tuple[int, int]:
     return _even(width * scale), _even(height * scale)
 
 
+def fitted_size(width: int, height: int, lines: int) -> tuple[int, int]:
+    """Pixels of the result that has `lines` lines; the aspect is kept, both sides are even."""
+    return max(2, 2 * round(width * lines / height / 2)), lines
+
+
 def _even(value: int) -> int:
     return value + value % 2
 
@@ -71,7 +76,7 @@ def plan_shards(frames: int, rate: Fraction, seconds: float) -> tuple[Shard, ...
 
 
 def frame_seconds(
-    width: int, height: int, scale: int, model: ModelFacts, worker_gflops: float
+    width: int, height: int, scale: float, model: ModelFacts, worker_gflops: float
 ) -> float:
     """Estimated seconds of one worker per frame; width and height are the source's."""
     pixels = width * height

@@ -193,8 +193,8 @@ class Bench:
     def result(self, folder: Path) -> Path:
         """The finished film as a file."""
         manifest = self.manifest
-        extension, scale = manifest.output.container.value, manifest.inference.scale
-        key = keys.result_key(self.job_id, manifest.source.key, scale, extension)
+        extension, label = manifest.output.container.value, manifest.output.label
+        key = keys.result_key(self.job_id, manifest.source.key, label, extension)
         path = folder / f"result.{extension}"
         path.write_bytes(self.s3.objects[FINAL_BUCKET, key]["data"])
         return path

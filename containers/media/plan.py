@@ -19,7 +19,7 @@ from contracts.models import (
     ModelFacts,
     network_engine,
 )
-from contracts.planning import output_size, plan_tile
+from contracts.planning import fitted_size, output_size, plan_tile
 
 ENCODERS = {
     Codec.H264: "libx264",
@@ -52,8 +52,15 @@ def choose_container(settings: Settings, source: InputContainer, film: Stream) -
 
 
 def plan_output(settings: Settings, video: Video, container: Container) -> Output:
-    width, height = output_size(video.width, video.height, settings.scale)
-    return Output(width=width, height=height, container=container)
+    width, height = target_size(settings, video.width, video.height)
+    return Output(width=width, height=height, label=settings.label, container=container)
+
+
+def target_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
+    """Pixels of the result of a source of that size."""
+    if settings.fit is None:
+        return output_size(width, height, settings.scale)
+    return fitted_size(width, height, settings.fit)
 
 
 def plan_inference(settings: Settings, video: Video, environment: ExtractEnvironment) -> Inference:
@@ -68,7 +75,8 @@ def plan_inference(settings: Settings, video: Video, environment: ExtractEnviron
     return Inference(
         model=settings.model,
         weights_sha256=facts.weights_sha256,
-        scale=settings.scale,
+        scale=target_size(settings, video.width, video.height)[1] / video.height,
+        strength=settings.strength,
         engine=engine,
         dtype=dtype,
         tile=tile,

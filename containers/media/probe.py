@@ -10,11 +10,11 @@ from av.video.stream import VideoStream
 
 from containers.common.media import open_source, video_stream
 from containers.common.storage import WorkerError
+from containers.media.plan import target_size
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
 from contracts.manifest import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
-from contracts.planning import output_size
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, MXF, IVF, Ogg, FLV and ASF"
 
@@ -122,9 +122,15 @@ def check_header(
 def check_size(limits: Limits, settings: Settings, width: int, height: int) -> None:
     """Limits on the pixels of one frame, of the source and of the result."""
     limits.check("max_frame_pixels", width * height, f"has {width}x{height} = {{got}} pixels")
-    wide, high = output_size(width, height, settings.scale)
-    what = f"at scale {settings.scale} becomes {wide}x{high} = {{got}} pixels"
+    wide, high = target_size(settings, width, height)
+    what = f"at {settings.label} becomes {wide}x{high} = {{got}} pixels"
     limits.check("max_output_pixels", wide * high, what)
+    if high < height:
+        raise WorkerError(
+            ExitCode.BAD_REQUEST,
+            f"{limits.name} has {height} lines, so {settings.label} would make it smaller; "
+            "choose more lines or a scale",
+        )
 
 
 def check_colour(name: str, colour: Colour) -> None:

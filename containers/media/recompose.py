@@ -92,7 +92,7 @@ def _report(
 ) -> Report:
     video = manifest.video
     extension = manifest.output.container.value
-    key = keys.result_key(manifest.job_id, manifest.source.key, manifest.inference.scale, extension)
+    key = keys.result_key(manifest.job_id, manifest.source.key, manifest.output.label, extension)
     with path.open("rb") as body:
         digest = hashlib.file_digest(body, "sha256").hexdigest()
     return Report(

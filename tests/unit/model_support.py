@@ -42,7 +42,7 @@ def plan(model: ModelName, **changes: Any) -> Inference:
 
 def load(folder: Path, model: ModelName, height: int, width: int, **changes: Any) -> Any:
     inference = plan(model, **changes)
-    size = output_size(width, height, inference.scale)
+    size = output_size(width, height, round(inference.scale))
     return load_upscaler(inference, size, model_dir=folder, device="cpu")
 
 

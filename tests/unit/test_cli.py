@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -14,9 +16,10 @@ from PIL import Image
 from cli import embedded
 from cli.errors import JobError, UserError
 from cli.files import in_place
+from cli.main import cli as command
 from cli.output import Output
 from cli.picture import before_after
-from cli.run import checked
+from cli.run import _say_what_changed, checked
 from contracts.job import Codec, Container, Settings
 from contracts.models import ModelName
 from contracts.names import JOB_FAILED_ERROR, ExitCode
@@ -219,3 +222,26 @@ def test_the_picture_shows_both_films_and_a_busy_detail(tmp_path: Path) -> None:
         assert image.size == (2 * 640 + 3 * 8, 2 * (360 + 36) + 2 * 8)
         detail = np.asarray(image)[-340:-20, -620:-20]
     assert detail.std() > 20
+
+
+def test_scale_and_fit_together_are_refused(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["run", str(film), "--scale", "2", "--fit", "2160p"], standalone_mode=False)
+    assert ended.value.code == 2
+    assert "--scale and --fit both say how large the result is; give one" in capsys.readouterr().err
+
+
+def test_fit_names_the_result(film: Path) -> None:
+    assert checked(film, film.parent, Settings.parse({"fit": "720p"}), force=False).target == (
+        film.parent / f"{film.stem}.720p.mp4"
+    )
+
+
+def test_a_codec_that_had_to_give_way_is_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    report = SimpleNamespace(
+        encoder=SimpleNamespace(codec=Codec.HEVC), output=SimpleNamespace(width=5184, height=2160)
+    )
+    _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
+    assert "5184x2160 is more than h264 decoders take; the result is hevc" in (
+        capsys.readouterr().err
+    )

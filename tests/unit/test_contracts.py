@@ -155,7 +155,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             threads=1,
             shard_container=Container.MP4,
         ),
-        output=Output(width=2, height=2, container=Container.MP4),
+        output=Output(width=2, height=2, label="2x", container=Container.MP4),
         shards=shards,
         runs=planning.plan_runs(shards, 0.1, draw(st.integers(1, 8))),
         sidecar=Sidecar(
@@ -264,6 +264,13 @@ def test_any_metadata_gives_settings_or_one_sentence(fields: dict[str, str]) -> 
     ("fields", "sentence"),
     [
         ({"scale": "5"}, "scale: got '5', allowed are 2, 3 and 4"),
+        ({"fit": "big"}, "fit: got 'big', give the lines of the result, such as 2160p"),
+        ({"fit": "721p"}, "fit: got '721', input should be a multiple of 2"),
+        ({"strength": "0"}, "strength: got '0', input should be greater than 0"),
+        (
+            {"strength": "0.5", "model": "lanczos"},
+            "strength has no meaning for lanczos; leave it out",
+        ),
         ({"codec": "vp9"}, "codec: got 'vp9', allowed are h264, hevc, av1, ffv1"),
         ({"quality": "52"}, "quality 52: h264 allows 0 to 51"),
         (
@@ -339,7 +346,7 @@ def test_every_key_lies_where_the_policies_say(job_id: str, stage: Stage, number
         keys.progress_key(job_id, number): keys.PROGRESS_FILES,
         keys.stage_result_key(job_id, stage): keys.stage_result_files(stage),
         keys.failure_key(job_id, stage, number): keys.failure_files(stage),
-        keys.result_key(job_id, "uploads/film.mov", 2, "mp4"): keys.RESULT_FILES,
+        keys.result_key(job_id, "uploads/film.mov", "2x", "mp4"): keys.RESULT_FILES,
         keys.report_key(job_id): keys.RESULT_FILES,
     }
     assert all(fnmatchcase(key, pattern) for key, pattern in places.items())
@@ -348,7 +355,7 @@ def test_every_key_lies_where_the_policies_say(job_id: str, stage: Stage, number
 
 @given(st.text(min_size=1, max_size=100), st.sampled_from([2, 3, 4]))
 def test_the_result_of_any_upload_stays_in_its_jobs_folder(name: str, scale: int) -> None:
-    key = keys.result_key("job", keys.upload_key(name), scale, "mkv")
+    key = keys.result_key("job", keys.upload_key(name), f"{scale}x", "mkv")
     folder, _, last = key.rpartition("/")
     assert folder == "results/job"
     assert last.endswith(f".{scale}x.mkv")

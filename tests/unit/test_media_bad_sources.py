@@ -189,7 +189,7 @@ def test_a_film_that_changes_its_size_is_unsupported(tmp_path: Path) -> None:
         ({"max_source_bytes": 1000}, r"film.mp4 has \d+ bytes, the limit is 1000 (max_source_byt"),
         ({"max_streams": 1}, "film.mp4 has 2 streams, the limit is 1 (max_streams)"),
         ({"max_frame_pixels": 3000}, "has 64x48 = 3072 pixels, the limit is 3000 (max_frame_pix"),
-        ({"max_output_pixels": 9999}, "at scale 2 becomes 128x96 = 12288 pixels, the limit is 999"),
+        ({"max_output_pixels": 9999}, "at 2x becomes 128x96 = 12288 pixels, the limit is 999"),
         ({"max_frames": 39}, "film.mp4 has 40 frames, the limit is 39 (max_frames)"),
         ({"max_duration_seconds": 1.5}, "lasts 1.6 seconds, the limit is 1.5 (max_duration_secon"),
     ],

@@ -92,6 +92,29 @@ def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixtu
     assert "4104x2304 is more than H.264 decoders take" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "fit", "size"),
+    [
+        (640, 360, "2160p", (3840, 2160)),
+        (1920, 800, 2160, (5184, 2160)),
+        (853, 480, "1080p", (1920, 1080)),
+        (720, 576, "576", (720, 576)),
+    ],
+)
+def test_fit_gives_the_lines_asked_for_and_keeps_the_aspect(
+    width: int, height: int, fit: Any, size: tuple[int, int]
+) -> None:
+    settings = Settings(fit=fit)
+    output = plan_output(settings, video(width, height), Container.MP4)
+    assert ((output.width, output.height), output.label) == (size, f"{size[1]}p")
+    planned = plan_inference(settings, video(width, height), environment())
+    assert planned.scale == size[1] / height
+
+
+def test_strength_is_passed_on() -> None:
+    assert plan_inference(Settings(strength=0.6), video(), environment()).strength == 0.6
+
+
 def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
     settings = Settings(model=ModelName.LANCZOS)
     planned = plan_inference(settings, video(3840, 2160), environment())
@@ -103,9 +126,9 @@ def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
     ("width", "height", "model", "tile", "halo"),
     [
         (320, 180, ModelName.X4PLUS, 0, 0),
-        (1280, 720, ModelName.X4PLUS, 370, 48),
+        (1280, 720, ModelName.X4PLUS, 371, 48),
         (1280, 720, ModelName.ANIMEVIDEOV3, 0, 0),
-        (1920, 1080, ModelName.ANIMEVIDEOV3, 813, 18),
+        (1920, 1080, ModelName.ANIMEVIDEOV3, 823, 18),
     ],
 )
 def test_networks_are_tiled_where_memory_asks_for_it(

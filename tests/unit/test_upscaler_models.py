@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from containers.upscaler import malloc
-from containers.upscaler.models import describe, ncnn_engine
+from containers.upscaler.models import describe, load_upscaler, ncnn_engine
 from containers.upscaler.models.network_upscaler import NetworkUpscaler
 from contracts.models import CATALOGUE, Engine, ModelName
 from tests.unit.model_support import (
@@ -20,6 +20,7 @@ from tests.unit.model_support import (
     SIZES,
     load,
     network_output,
+    plan,
     real_picture,
     reference,
     refusal,
@@ -137,6 +138,34 @@ def test_smaller_scales_are_the_network_resampled(weights: Path, scale: int) -> 
     levels = np.clip(expected[0].numpy().transpose(1, 2, 0) * 255, 0, 255)
     result = load(weights, ModelName.ANIMEVIDEOV3, 24, 32, scale=scale).upscale(picture)
     assert np.abs(result[0] - levels).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("size", [(70, 52), (224, 168)])
+def test_any_size_is_the_network_resampled(weights: Path, size: tuple[int, int]) -> None:
+    picture = texture(24, 32)
+    large = network_output(load(weights, ModelName.ANIMEVIDEOV3, 24, 32), picture)
+    expected = functional.interpolate(
+        torch.from_numpy(large)[None], size=size[::-1], mode="bicubic", antialias=True
+    )
+    levels = np.clip(expected[0].numpy().transpose(1, 2, 0) * 255, 0, 255)
+    inference = plan(ModelName.ANIMEVIDEOV3, scale=size[1] / 24)
+    result = load_upscaler(inference, size, model_dir=weights, device="cpu").upscale(picture)
+    assert np.abs(result[0] - levels).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_strength_mixes_the_network_with_lanczos(weights: Path, bits: int) -> None:
+    dtype = np.uint8 if bits == 8 else np.uint16
+    picture = texture(24, 32).astype(dtype) * (1 if bits == 8 else 257)
+    network, mixed = (
+        load(weights, ModelName.ANIMEVIDEOV3, 24, 32, strength=strength) for strength in (1.0, 0.3)
+    )
+    lanczos = load(weights, ModelName.LANCZOS, 24, 32, dtype=f"uint{bits}")
+    expected = 0.3 * network.upscale(picture) + 0.7 * lanczos.upscale(picture)
+    result = mixed.upscale(picture)
+    assert result.dtype == dtype
+    assert np.abs(result - expected).max() <= 0.5 + 1e-2
+    assert {"torch", "opencv"} <= set(mixed.versions)
 
 
 def test_sixteen_bits_stay_sixteen_bits(weights: Path) -> None:

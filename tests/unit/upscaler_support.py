@@ -130,7 +130,9 @@ def manifest(frames: int = 12, **changes: Any) -> Manifest:
             options=changes.get("options", X264), threads=1,
             shard_container=changes.get("container", Container.MP4),
         ),
-        output=Output(width=out_width, height=out_height, container=Container.MP4),
+        output=Output(
+            width=out_width, height=out_height, label=f"{scale}x", container=Container.MP4,
+        ),
         shards=shards,
         runs=tuple(
             Run(index=i, first_shard=a, shards=min(in_run, len(shards) - a))

@@ -95,6 +95,17 @@ def load_upscaler(
     Raises WorkerError UNSUPPORTED where this worker cannot do exactly what `inference` asks:
     other weights, no such device, a number format or thread count that the device does not have.
     """
+    network = _load(inference, size, model_dir=model_dir, device=device)
+    if inference.strength == 1:
+        return network
+    from containers.upscaler.models.blend import Blend
+
+    return Blend(network, size, inference.strength)
+
+
+def _load(
+    inference: Inference, size: tuple[int, int], *, model_dir: Path, device: DeviceChoice
+) -> Upscaler:
     descriptor = describe(inference.model)
     if inference.weights_sha256 != descriptor.weights_sha256:
         raise WorkerError(
