@@ -15,7 +15,7 @@ from benchmarks.superres import ROOT, superres
 from cli.embedded import ensure_weights, inference_dtype, weights_dir
 from contracts.models import ModelName, weights_file
 
-PEER = "framelift-video==2.1.0"
+PEER_PACKAGES = ("torch==2.13.0", "framelift-video==2.1.0", "openvino==2026.4.1")
 CRF, PRESET = "18", "fast"
 CONFIGURATIONS = [(b, t) for b in ("torch", "openvino") for t in ("0", "256")]
 SETTINGS = ("--scale", "4", "--quality", CRF, "--preset", PRESET)
@@ -38,14 +38,17 @@ class Comparison:
         return statistics.median(a / b for a, b in pairs)
 
 
-def peer_environment(folder: Path) -> Path:
-    """A virtual environment with the peer, made once; returns its python."""
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
+def peer_environment(folder: Path, packages: tuple[str, ...] = PEER_PACKAGES) -> Path:
+    """A virtual environment with the peers, filled with what it lacks; returns its python."""
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    if not python.exists():
         venv.create(folder, with_pip=True)
-        for package in ("torch==2.13.0", PEER, "openvino==2026.4.1"):
+    there = ready.read_text().split() if ready.exists() else []
+    for package in packages:
+        if package not in there:
             subprocess.run([python, "-m", "pip", "install", "-q", package], check=True)
-        (folder / ".ready").touch()
+            there.append(package)
+            ready.write_text("\n".join(there))
     return python
 
 

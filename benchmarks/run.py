@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.deploy import Starts, measure, starts_text
+from benchmarks.engines import Engines, engines_text
+from benchmarks.engines import compare as compare_engines
 from benchmarks.overhead import Row, demo, memories, overheads
 from benchmarks.peer import CRF, PRESET, Comparison, compare, cores
 from benchmarks.superres import ROOT, Timed, table
@@ -57,7 +59,12 @@ def peer_text(c: Comparison) -> str:
 
 
 def page(
-    starts: Starts, sample: Timed, cost: list[Row], memory: list[Row], peer: Comparison | None
+    starts: Starts,
+    sample: Timed,
+    cost: list[Row],
+    memory: list[Row],
+    engines: Engines,
+    peer: Comparison | None,
 ) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     growth = [b.peak_mib / a.peak_mib for a, b in ((memory[0], memory[1]), (memory[2], memory[3]))]
@@ -79,6 +86,7 @@ def page(
         + rows_text(memory)
         + f"\n\nGrowth: lanczos {growth[0]:.2f}, animevideov3 {growth[1]:.2f}.",
     ]
+    parts.append("## Engines, the model alone\n\n" + engines_text(engines))
     if peer is not None:
         parts.append("## Beside framelift-video 2.1.0\n\n" + peer_text(peer))
     parts.append("No figure here comes from a GPU or from real AWS.")
@@ -94,8 +102,9 @@ def main() -> None:
         folder = Path(name)
         starts = measure()
         cost, sample, memory = overheads(folder), demo(folder), memories(folder)
+        engines = compare_engines(640, 360, rounds=5, peers=not arguments.no_peer)
         peer = None if arguments.no_peer else compare(folder)
-    arguments.out.write_text(page(starts, sample, cost, memory, peer))
+    arguments.out.write_text(page(starts, sample, cost, memory, engines, peer))
     print(arguments.out.read_text())
 
 
