@@ -16,8 +16,8 @@ AUDIENCE = "sts.amazonaws.com"
 """https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
 
 WORKLOAD_SERVICES = (
-    "batch", "cloudwatch", "dynamodb", "ec2", "ecr", "ecs", "events", "kms", "lambda", "logs", "s3",
-    "sns", "sqs", "ssm", "states", "xray",
+    "autoscaling", "batch", "cloudwatch", "dynamodb", "ec2", "ecr", "ecs", "events", "kms",
+    "lambda", "logs", "s3", "sns", "sqs", "ssm", "states", "xray",
 )  # fmt: skip
 """All that any role of a stack touches; IAM, STS and the account's own affairs are not among it."""
 PASSED_TO = (
@@ -77,16 +77,19 @@ def github_trust(provider_arn: str, subject: str) -> Document:
 
 def boundary(at: Account) -> Document:
     """The most that any role of a stack can do. It grants nothing by itself."""
-    passed: dict[str, str | list[str]] = {"iam:PassedToService": "ec2.amazonaws.com"}
+    passed: dict[str, str | list[str]] = {
+        "iam:PassedToService": ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"]
+    }
+    handed_over = [
+        at.arn("iam", f"{kind}/{PROJECT}-*-{which}*", region=False)
+        for kind, which in (("role", "instance"), ("role", "job"), ("instance-profile", "instance"))
+    ]
     return document(
         _allow("Workloads", [f"{service}:*" for service in WORKLOAD_SERVICES], [ANY]),
-        # Spot Fleet's own role hands the instance role to its instances
-        _allow(
-            "HandOverInstanceRole",
-            ["iam:PassRole"],
-            [at.arn("iam", f"role/{PROJECT}-*-instance*", region=False)],
-            {"StringEquals": passed},
-        ),
+        # a Spot Fleet's role hands over the instances' role, and so does a Batch role of our own,
+        # which looks at it first and hands over the jobs' roles too
+        _allow("HandOverRoles", ["iam:PassRole"], handed_over, {"StringEquals": passed}),
+        _allow("LookAtRoles", ["iam:GetInstanceProfile", "iam:GetRole"], handed_over),
     )
 
 
@@ -209,6 +212,12 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
 def _identities(at: Account, name: str) -> list[Document]:
     roles = [at.arn("iam", f"role/{name}-*", region=False)]
     profiles = [at.arn("iam", f"instance-profile/{name}-*", region=False)]
+    # named for the environment of a Spot Fleet
+    batch = at.arn(
+        "iam",
+        "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
+        region=False,
+    )
     bounded: dict[str, str | list[str]] = {"iam:PermissionsBoundary": at.boundary_arn}
     passed: dict[str, str | list[str]] = {"iam:PassedToService": list(PASSED_TO)}
     linked: dict[str, str | list[str]] = {"iam:AWSServiceName": list(LINKED_SERVICES)}
@@ -240,7 +249,7 @@ def _identities(at: Account, name: str) -> list[Document]:
             ],
             profiles,
         ),
-        _allow("HandOverRoles", ["iam:PassRole"], roles, {"StringEquals": passed}),
+        _allow("HandOverRoles", ["iam:PassRole"], [*roles, batch], {"StringEquals": passed}),
         _allow(
             "FirstUseOfServices",
             ["iam:CreateServiceLinkedRole"],

@@ -20,6 +20,7 @@ from tests.infra.recorder import (
     deployment,
     run_program,
     stack_config,
+    variant,
 )
 
 FOLDER = REPOSITORY / "registry"
@@ -191,10 +192,23 @@ def test_no_role_of_a_stack_needs_more_than_the_boundary() -> None:
 
 def test_the_boundary_keeps_out_of_identities() -> None:
     (policy,) = [p for p in shared().of("Policy") if p.name == "superres-boundary"]
-    workloads, passing = json.loads(policy.inputs["policy"])["Statement"]
+    workloads, passing, looking = json.loads(policy.inputs["policy"])["Statement"]
     services = {action.split(":")[0] for action in workloads["Action"]}
     assert services.isdisjoint({"iam", "sts", "organizations", "account"})
     assert passing["Action"] == ["iam:PassRole"]
+    assert all(action.startswith("iam:Get") for action in looking["Action"])
+    assert all(":iam:" in arn and "/superres-" in arn for arn in passing["Resource"])
+
+
+def test_the_boundary_leaves_room_for_a_fleet_and_for_a_batch_role_of_our_own() -> None:
+    """What their roles hand over: the instances' role, and the jobs' roles."""
+    stack = variant("prod", "spot_fleet=true", "batch_service_role=own")
+    (policy,) = [p for p in shared().of("Policy") if p.name == "superres-boundary"]
+    _, passing, _ = json.loads(policy.inputs["policy"])["Statement"]
+    roles = [r.arn for r in stack.of("Role") if r.name.endswith(("-job", "-instance"))]
+    assert len(roles) == 4
+    for role in roles:
+        assert any(fnmatch(role, pattern) for pattern in passing["Resource"])
 
 
 @pytest.mark.parametrize("name", STACKS)
