@@ -60,6 +60,21 @@ class StackSettings(
                 )
         return self
 
+    @model_validator(mode="after")
+    def _workers_can_compute(self) -> Self:
+        on_processors = self.worker_gpus == 0 or self.device == "cpu"
+        if on_processors and self.inference_dtype == "float16":
+            raise ValueError(
+                "inference_dtype: got 'float16', allowed are float32 and bfloat16 for workers "
+                "without a GPU"
+            )
+        if not on_processors and self.inference_engine == "ncnn":
+            raise ValueError(
+                "inference_engine: got 'ncnn', allowed is torch for workers with a GPU; on "
+                "processors worker_gpus is 0"
+            )
+        return self
+
     def tags(self, stack: str) -> dict[str, str]:
         """Tags of every resource."""
         return required_tags(

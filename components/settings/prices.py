@@ -25,7 +25,8 @@ class PriceSettings(ComputeSettings):
         ):
             if price is None:
                 raise ValueError(
-                    f"{field}: is missing, and no list price is known of any of the instance types"
+                    f"{field}: is missing, and no list price is known of any of the instance "
+                    "types that have room for such a job"
                 )
         return self
 

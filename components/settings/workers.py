@@ -17,7 +17,7 @@ class WorkerSettings(SettingsPart):
     inference_threads: int = Field(default=4, ge=1)
     """Threads of the networks, in a worker without a GPU."""
     inference_dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    """Number format of the networks."""
+    """Number format of the networks; float16 is for workers with a GPU only."""
     inference_engine: Literal["torch", "ncnn"] = "torch"
     """What runs the networks; ncnn is for workers without a GPU, and faster there."""
     inference_memory_mib: int = Field(default=12 * 1024, gt=0)

@@ -249,6 +249,27 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             "superres:device: got 'cuda', but worker_gpus is 0; allowed are auto and cpu",
         ),
         (
+            {"worker_gpus": "0"},
+            (
+                "superres:inference_dtype: got 'float16', allowed are float32 and bfloat16 for "
+                "workers without a GPU"
+            ),
+        ),
+        (
+            {"inference_engine": "ncnn", "inference_dtype": "float32"},
+            (
+                "superres:inference_engine: got 'ncnn', allowed is torch for workers with a GPU; "
+                "on processors worker_gpus is 0"
+            ),
+        ),
+        (
+            {"gpu_instance_types": '["g4dn.xlarge"]', "worker_vcpus": "8"},
+            (
+                "superres:worker_dollars_per_hour: is missing, and no list price is known of any "
+                "of the instance types that have room for such a job"
+            ),
+        ),
+        (
             {"worker_parallelism": "99"},
             (
                 "superres:worker_parallelism: got 99, allowed are 1 to 20: so many workers of 4 "
