@@ -1,17 +1,18 @@
 """Rules on what can be reached from outside."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policy.rule import Graph, Problems, Resource, listed, rule, rule_alone
 
-ANYWHERE = ("0.0.0.0/0", "::/0")
 CIDRS = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6")
 
 
 def _open(one: Mapping[str, Any]) -> Iterator[str]:
+    """Half of the internet is no better than all of it."""
     cidrs = [cidr for key in CIDRS for cidr in listed(one.get(key))]
-    yield from (f"lets {cidr} in" for cidr in cidrs if cidr in ANYWHERE)
+    yield from (f"lets {cidr} in" for cidr in cidrs if ipaddress.ip_network(cidr).is_global)
 
 
 @rule_alone("Nothing outside can open a connection to an instance", "SecurityGroup")

@@ -34,6 +34,11 @@ NETWORK = [
         "lets ::/0 in",
     ),
     (
+        "group-lets-nobody-in",
+        props("SecurityGroup", "prod", ingress=[{"cidrBlocks": ["10.0.0.0/8", "128.0.0.0/1"]}]),
+        "lets 128.0.0.0/1 in",
+    ),
+    (
         "ingress-rule-lets-nobody-in",
         plus(
             "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
