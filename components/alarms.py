@@ -17,7 +17,6 @@ Statistic = Literal["Sum", "Maximum", "SampleCount"]
 
 MINUTE, HOUR = 60, 3600
 GUIDE = "docs/operations.md"
-RECONCILER = "reconciler"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ grant can never name a place where nothing is written.
     final         results/<job>/<stem>.<label>.<mp4|mkv>, results/<job>/report.json
 """
 
-import re
 from pathlib import PurePosixPath
 
 from contracts.names import Stage
@@ -76,15 +75,6 @@ def shards_prefix(job_id: str) -> str:
 
 def shard_key(job_id: str, index: int, extension: str) -> str:
     return f"{shards_prefix(job_id)}{index:06d}.{extension}"
-
-
-_SHARD = re.compile(r"jobs/([a-z0-9-]+)/shards/(\d{6,})\.([a-z0-9]+)")
-
-
-def parse_shard_key(key: str) -> tuple[str, int, str] | None:
-    """(job id, shard index, extension), or None for another key."""
-    match = _SHARD.fullmatch(key)
-    return (match[1], int(match[2]), match[3]) if match else None
 
 
 def progress_prefix(job_id: str) -> str:

@@ -80,7 +80,6 @@ CANCELLED_ERROR = error_name("CANCELLED")
 JOB_TIMED_OUT_ERROR = error_name("JOB_TIMED_OUT")
 """The whole job, not one of its stages, took longer than any job may."""
 
-PERMANENT_EXIT_PATTERN = "6*"
 RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from contracts.models import ModelFacts
 from contracts.planning import WORKER_START_SECONDS, frame_seconds, output_size
 
-PRICES_OF = "2025"
-REGION = "us-east-1"
 HOURS_A_MONTH = 730.0
 SECONDS_AN_HOUR = 3600.0
 GB = 1e9
@@ -60,7 +58,6 @@ SQS_REQUEST = 0.40 / 1e6
 SNS_PUBLISH = 0.50 / 1e6
 DYNAMODB_WRITE = 0.625 / 1e6
 DYNAMODB_READ = 0.125 / 1e6
-LOG_GB = 0.50
 KMS_KEY_MONTH = 1.0
 ALARM_METRIC_MONTH = 0.10
 DASHBOARD_MONTH = 3.0
@@ -98,6 +95,16 @@ def worker_dollars(
         return None
     machine = sum(known) / len(known) * (SPOT_SHARE if spot else 1.0)
     return machine + scratch_gib * GIB_TO_GB * EBS_GP3_GB_MONTH / HOURS_A_MONTH
+
+
+def fleet_dollars(
+    instance_types: Sequence[str], spot: int, on_demand: int, *, scratch_gib: int
+) -> float:
+    """Estimated price of a fleet of known instance types for an hour, busy or not."""
+    prices = [INSTANCES[kind].dollars_per_hour for kind in instance_types]
+    mean = sum(prices) / len(prices)
+    disk = scratch_gib * GIB_TO_GB * EBS_GP3_GB_MONTH / HOURS_A_MONTH
+    return mean * (spot * SPOT_SHARE + on_demand) + disk * (spot + on_demand)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +196,8 @@ class Standing:
     endpoint_zones: int
     """Interface endpoints, each times its zones."""
     reconciler_minutes: int
+    fleet_dollars_per_hour: float
+    """Instances of a Spot Fleet, with their disks."""
 
 
 def idle_month(standing: Standing) -> dict[str, float]:
@@ -205,6 +214,7 @@ def idle_month(standing: Standing) -> dict[str, float]:
         "metrics": standing.standing_metrics * METRIC_MONTH,
         "reconciler": rounds * (LAMBDA_REQUEST + FUNCTION_SECONDS * FUNCTION_GB * LAMBDA_GB_SECOND),
         "interface endpoints": standing.endpoint_zones * ENDPOINT_HOUR * HOURS_A_MONTH,
+        "Spot Fleet": standing.fleet_dollars_per_hour * HOURS_A_MONTH,
     }
 
 

@@ -5,8 +5,16 @@ from collections.abc import Mapping, Sequence
 from components.settings import StackSettings, parse_settings
 from contracts.models import CATALOGUE, ModelName
 from contracts.names import Stage
-from contracts.pricing import Film, Rates, Standing, film_cost, idle_month, total
-from tests.infra.recorder import Deployment, deployment, run_program, stack_config
+from contracts.pricing import (
+    Film,
+    Rates,
+    Standing,
+    film_cost,
+    fleet_dollars,
+    idle_month,
+    total,
+)
+from tests.infra.recorder import Deployment, Recorded, deployment, run_program, stack_config
 from tools.settings import STACKS
 
 PRODUCTION = "prod"
@@ -15,6 +23,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "`encryption: kms`": {"superres:encryption": "kms"},
     "`alarms: false`": {"superres:alarms": "false"},
     "`dashboard: false`": {"superres:dashboard": "false"},
+    "`spot_fleet: true`": {"superres:spot_fleet": "true"},
 }
 STANDING_METRICS = 1 + len(Stage)
 """What each round of the reconciler tells: running jobs, and every stage's longest wait."""
@@ -61,6 +70,20 @@ def standing(stack: Deployment) -> Standing:
         standing_metrics=STANDING_METRICS,
         endpoint_zones=sum(len(subnets) for subnets in interfaces),
         reconciler_minutes=minutes,
+        fleet_dollars_per_hour=sum(_fleet_dollars(stack, r) for r in stack.of("SpotFleetRequest")),
+    )
+
+
+def _fleet_dollars(stack: Deployment, request: Recorded) -> float:
+    (template,) = [t for t in stack.of("LaunchTemplate") if t.name == request.name]
+    (disk,) = template.inputs["blockDeviceMappings"]
+    (config,) = request.inputs["launchTemplateConfigs"]
+    on_demand = int(request.inputs["onDemandTargetCapacity"])
+    return fleet_dollars(
+        sorted({place["instanceType"] for place in config["overrides"]}),
+        int(request.inputs["targetCapacity"]) - on_demand,
+        on_demand,
+        scratch_gib=int(disk["ebs"]["volumeSize"]),
     )
 
 

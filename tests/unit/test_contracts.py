@@ -327,13 +327,6 @@ def test_a_batch_job_of_another_owner_has_no_stage(name: str) -> None:
     assert parse_batch_job_name(name) is None
 
 
-@given(JOB_IDS, st.integers(0, 10**7), st.sampled_from(["mp4", "mkv"]))
-def test_a_shards_key_says_which_shard_it_is(job_id: str, index: int, extension: str) -> None:
-    key = keys.shard_key(job_id, index, extension)
-    assert keys.parse_shard_key(key) == (job_id, index, extension)
-    assert keys.parse_shard_key(key + "x/") is None
-
-
 @given(JOB_IDS, STAGES, st.integers(0, BATCH_ARRAY_MAX))
 def test_every_key_lies_where_the_policies_say(job_id: str, stage: Stage, number: int) -> None:
     places = {

@@ -16,6 +16,7 @@ from contracts.pricing import (
     Rates,
     Standing,
     film_cost,
+    fleet_dollars,
     idle_month,
     instance_dollars,
     total,
@@ -54,6 +55,12 @@ def test_a_worker_costs_the_mean_of_what_is_known_and_its_disk() -> None:
     got = worker_dollars(["g4dn.xlarge", "g5.xlarge", "x9.huge"], 4, 1, spot=True, scratch_gib=60)
     disk = 60 * GIB_TO_GB * EBS_GP3_GB_MONTH / HOURS_A_MONTH
     assert got == pytest.approx((0.526 + 1.006) / 2 * SPOT_SHARE + disk)
+
+
+def test_a_fleets_price_is_that_of_its_instances_and_disks() -> None:
+    got = fleet_dollars(["g4dn.xlarge", "g5.xlarge"], 2, 1, scratch_gib=60)
+    disk = 60 * GIB_TO_GB * EBS_GP3_GB_MONTH / HOURS_A_MONTH
+    assert got == pytest.approx((0.526 + 1.006) / 2 * (2 * SPOT_SHARE + 1) + 3 * disk)
 
 
 def test_no_price_is_better_than_a_made_up_one() -> None:
@@ -101,10 +108,18 @@ def test_an_idle_month_is_the_sum_of_what_stands() -> None:
         standing_metrics=4,
         endpoint_zones=12,
         reconciler_minutes=5,
+        fleet_dollars_per_hour=2,
     )
     costs = idle_month(standing)
     reconciler = costs.pop("reconciler")
     assert costs == pytest.approx(
-        {"KMS keys": 2, "alarms": 1, "dashboards": 3, "metrics": 1.2, "interface endpoints": 87.6}
+        {
+            "KMS keys": 2,
+            "alarms": 1,
+            "dashboards": 3,
+            "metrics": 1.2,
+            "interface endpoints": 87.6,
+            "Spot Fleet": 1460,
+        }
     )
     assert 0 < reconciler < 0.2

@@ -243,7 +243,6 @@ def invoke(project: Path, said: object, *arguments: str) -> tuple[int, str, str]
     return result.exit_code, result.stdout, result.stderr
 
 
-ELSEWHERE = {i.setting: f"example.org/{i.value}@{NOWHERE}" for i in ImageName}
 GOOD = {f"{i.value}_image": f"{ECR}/{i.repository}@{NOWHERE}" for i in ImageName}
 
 

@@ -18,7 +18,6 @@ from tests.unit.lambda_support import JOB, registry_record
 
 NAME = batch_job_name(JOB, Stage.PROCESS)
 LEASE = timedelta(seconds=60)
-ROUND = timedelta(minutes=5)
 ROUNDS_MAX = 8
 """After the last thing that happens by itself: the longest grace, and a round on either side."""
 
