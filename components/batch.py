@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.environ import JOB_REGION_VARIABLE
 from contracts.images import CONTAINER_GID, CONTAINER_UID
 from contracts.names import RETRY_EXIT_CODES
 
@@ -80,7 +81,7 @@ class Container:
     resources: Resources
     job_role_arn: str
     log_group: str
-    log_region: str
+    region: str
     log_stream: str
 
     def properties(self) -> dict[str, Any]:
@@ -97,7 +98,9 @@ class Container:
             "resourceRequirements": self.resources.requirements(),
             "environment": [
                 {"name": name, "value": str(value)}
-                for name, value in sorted(self.environment.items())
+                for name, value in sorted(
+                    {**self.environment, JOB_REGION_VARIABLE: self.region}.items()
+                )
             ],
             "readonlyRootFilesystem": True,
             "privileged": False,
@@ -113,7 +116,7 @@ class Container:
                     "mode": "non-blocking",
                     "max-buffer-size": LOG_BUFFER,
                     "awslogs-group": self.log_group,
-                    "awslogs-region": self.log_region,
+                    "awslogs-region": self.region,
                     "awslogs-stream-prefix": self.log_stream,
                 },
             },

@@ -253,7 +253,7 @@ class Compute(pulumi.ComponentResource):
             environment=pulumi.Output.all(**variables),
             job_role_arn=role.arn,
             log_group=self._log.name,
-            log_region=self._args.place.region,
+            region=self._args.place.region,
         ).apply(
             lambda known: json.dumps(
                 Container(

@@ -12,6 +12,11 @@ from pydantic import Field, ValidationError
 from contracts.base import Contract, ContractError, explain
 from contracts.names import ENVIRONMENT_PREFIX, Stage
 
+JOB_REGION_VARIABLE = "AWS_DEFAULT_REGION"
+"""What tells the SDK in a job where it is: ECS sets it on Fargate, and on instances does not.
+Without it S3 is looked for in us-east-1, which no private network of another region can reach.
+https://github.com/aws/containers-roadmap/issues/1611"""
+
 
 class Environment(Contract):
     """Base of all workload environments."""

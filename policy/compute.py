@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.environ import WORKERS
+from contracts.environ import JOB_REGION_VARIABLE, WORKERS
 from contracts.images import BUILD_TAG_PREFIX
 from contracts.names import Stage
 from policy.rule import Problems, Resource, listed, rule_alone
@@ -25,7 +25,7 @@ def variables(container: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @rule_alone("A job gets exactly the variables that its program reads", "JobDefinition")
 def job_environment_is_its_model(definition: Resource) -> Problems:
-    """But those that the function sets which submits the job."""
+    """And its region; but those that the function sets which submits the job."""
     container = definition.text("containerProperties")
     stage = (container.get("command") or [""])[-1]
     if stage not in list(Stage):
@@ -33,6 +33,7 @@ def job_environment_is_its_model(definition: Resource) -> Problems:
         return
     model = WORKERS[Stage(stage)]
     expected = {model.variable(f) for f in set(model.model_fields) - model.submitted}
+    expected.add(JOB_REGION_VARIABLE)
     names = [name for name, _ in variables(container)]
     for name in sorted(expected - set(names)):
         yield f"does not get {name}"

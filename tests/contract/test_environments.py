@@ -11,6 +11,7 @@ import pytest
 from components.functions import TIMEOUT_SECONDS
 from components.messaging import VISIBILITY_FACTOR
 from contracts.environ import (
+    JOB_REGION_VARIABLE,
     WORKERS,
     CompletionEnvironment,
     Environment,
@@ -86,7 +87,7 @@ def test_a_job_gets_exactly_the_variables_that_it_reads(stack: Deployment, stage
     overrides = submit_job(stack, stage)["containerOverrides"]["environment"]
     submitted = {e["name"]: e["value"] for e in overrides}
     assert not fixed.keys() & submitted.keys()
-    assert {*fixed, *submitted} == names(WORKERS[stage])
+    assert {*fixed, *submitted} == names(WORKERS[stage]) | {JOB_REGION_VARIABLE}
     assert all(isinstance(value, str) for value in fixed.values())
     WORKERS[stage].read({**fixed, **submitted})
 

@@ -97,6 +97,14 @@ def test_jobs_write_nowhere_but_to_their_scratch_folder_and_our_log(stack: Deplo
         assert options["mode"] == "non-blocking"
 
 
+def test_a_job_is_told_its_region_for_ecs_does_not_tell_it(stack: Deployment) -> None:
+    for stage in Stage:
+        properties = container(stack, stage.value)
+        given = {one["name"]: one["value"] for one in properties["environment"]}
+        logged = properties["logConfiguration"]["options"]["awslogs-region"]
+        assert given["AWS_DEFAULT_REGION"] == logged == "us-east-1"
+
+
 def test_each_stage_has_a_job_role_of_its_own(stack: Deployment) -> None:
     roles = [container(stack, stage.value)["jobRoleArn"] for stage in Stage]
     assert roles == [stack.one("Role", f"{stage.value}-job").arn for stage in Stage]
