@@ -151,6 +151,7 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
         "lambda:FunctionArn": at.arn("lambda", f"function:{name}-*")
     }
     network = at.arn("ec2", ANY)
+    image = f"arn:{at.partition}:ec2:{at.region}::image/*"  # of AWS, hence of no account
     return [
         _allow(
             "Look",
@@ -175,7 +176,16 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
             [network],
             ours,
         ),
-        _allow("MakeFleet", ["ec2:RequestSpotFleet", "ec2:RunInstances"], [network]),
+        # a rule that is made has no tag yet, unlike the group that it is made for
+        _allow(
+            "MakeRules",
+            ["ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress"],
+            [at.arn("ec2", "security-group-rule/*")],
+        ),
+        # EC2 asks for it in the caller's name, where an interface endpoint has private names:
+        # docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+        _allow("NameEndpoints", ["route53:AssociateVPCWithHostedZone"], [ANY]),
+        _allow("MakeFleet", ["ec2:RequestSpotFleet", "ec2:RunInstances"], [network, image]),
         _allow("MakeKeys", ["kms:CreateKey", "kms:TagResource"], [ANY], new),
         _allow(
             "NameKeys",
@@ -221,6 +231,10 @@ def _identities(at: Account, name: str) -> list[Document]:
     bounded: dict[str, str | list[str]] = {"iam:PermissionsBoundary": at.boundary_arn}
     passed: dict[str, str | list[str]] = {"iam:PassedToService": list(PASSED_TO)}
     linked: dict[str, str | list[str]] = {"iam:AWSServiceName": list(LINKED_SERVICES)}
+    # an environment that Batch does not manage is given Batch's service-linked role by name
+    batch = at.arn(
+        "iam", "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch", region=False
+    )
     return [
         _allow(
             "MakeBoundedRoles",

@@ -172,6 +172,21 @@ def test_a_deployer_knows_every_service_of_its_stack(stack: str) -> None:
     assert wanted <= granted
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_deployer_may_do_what_ec2_asks_for_beside_the_call_itself(stack: str) -> None:
+    """Private names of endpoints; rules and images, which carry no tag or account of ours."""
+    rule = f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group-rule/*"
+    linked = "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+    free = [s for s in role_statements(stack) if "Condition" not in s]
+    for action, resource in (
+        ("route53:AssociateVPCWithHostedZone", "*"),
+        ("ec2:AuthorizeSecurityGroupIngress", rule),
+        ("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/*"),
+    ):
+        assert any(action in s["Action"] and resource in s["Resource"] for s in free), action
+    assert allowed(stack, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:{linked}")
+
+
 def test_a_preview_changes_nothing() -> None:
     reading = re.compile(r"\w+:(Get|Describe|List)\w*|kms:Decrypt")
     for statement in role_statements("preview"):
