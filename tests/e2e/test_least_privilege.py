@@ -7,7 +7,8 @@ import pytest
 from tests.e2e.conftest import Bench
 from tools.least_privilege import roles
 from tools.least_privilege.coverage import Proof, by_statement
-from tools.least_privilege.walks import TOLD, UNTOLD, Walker
+from tools.least_privilege.walker import Walker
+from tools.least_privilege.walks import TOLD, UNTOLD
 
 
 @pytest.fixture(scope="module")

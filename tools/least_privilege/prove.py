@@ -23,7 +23,8 @@ from rich.table import Table
 from cli.embedded import Stack, embedded_stack, overrides
 from tools.least_privilege import roles
 from tools.least_privilege.coverage import Statement
-from tools.least_privilege.walks import TOLD, UNTOLD, Enough, Walk, Walker
+from tools.least_privilege.walker import Enough, Walker
+from tools.least_privilege.walks import TOLD, UNTOLD, Walk
 
 STACKS = 2
 PATIENCE_SECONDS = 60.0
