@@ -21,8 +21,8 @@ WORKLOAD_SERVICES = (
 )  # fmt: skip
 """All that any role of a stack touches; IAM, STS and the account's own affairs are not among it."""
 PASSED_TO = (
-    "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com", "events.amazonaws.com",
-    "lambda.amazonaws.com", "scheduler.amazonaws.com", "spotfleet.amazonaws.com",
+    "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com",
+    "lambda.amazonaws.com", "spotfleet.amazonaws.com",
     "states.amazonaws.com", "vpc-flow-logs.amazonaws.com",
 )  # fmt: skip
 LINKED_SERVICES = (
@@ -121,7 +121,6 @@ def _own_resources(at: Account, name: str) -> list[Document]:
         "Rules": ("events", ["rule/{}-*"]),
         "Functions": ("lambda", ["function:{}-*"]),
         "Logs": ("logs", ["log-group:*{}*", "log-stream:*{}*"]),
-        "Schedules": ("scheduler", ["schedule/*/{}-*"]),
         "Topics": ("sns", ["{}-*"]),
         "Queues": ("sqs", ["{}-*"]),
         "Workflows": ("states", ["stateMachine:{}-*"]),
@@ -159,18 +158,18 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
                 "batch:Describe*", "batch:List*", "budgets:View*", "cloudwatch:Describe*",
                 "cloudwatch:List*", "ec2:Describe*", "ec2:Get*", "ecr:GetAuthorizationToken",
                 "events:List*", "kms:List*", "lambda:Get*", "lambda:List*", "logs:Describe*",
-                "logs:List*", "scheduler:Get*", "scheduler:List*", "sns:List*", "sqs:List*",
+                "logs:List*", "sns:List*", "sqs:List*",
                 "ssm:GetParameter*", "states:List*", "states:ValidateStateMachineDefinition",
                 "tag:Get*",
             ],
             [ANY],
         ),
-        _allow("MakeNetwork", ["ec2:Create*", "ec2:AllocateAddress"], [network]),
+        _allow("MakeNetwork", ["ec2:Create*"], [network]),
         _allow(
             "ChangeNetwork",
             [
                 "ec2:Associate*", "ec2:Attach*", "ec2:Authorize*", "ec2:Delete*", "ec2:Detach*",
-                "ec2:Disassociate*", "ec2:Modify*", "ec2:ReleaseAddress", "ec2:Replace*",
+                "ec2:Disassociate*", "ec2:Modify*", "ec2:Replace*",
                 "ec2:Revoke*", "ec2:CancelSpotFleetRequests",
             ],
             [network],

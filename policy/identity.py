@@ -60,7 +60,6 @@ USED_BY = {
     "Function": ("role",),
     "InstanceProfile": ("role",),
     "JobDefinition": ("containerProperties",),
-    "Schedule": ("target",),
     "SpotFleetRequest": ("iamFleetRole",),
     "StateMachine": ("roleArn",),
 }

@@ -12,7 +12,6 @@ DEAD_LETTER_SENDERS = {
     "FunctionEventInvokeConfig": ("destinationConfig",),
     "Function": ("deadLetterConfig",),
     "TopicSubscription": ("redrivePolicy",),
-    "Schedule": ("target",),
 }
 """Who may name a queue as the place for what nobody could handle, and by which property."""
 

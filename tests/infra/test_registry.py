@@ -157,10 +157,12 @@ def test_a_deployer_cannot_widen_what_it_may(stack: str) -> None:
 IAM_SERVICES = {
     "batch": {"batch"}, "budgets": {"budgets"}, "cloudwatch": {"cloudwatch", "events", "logs"},
     "dynamodb": {"dynamodb"}, "ec2": {"ec2"}, "iam": {"iam"}, "kms": {"kms"}, "lambda": {"lambda"},
-    "s3": {"s3"}, "scheduler": {"scheduler"}, "sfn": {"states"}, "sns": {"sns"}, "sqs": {"sqs"},
+    "s3": {"s3"}, "sfn": {"states"}, "sns": {"sns"}, "sqs": {"sqs"},
     "vpc": {"ec2"},
 }  # fmt: skip
 """By module of Pulumi's AWS provider: the services whose actions make its resources."""
+ASKED_BESIDE = {"ecr", "route53", "ssm", "tag"}
+"""What makes no resource of a stack: images, endpoints' names, the newest machine image, tags."""
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -170,6 +172,13 @@ def test_a_deployer_knows_every_service_of_its_stack(stack: str) -> None:
     wanted = {service for module in modules for service in IAM_SERVICES[module]}
     granted = {a.split(":")[0] for s in role_statements(stack) for a in s["Action"]}
     assert wanted <= granted
+    assert granted - wanted <= ASKED_BESIDE
+
+
+def test_a_role_is_handed_over_to_no_service_that_takes_none() -> None:
+    runs = (variant("prod", "spot_fleet=true", "batch_service_role=own"), deployment("dev"))
+    roles = [json.loads(r.inputs["assumeRolePolicy"]) for run in runs for r in run.of("Role")]
+    assert {s["Principal"]["Service"] for one in roles for s in one["Statement"]} == {*PASSED_TO}
 
 
 @pytest.mark.parametrize("stack", STACKS)
