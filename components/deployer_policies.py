@@ -192,6 +192,16 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
             [at.arn("kms", f"alias/{name}*")],
         ),
         _allow("ChangeKeys", ["kms:*"], [at.arn("kms", "key/*")], ours),
+        # a key's tag counts after up to five minutes; these follow its making and do no harm:
+        # docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html
+        _allow(
+            "FinishKeys",
+            [
+                "kms:CreateAlias", "kms:DescribeKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy",
+                "kms:GetKeyRotationStatus", "kms:ListResourceTags",
+            ],
+            [at.arn("kms", "key/*")],
+        ),
         _allow(
             "FeedFunctions",
             [

@@ -34,8 +34,11 @@ class RegistrySettings(Contract):
     kept_builds: int = Field(default=20, ge=1, le=1000)
     """Images that were built and not promoted; of those, older ones expire."""
 
-    github_repository: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
-    """OWNER/NAME of the repository whose workflows deploy. None: no roles for them."""
+    github_repository: str | None = Field(default=None, pattern=r"^[\w.@-]+/[\w.@-]+$")
+    """OWNER/NAME of the repository whose workflows deploy, as GitHub's tokens name it: with
+    both ids where it was made, renamed or moved after June 18, 2026. None: no roles for them.
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
+    """
     github_oidc_provider_arn: str | None = Field(default=None, pattern=r"^arn:.+:oidc-provider/.+$")
     """GitHub's identity provider, where the account has it already: there can be only one."""
     state_bucket: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")

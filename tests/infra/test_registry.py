@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.deployer_policies import PASSED_TO, WORKLOAD_SERVICES
+from components.deployer_policies import ISSUER, PASSED_TO, WORKLOAD_SERVICES
 from contracts.images import ImageName, build_tag, promoted_tag
 from tests.infra.linting import policy_findings
 from tests.infra.recorder import (
@@ -127,6 +127,16 @@ def test_each_role_trusts_one_environment_of_one_repository() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["octocat-123456/my-repo-456789", "octocat@1/my-repo@2"])
+def test_a_repository_may_be_named_with_its_ids(name: str) -> None:
+    """As GitHub names newer ones in its tokens."""
+    roles = run(github_repository=name).of("Role")
+    trusts = [json.loads(role.inputs["assumeRolePolicy"])["Statement"][0] for role in roles]
+    subjects = {t["Condition"]["StringEquals"][f"{ISSUER}:sub"] for t in trusts}
+    assert f"repo:{name}:environment:prod" in subjects
+    assert f"repo:{name}:pull_request" in subjects
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_deployer_reaches_its_own_stack_only(stack: str) -> None:
     for other in {*STACKS} - {stack}:
@@ -183,7 +193,8 @@ def test_a_role_is_handed_over_to_no_service_that_takes_none() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_deployer_may_do_what_ec2_asks_for_beside_the_call_itself(stack: str) -> None:
-    """Private names of endpoints; rules and images, which carry no tag or account of ours."""
+    """Private names of endpoints; rules, images and new keys, which carry no tag or account of ours
+    that counts already."""
     rule = f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group-rule/*"
     linked = "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
     free = [s for s in role_statements(stack) if "Condition" not in s]
@@ -191,6 +202,7 @@ def test_a_deployer_may_do_what_ec2_asks_for_beside_the_call_itself(stack: str) 
         ("route53:AssociateVPCWithHostedZone", "*"),
         ("ec2:AuthorizeSecurityGroupIngress", rule),
         ("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/*"),
+        ("kms:EnableKeyRotation", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/*"),
     ):
         assert any(action in s["Action"] and resource in s["Resource"] for s in free), action
     assert allowed(stack, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:{linked}")
