@@ -31,8 +31,7 @@ _NEEDED = {
         for action in ("DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")
     },
 }
-"""What a call takes of its resource's key. A multipart upload takes kms:Decrypt as well; here
-it looks like any other."""
+"""What a call takes of its resource's key."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,13 @@ def use_of(resource_arn: str) -> Use | None:
     return None
 
 
-def needed_by(action: str, resource_arn: str) -> list[tuple[str, Use]]:
-    """Actions on keys that a call takes beside its own."""
-    actions = _NEEDED.get(action, ())
+def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[str, Use]]:
+    """Actions on keys that a call takes beside its own.
+
+    An upload in parts reads what it wrote:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    """
+    actions = _BOTH if of_parts and action == "s3:PutObject" else _NEEDED.get(action, ())
     use = use_of(resource_arn) if actions else None
     return [(one, use) for one in actions] if use else []
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,22 @@ class Bench:
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     ensure_weights(ModelName.ANIMEVIDEOV3)
+    with running(tmp_path_factory.mktemp("state")) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A stack with buckets, table, queues and logs under keys of the account's."""
+    with running(tmp_path_factory.mktemp("state-kms"), encryption="kms") as bench:
+        yield bench
+
+
+@contextmanager
+def running(state: Path, **settings: str) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        with embedded_stack(overrides(workers=2, precision="auto")) as stack:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        with embedded_stack({**overrides(workers=2, precision="auto"), **settings}) as stack:
             yield Bench(stack, listen(stack))
 
 

@@ -12,25 +12,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.embedded import embedded_stack, overrides
 from contracts.job import Settings
 from contracts.models import ModelName
-from tests.e2e.conftest import SAMPLE, Bench, listen
+from tests.e2e.conftest import SAMPLE, Bench
 
 USE_KEY = {
     "Effect": "Allow",
     "Action": ["kms:GenerateDataKey"],
     "Resource": ["*"],
 }
-
-
-@pytest.fixture(scope="module")
-def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    settings = {**overrides(workers=1, precision="auto"), "encryption": "kms"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        with embedded_stack(settings) as stack:
-            yield Bench(stack, listen(stack))
 
 
 def data_key(bench: Bench) -> str:

@@ -14,7 +14,13 @@ from contracts.names import PROJECT
 from tests.infra.recorder import STACKS, Deployment, run_program, stack_config
 from tests.local_support import REPOSITORY, Server, serve, write_project
 
-EVERYTHING = {"network": "private", "encryption": "kms", "flow_logs": "all"}
+EVERYTHING = {
+    "network": "private",
+    "encryption": "kms",
+    "flow_logs": "all",
+    "spot_fleet": "true",
+    "batch_service_role": "own",
+}
 """Settings that bring resources which no stack file asks for."""
 
 CASES: dict[str, tuple[str, Mapping[str, str]]] = {

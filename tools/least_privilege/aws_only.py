@@ -32,3 +32,12 @@ AWS_ONLY: dict[str, str] = {
     "WriteLog": _LOGS,
 }
 """By statement id."""
+
+OBJECT_CONTEXT = "kms:EncryptionContext:aws:s3:arn"
+"""AWS: an object that was written without a bucket key is bound to its own ARN and not to its
+bucket's; users may upload so. The embedded AWS binds every object to its bucket."""
+
+
+def only_on_aws(key: str, value: str) -> bool:
+    """Whether an alternative of a condition, by key and value, is met on AWS alone."""
+    return key == OBJECT_CONTEXT and value.endswith("/*")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from tools.least_privilege.aws_only import AWS_ONLY
+from tools.least_privilege.aws_only import AWS_ONLY, only_on_aws
 
 
 class Part(NamedTuple):
@@ -78,7 +78,7 @@ class Proof:
             for statement in self.statements
             if statement.aws_only is None
             for part in statement.parts()
-            if part not in self.needed
+            if part not in self.needed and not only_on_aws(part.kind, part.value)
         ]
 
     def stale(self) -> list[Part]:

@@ -27,6 +27,8 @@ from tools.least_privilege.walker import Enough, Walker
 from tools.least_privilege.walks import TOLD, UNTOLD, Walk
 
 STACKS = 2
+KEYS = {"encryption": "kms"}
+"""With keys of the account's there is every grant that the local stack can have."""
 PATIENCE_SECONDS = 60.0
 AT_REST = "(at rest)"
 """No walk is needed: queues are polled all the time."""
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True)
     with contextlib.ExitStack() as stacks:
         running = [
-            stacks.enter_context(embedded_stack(overrides(workers=2, precision="auto")))
+            stacks.enter_context(embedded_stack({**overrides(workers=2, precision="auto"), **KEYS}))
             for _ in range(STACKS)
         ]
         console.print("The walks, untouched ...")

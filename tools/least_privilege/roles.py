@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contracts.names import PROJECT
 from tools.least_privilege.coverage import Statement
 
 
@@ -18,10 +19,12 @@ def statements(iam: Any) -> list[Statement]:
 
 
 def policies(iam: Any) -> Iterator[tuple[str, str]]:
-    """(role, policy) by name."""
+    """(role, policy) by name, of the stack's roles."""
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
             name = role["RoleName"]
+            if not name.startswith(f"{PROJECT}-"):
+                continue  # a test's own
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
                 yield name, policy
 

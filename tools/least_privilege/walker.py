@@ -135,14 +135,6 @@ class Walker:
 
         self.until(ended, f"Batch job {batch_job_id} did not end")
 
-    def at_work(self, stage: Stage, job_id: str) -> bool:
-        """Whether Batch runs a stage of the job."""
-        found = self.client("batch").list_jobs(
-            jobQueue=self._queue(stage),
-            filters=[{"name": "JOB_NAME", "values": [batch_job_name(job_id, stage)]}],
-        )["jobSummaryList"]
-        return any(job["status"] not in ("SUCCEEDED", "FAILED") for job in found)
-
     def has(self, key: str) -> bool:
         """Whether the intermediate bucket has the object."""
         found = self.client("s3").list_objects_v2(Bucket=self.buckets[1], Prefix=key)

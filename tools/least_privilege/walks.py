@@ -35,6 +35,7 @@ STAGE_FUNCTIONS = {
     Stage.PROCESS: "process-frames",
     Stage.RECOMPOSE: "recompose-video",
 }
+ENDLESS = ["python", "-c", "import time; time.sleep(999)"]
 
 
 def success(walker: Walker) -> None:
@@ -69,10 +70,12 @@ def sidecar_lost(walker: Walker) -> None:
 def cancellation(walker: Walker) -> None:
     """Somebody stops the job while it is worked on; then its messages come once more."""
     job_id, _ = walker.upload("cancelled")
-    walker.until(lambda: walker.at_work(Stage.PROCESS, job_id), f"{job_id} was not processed")
+    walker.until(lambda: walker.look(job_id).stage, f"{job_id} did not start")
+    running = walker.submit(Stage.RECOMPOSE, job_id, ENDLESS)
     arn = execution_arn(walker.stack.outputs["state_machine_arn"], job_id)
     walker.client("stepfunctions").stop_execution(executionArn=arn)
     walker.finish(job_id, "ABORTED")
+    walker.job_ended(running)
     for stage, function in STAGE_FUNCTIONS.items():
         request = StageRequest(job_id=job_id, stage=stage, task_token=f"late-{stage.value}")
         record = {
@@ -122,9 +125,7 @@ def never_started(walker: Walker) -> None:
         TableName=walker.stack.outputs["registry_table"],
         Item={name: TypeSerializer().serialize(value) for name, value in item.items()},
     )
-    running = walker.submit(
-        Stage.RECOMPOSE, job_id, ["python", "-c", "import time; time.sleep(99)"]
-    )
+    running = walker.submit(Stage.RECOMPOSE, job_id, ENDLESS)
     walker.call("reconciler", {})
     walker.job_ended(running)
 

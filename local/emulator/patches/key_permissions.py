@@ -24,6 +24,8 @@ NEEDS = {
     "ministack.services.sns": ("_deliver_to_sqs", "topic_policy_for_arn"),
 }
 ALARMS = "cloudwatch.amazonaws.com"
+_OF_PARTS = "local:of-parts"
+"""Of our own: that a write belongs to an upload in parts."""
 _KEY_HEADERS = (
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-customer-algorithm",
@@ -52,7 +54,8 @@ def _with_key(original: Callable[..., Any]) -> Callable[..., Any]:
         denied = original(access_key_id, iam_action, service, region, resource_arn, service_context)
         if denied is not None:
             return denied
-        for action, use in keys.needed_by(iam_action, str(resource_arn)):
+        of_parts = _OF_PARTS in (service_context or {})
+        for action, use in keys.needed_by(iam_action, str(resource_arn), of_parts=of_parts):
             denied = original(access_key_id, action, "kms", region, use.key_arn, use.context)
             if denied is not None:
                 return denied
@@ -68,7 +71,8 @@ def _with_key_headers(original: Callable[..., dict[str, Any]]) -> Callable[..., 
         context = original(iam_action, query_params, path, headers)
         if iam_action == "s3:PutObject":
             named = {f"s3:{name}": headers[name] for name in _KEY_HEADERS if headers.get(name)}
-            return {**context, **named}
+            parts = {_OF_PARTS: "true"} if "uploadId" in query_params else {}
+            return {**context, **named, **parts}
         return context
 
     return s3_object_context
