@@ -95,13 +95,12 @@ class Bucket(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=self._child,
         )
-        # S3 refuses two changes of a bucket's access at a time
-        after = pulumi.ResourceOptions(parent=self, depends_on=[blocked])
-        aws.s3.BucketOwnershipControls(
+        # S3 refuses two changes of a bucket's access at a time, so they wait for each other
+        owned = aws.s3.BucketOwnershipControls(
             self._name,
             bucket=self.bucket,
             rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=after,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
         )
         further, key = self._args.statements, self._args.key
         statements = pulumi.Output.all(
@@ -110,7 +109,12 @@ class Bucket(pulumi.ComponentResource):
             self.arn.apply(lambda arn: pulumi.Output.all(*(further(arn) if further else ()))),
         )
         policy = statements.apply(lambda known: to_json(_policy(*known)))
-        aws.s3.BucketPolicy(self._name, bucket=self.bucket, policy=policy, opts=after)
+        aws.s3.BucketPolicy(
+            self._name,
+            bucket=self.bucket,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[owned]),
+        )
 
     def _encrypt(self) -> None:
         key = self._args.key

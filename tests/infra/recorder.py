@@ -92,6 +92,8 @@ class Recorded:
     provider: str
     uses: Mapping[str, frozenset[str]]
     """By input: URNs of the resources that its value is made from."""
+    waits_for: frozenset[str] = frozenset()
+    """URNs of all resources that must stand before it is made."""
     arn: str = ""
 
 
@@ -194,6 +196,7 @@ class _Monitor(MockMonitor):
                 former_names=tuple(a.spec.name for a in request.aliases if a.spec.name),
                 provider=request.provider,
                 uses={k: frozenset(d.urns) for k, d in request.propertyDependencies.items()},
+                waits_for=frozenset(request.dependencies),
                 arn=arn_of(request.type, physical_name(request.type, request.name, inputs)),
             )
         )

@@ -34,6 +34,15 @@ def _rules(stack: Deployment, purpose: str) -> dict[str, dict[str, Any]]:
     return {rule["id"]: rule for rule in rules}
 
 
+def test_changes_of_a_buckets_access_wait_for_each_other(stack: Deployment) -> None:
+    """S3 answers OperationAborted to the second of two at a time."""
+    blocks = {r.name: r.urn for r in stack.of("BucketPublicAccessBlock")}
+    owned = {r.name: r for r in stack.of("BucketOwnershipControls")}
+    for policy in stack.of("BucketPolicy"):
+        assert owned[policy.name].urn in policy.waits_for
+        assert blocks[policy.name] in owned[policy.name].waits_for
+
+
 def test_there_are_four_buckets(stack: Deployment) -> None:
     assert {b.inputs["bucket"] for b in stack.of("Bucket")} == {
         bucket(stack.stack, purpose) for purpose in BUCKETS
