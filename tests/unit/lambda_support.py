@@ -31,6 +31,7 @@ from contracts.messages import (
     REGISTRY_OPEN_INDEX,
     REGISTRY_OPEN_SINCE,
     ExecutionInput,
+    ExtractResult,
     RegistryRecord,
     StageRequest,
     registry_stage_sort,
@@ -40,6 +41,10 @@ from lambdas.common.aws import Batch, Store, Topic, Workflow, client
 from lambdas.common.registry import Registry, _deserialize, _serialize
 
 JOB = "film-0123456789abcdef0123"
+PROCESS = batch_job_name(JOB, Stage.PROCESS)
+EXTRACTED = ExtractResult(
+    job_id=JOB, frames=9, shards=3, runs=2, process_timeout_seconds=9, recompose_timeout_seconds=9
+)
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:superres"
 SOURCE = SourceObject(bucket="source", key="uploads/film.mp4", version_id="v1", etag="e", size=5)
 QUEUES = {"extract_queue": "media", "process_queue": "process", "recompose_queue": "media"}

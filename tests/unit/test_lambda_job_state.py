@@ -9,16 +9,19 @@ import pytest
 from contracts import keys
 from contracts.base import ContractError, ObjectRef
 from contracts.limits import STATE_PAYLOAD_BYTES, TASK_CAUSE_CHARS
-from contracts.messages import ExtractResult, Failure, RecomposeResult
-from contracts.names import JOB_FAILED_ERROR, ExitCode, Stage, batch_job_name
+from contracts.messages import Failure, RecomposeResult
+from contracts.names import JOB_FAILED_ERROR, ExitCode, Stage
 from lambdas.common import outcomes
 from lambdas.common.values import BatchJob, StageRecord, StoredObject
 from lambdas.job_state import decide, handler
-from tests.unit.lambda_support import CONTEXT, JOB, KilledError, World, stage_request
-
-PROCESS = batch_job_name(JOB, Stage.PROCESS)
-EXTRACTED = ExtractResult(
-    job_id=JOB, frames=9, shards=3, runs=2, process_timeout_seconds=9, recompose_timeout_seconds=9
+from tests.unit.lambda_support import (
+    CONTEXT,
+    EXTRACTED,
+    JOB,
+    PROCESS,
+    KilledError,
+    World,
+    stage_request,
 )
 
 

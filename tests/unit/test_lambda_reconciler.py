@@ -9,7 +9,7 @@ import pytest
 
 from contracts import keys
 from contracts.base import ObjectRef
-from contracts.messages import ExtractResult, Notification, RecomposeResult
+from contracts.messages import Notification, RecomposeResult
 from contracts.names import (
     CANCELLED_ERROR,
     JOB_LOST_ERROR,
@@ -17,15 +17,18 @@ from contracts.names import (
     NOT_SUBMITTED_ERROR,
     JobStatus,
     Stage,
-    batch_job_name,
 )
 from lambdas.common.values import BatchJob
 from lambdas.reconciler import decide, handler
-from tests.unit.lambda_support import CONTEXT, JOB, SOURCE, World, registry_record, stage_request
-
-PROCESS = batch_job_name(JOB, Stage.PROCESS)
-EXTRACTED = ExtractResult(
-    job_id=JOB, frames=9, shards=3, runs=2, process_timeout_seconds=9, recompose_timeout_seconds=9
+from tests.unit.lambda_support import (
+    CONTEXT,
+    EXTRACTED,
+    JOB,
+    PROCESS,
+    SOURCE,
+    World,
+    registry_record,
+    stage_request,
 )
 
 

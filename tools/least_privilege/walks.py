@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from boto3.dynamodb.types import TypeSerializer
 
 from cli.pipeline import FINAL_STATES
+from components.workloads import STAGE_FUNCTIONS
 from contracts import keys
 from contracts.environ import WORKERS, Environment
 from contracts.job import Job, Settings, SourceObject
@@ -30,11 +31,6 @@ from tools.least_privilege.walker import Walker
 
 LONG_AGO = timedelta(hours=8)
 """Older than the reconciler waits for a job to be started."""
-STAGE_FUNCTIONS = {
-    Stage.EXTRACT: "extract-frames",
-    Stage.PROCESS: "process-frames",
-    Stage.RECOMPOSE: "recompose-video",
-}
 ENDLESS = ["python", "-c", "import time; time.sleep(999)"]
 
 
