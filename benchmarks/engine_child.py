@@ -18,10 +18,11 @@ SCALE = 4
 
 
 def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: Path) -> Any:
-    """The worker's own upscaler, from uint8 pictures to uint8 pictures."""
+    """The worker's own upscaler, from 8-bit pictures to 8-bit pictures, colour and all."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from containers.upscaler.models import load_upscaler
-    from contracts.manifest import Inference
+    from containers.common.pictures import Picture, plane_shapes
+    from containers.upscaler.models import Target, load_upscaler
+    from contracts.manifest import Colour, Inference
     from contracts.models import CATALOGUE, Engine, ModelName
 
     model = ModelName.ANIMEVIDEOV3
@@ -29,10 +30,15 @@ def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: P
         model=model, weights_sha256=CATALOGUE[model].weights_sha256, scale=SCALE,
         engine=Engine(engine), dtype=dtype, threads=threads,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    size = (width * SCALE, height * SCALE)
-    upscaler = load_upscaler(inference, size, model_dir=path.parent, device="cpu")
-    picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    return lambda: upscaler.upscale(picture)
+    colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+    target = Target(
+        width=width * SCALE, height=height * SCALE, pixel_format="yuv420p", colour=colour, bits=8
+    )  # fmt: skip
+    upscaler = load_upscaler(inference, target, model_dir=path.parent, device="cpu")
+    noise = np.random.default_rng(0)
+    shapes = plane_shapes("yuv420p", width, height)
+    planes = tuple(noise.integers(0, 256, shape, dtype=np.uint8) for shape in shapes)
+    return lambda: upscaler.upscale([Picture(0, "yuv420p", planes)])
 
 
 def tensors(path: Path) -> dict[str, np.ndarray]:

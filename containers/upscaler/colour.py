@@ -1,5 +1,6 @@
-"""Between decoded frames and RGB, by the matrix and range that the manifest fixes."""
+"""Between pictures and RGB, by the matrix and range that the manifest fixes."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,12 +9,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from containers.common.pictures import Picture, PictureReader, to_frame
 from containers.common.worker import WorkerError
 from contracts.manifest import Colour
 from contracts.names import ExitCode
 
 Bits = Literal[8, 16]
-Picture = NDArray[Any]
+Rgb = NDArray[Any]
 """RGB of full range, shape (height, width, 3): uint8 for 8 bits, uint16 for 16."""
 
 MATRIX_RGB = 0
@@ -39,7 +41,7 @@ class RgbReader:
         self._format = _RGB_FORMATS[bits]
         self._reformatter = VideoReformatter()
 
-    def read(self, frame: VideoFrame) -> Picture:
+    def read(self, frame: VideoFrame) -> Rgb:
         """Raises WorkerError UNSUPPORTED for a matrix that is not known."""
         is_rgb = frame.format.is_rgb
         picture = self._reformatter.reformat(
@@ -65,7 +67,7 @@ class RgbWriter:
         self._target = pixel_format
         self._reformatter = VideoReformatter()
 
-    def write(self, picture: Picture) -> VideoFrame:
+    def write(self, picture: Rgb) -> VideoFrame:
         """The picture as a frame of the writer's pixel format."""
         rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(picture), self._source)
         frame = self._reformatter.reformat(
@@ -77,10 +79,38 @@ class RgbWriter:
             interpolation=_EXACT,
             threads=_ONE_THREAD,
         )
-        frame.colorspace = MATRIX_RGB if self._target_is_rgb else self._colour.matrix
-        frame.color_primaries = self._colour.primaries
-        frame.color_trc = self._colour.transfer
+        tag(frame, self._colour)
         return frame
+
+
+class Converter:
+    """Pictures to RGB and back, one by one; use it from one thread."""
+
+    def __init__(self, colour: Colour, pixel_format: str, bits: Bits) -> None:
+        self._reader = RgbReader(colour, bits)
+        self._writer = RgbWriter(colour, pixel_format, bits)
+        self._planes = PictureReader()
+
+    def rgb(self, pictures: Sequence[Picture]) -> Rgb:
+        """Shape (n, height, width, 3), n over 0."""
+        arrays = [self._reader.read(to_frame(picture)) for picture in pictures]
+        return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+
+    def pictures(self, rgb: Rgb, sources: Sequence[Picture]) -> list[Picture]:
+        """Of the writer's pixel format, each with its source's timestamp."""
+        return [
+            self._planes.read(self._writer.write(array), source.pts)
+            for array, source in zip(rgb, sources, strict=True)
+        ]
+
+
+def tag(frame: VideoFrame, colour: Colour) -> None:
+    """Say in the frame itself what its samples mean."""
+    is_rgb = frame.format.is_rgb
+    frame.colorspace = MATRIX_RGB if is_rgb else colour.matrix
+    frame.color_primaries = colour.primaries
+    frame.color_trc = colour.transfer
+    frame.color_range = ColorRange.JPEG if is_rgb else _range(colour)
 
 
 def _range(colour: Colour) -> ColorRange:

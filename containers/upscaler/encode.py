@@ -12,8 +12,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.pictures import Picture, to_frame
 from containers.common.worker import WorkerError
-from containers.upscaler.colour import MATRIX_RGB, Bits, Picture, RgbWriter
+from containers.upscaler.colour import MATRIX_RGB, tag
 from contracts.job import Container
 from contracts.manifest import Manifest
 from contracts.names import ExitCode
@@ -39,10 +40,10 @@ class ShardEncoder:
     Shards begin with a keyframe and refer to nothing outside themselves.
     """
 
-    def __init__(self, manifest: Manifest, bits: Bits, path: Path) -> None:
+    def __init__(self, manifest: Manifest, path: Path) -> None:
         encoder = manifest.encoder
         self._path = path
-        self._writer = RgbWriter(manifest.video.working_colour, encoder.pixel_format, bits)
+        self._colour = manifest.video.working_colour
         self._container = av.open(
             str(path),
             "w",
@@ -60,8 +61,9 @@ class ShardEncoder:
         self._frames = 0
 
     def add(self, picture: Picture) -> None:
-        """Encode the next picture: RGB, shape (height, width, 3) of the output's size."""
-        frame = self._writer.write(picture)
+        """Encode the next picture: of the output's size and the encoder's pixel format."""
+        frame = to_frame(picture)
+        tag(frame, self._colour)
         frame.pts = self._frames
         frame.time_base = self._stream.codec_context.time_base
         self._frames += 1

@@ -16,12 +16,12 @@ import av
 import av.error
 import numpy as np
 
-from containers.common.media import decode_frames, open_source
+from containers.common.media import decode_pictures, open_source
+from containers.common.pictures import Picture
 from containers.common.worker import Task, WorkerError
-from containers.upscaler.colour import Bits, RgbReader
 from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
 from containers.upscaler.memory import peak_memory_mib
-from containers.upscaler.models import Frames, Upscaler, load_upscaler
+from containers.upscaler.models import Target, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
 from containers.upscaler.repeats import Repeats
 from contracts.environ import ProcessEnvironment
@@ -40,7 +40,7 @@ class Batch:
     """Consecutive pictures of one shard on their way, and what they cost so far."""
 
     shard: Shard
-    pictures: Frames
+    pictures: list[Picture]
     started: float
     decode_seconds: float
 
@@ -50,7 +50,7 @@ class Enlarged:
     """A batch behind the model."""
 
     batch: Batch
-    pictures: Frames
+    pictures: list[Picture]
     inference_seconds: float
     repeated: int
     upscaler: Upscaler
@@ -123,7 +123,6 @@ class RunOfShards:
         self._manifest = manifest
         self._run = run
         self._folder = folder
-        self._bits: Bits = _bits(manifest)
 
     def do(self) -> None:
         """Decode, infer and encode side by side; commit shard by shard as they come."""
@@ -142,10 +141,9 @@ class RunOfShards:
         stored = self._store.get_bytes(manifest.timestamps.bucket, manifest.timestamps.key)
         timestamps = np.load(io.BytesIO(stored), allow_pickle=False)
         reader = self._store.reader(source)
-        rgb = RgbReader(manifest.video.working_colour, self._bits)
         for shards in _consecutive(missing):
             first, last = shards[0], shards[-1]
-            frames = decode_frames(
+            film = decode_pictures(
                 lambda: open_source(reader),
                 timestamps[first.first_frame : last.first_frame + last.frames],
                 stream_index=manifest.video.stream_index,
@@ -155,9 +153,8 @@ class RunOfShards:
             try:
                 for shard, count in self._batches(shards):
                     started = time.perf_counter()
-                    pictures = [rgb.read(frame) for frame in itertools.islice(frames, count)]
-                    array = pictures[0][None] if count == 1 else np.stack(pictures)
-                    yield Batch(shard, array, started, time.perf_counter() - started)
+                    pictures = list(itertools.islice(film, count))
+                    yield Batch(shard, pictures, started, time.perf_counter() - started)
             except (WorkerError, av.error.FFmpegError) as error:
                 # A demuxer may take a failed request for the film's end.
                 raise (reader.failure or error) from error
@@ -170,10 +167,9 @@ class RunOfShards:
 
     def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
         """Pictures of the output's size. Loads the model while the first frames are decoded."""
-        output = self._manifest.output
         upscaler = load_upscaler(
             self._manifest.inference,
-            (output.width, output.height),
+            Target.of(self._manifest),
             model_dir=Path(self._environment.model_dir),
             device=self._environment.device,
         )
@@ -195,7 +191,7 @@ class RunOfShards:
         path = self._folder / f"{shard.index}.{self._manifest.encoder.shard_container.value}"
         spent, started = Spent(), 0.0
         upscaler: Upscaler | None = None
-        with ShardEncoder(self._manifest, self._bits, path) as encoder:
+        with ShardEncoder(self._manifest, path) as encoder:
             for part in parts:
                 begun = time.perf_counter()
                 for picture in part.pictures:
@@ -263,12 +259,6 @@ class RunOfShards:
             log.info("shard committed", extra={**facts, **told})
         else:
             log.info("shard was committed by another worker", extra=facts)
-
-
-def _bits(manifest: Manifest) -> Bits:
-    """Width of the pictures between decoder and encoder."""
-    by_dtype: dict[str, Bits] = {"uint8": 8, "uint16": 16}
-    return by_dtype.get(manifest.inference.dtype, 16 if manifest.video.bit_depth > 8 else 8)
 
 
 def _consecutive(shards: list[Shard]) -> Iterator[list[Shard]]:

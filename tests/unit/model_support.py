@@ -19,6 +19,7 @@ from contracts.manifest import Inference
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.names import ExitCode
 from contracts.planning import output_size
+from tests.unit.upscaler_support import target
 
 LEVEL = 1 / 255
 SAMPLE = Path(__file__).parents[2] / "samples" / "bunny.mp4"
@@ -41,15 +42,16 @@ def plan(model: ModelName, **changes: Any) -> Inference:
 
 
 def load(folder: Path, model: ModelName, height: int, width: int, **changes: Any) -> Any:
+    bits = changes.pop("bits", 8)
     inference = plan(model, **changes)
     size = output_size(width, height, round(inference.scale))
-    return load_upscaler(inference, size, model_dir=folder, device="cpu")
+    return load_upscaler(inference, target(*size, bits), model_dir=folder, device="cpu")
 
 
 def refusal(folder: Path, device: Any = "cpu", **changes: Any) -> str:
     inference = plan(changes.pop("model", ModelName.ANIMEVIDEOV3), **changes)
     with pytest.raises(WorkerError) as caught:
-        load_upscaler(inference, (256, 192), model_dir=folder, device=device)
+        load_upscaler(inference, target(256, 192), model_dir=folder, device=device)
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
     return caught.value.message
 

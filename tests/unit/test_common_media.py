@@ -6,9 +6,16 @@ from pathlib import Path
 
 import av
 import av.error
+import numpy as np
 import pytest
 
-from containers.common.media import decode_frames, frame_pts, open_source, video_stream
+from containers.common.media import (
+    decode_frames,
+    decode_pictures,
+    frame_pts,
+    open_source,
+    video_stream,
+)
 from containers.common.worker import WorkerError
 from contracts.names import ExitCode
 from tests.media_support import OPEN_GOP, Clip, Seen, damage, decode_all, frame_hash, make
@@ -55,6 +62,19 @@ def test_any_range_decodes_to_the_same_pixels_as_the_whole_film(name: str, tmp_p
         for start in range(0, len(film), length):
             part = film[start : start + length]
             assert decode(path, [frame.pts for frame in part]) == part
+
+
+@pytest.mark.parametrize("name", ["open-gop.ts", "odd.mkv"])
+def test_pictures_are_the_frames_samples_with_their_timestamps(name: str, tmp_path: Path) -> None:
+    file = io.BytesIO(make(tmp_path / name, CLIPS[name]).read_bytes())
+    wanted = [frame.pts for frame in decode_all(tmp_path / name)][5:12]
+    pictures = decode_pictures(lambda: open_source(file), wanted, stream_index=0)
+    frames = decode_frames(lambda: open_source(file), wanted, stream_index=0)
+    for picture, frame, pts in zip(pictures, list(frames), wanted, strict=True):
+        assert (picture.pts, picture.pixel_format) == (pts, frame.format.name)
+        for plane, component in zip(picture.planes, frame.planes, strict=True):
+            rows = np.frombuffer(bytes(component), np.uint8).reshape(-1, component.line_size)
+            assert np.array_equal(plane, rows[: plane.shape[0], : plane.shape[1]])
 
 
 def test_decoding_stops_soon_after_the_last_frame(tmp_path: Path) -> None:

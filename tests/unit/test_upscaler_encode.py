@@ -14,7 +14,7 @@ from contracts.job import Codec, Container
 from contracts.manifest import Colour, Manifest
 from contracts.names import ExitCode
 from tests.media_support import picture
-from tests.unit.upscaler_support import manifest
+from tests.unit.upscaler_support import coded, manifest
 
 CODECS: dict[Codec, dict[str, Any]] = {
     Codec.H264: {"encoder": "libx264", "options": {"preset": "veryfast", "crf": "20", "g": "5"}},
@@ -28,9 +28,11 @@ CODECS: dict[Codec, dict[str, Any]] = {
 
 
 def encode(path: Path, job: Manifest, frames: int = 12, seed: int = 0) -> EncodedFile:
-    with ShardEncoder(job, 8, path) as encoder:
-        for number in range(frames):
-            encoder.add(picture(number, job.output.width, job.output.height, seed))
+    size = job.output.width, job.output.height
+    drawn = np.stack([picture(number, *size, seed) for number in range(frames)])
+    with ShardEncoder(job, path) as encoder:
+        for made in coded(drawn, job.encoder.pixel_format, job.video.working_colour):
+            encoder.add(made)
         return encoder.finish()
 
 

@@ -25,7 +25,7 @@ from tests.unit.model_support import (
     reference,
     refusal,
 )
-from tests.unit.upscaler_support import texture
+from tests.unit.upscaler_support import enlarge, target, texture
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_flat_black_and_white_give_numbers(weights: Path, engine: Engine, value:
 def test_the_same_picture_gives_the_same_bytes(weights: Path, engine: Engine) -> None:
     picture = texture(48, 64)
     first, second = (
-        load(weights, ModelName.ANIMEVIDEOV3, 48, 64, engine=engine).upscale(picture)
+        enlarge(load(weights, ModelName.ANIMEVIDEOV3, 48, 64, engine=engine), picture)
         for _ in range(2)
     )
     assert first.tobytes() == second.tobytes()
@@ -100,7 +100,7 @@ def test_a_worker_without_ncnn_refuses_by_name(
 def test_both_engines_give_the_same_pictures(weights: Path, scale: int) -> None:
     picture = texture(31, 45)
     torches, ncnns = (
-        load(weights, ModelName.ANIMEVIDEOV3, 31, 45, scale=scale, engine=engine).upscale(picture)
+        enlarge(load(weights, ModelName.ANIMEVIDEOV3, 31, 45, scale=scale, engine=engine), picture)
         for engine in (Engine.TORCH, Engine.NCNN)
     )
     assert np.abs(torches.astype(int) - ncnns).max() <= 1
@@ -111,7 +111,7 @@ def test_pictures_are_the_networks_output_rounded(weights: Path) -> None:
     picture = texture(48, 64)
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 48, 64)
     exact = network_output(upscaler, picture).transpose(1, 2, 0) * 255
-    result = upscaler.upscale(picture)
+    result = enlarge(upscaler, picture)
     assert result.shape == (1, 192, 256, 3)
     assert result.dtype == np.uint8
     assert np.abs(result[0] - np.clip(exact, 0, 255)).max() <= 0.5 + 1e-4
@@ -121,7 +121,7 @@ def test_pictures_are_the_networks_output_rounded(weights: Path) -> None:
 @pytest.mark.parametrize("model", [ModelName.LANCZOS, ModelName.ANIMEVIDEOV3])
 def test_every_scale_has_even_sides(weights: Path, model: ModelName, scale: int) -> None:
     picture = texture(17, 23)
-    result = load(weights, model, 17, 23, scale=scale).upscale(picture)
+    result = enlarge(load(weights, model, 17, 23, scale=scale), picture)
     assert result.shape == (1, 17 * scale + scale % 2, 23 * scale + scale % 2, 3)
 
 
@@ -136,7 +136,7 @@ def test_smaller_scales_are_the_network_resampled(weights: Path, scale: int) -> 
         antialias=True,
     )
     levels = np.clip(expected[0].numpy().transpose(1, 2, 0) * 255, 0, 255)
-    result = load(weights, ModelName.ANIMEVIDEOV3, 24, 32, scale=scale).upscale(picture)
+    result = enlarge(load(weights, ModelName.ANIMEVIDEOV3, 24, 32, scale=scale), picture)
     assert np.abs(result[0] - levels).max() <= 0.5 + 1e-3
 
 
@@ -149,7 +149,9 @@ def test_any_size_is_the_network_resampled(weights: Path, size: tuple[int, int])
     )
     levels = np.clip(expected[0].numpy().transpose(1, 2, 0) * 255, 0, 255)
     inference = plan(ModelName.ANIMEVIDEOV3, scale=size[1] / 24)
-    result = load_upscaler(inference, size, model_dir=weights, device="cpu").upscale(picture)
+    result = enlarge(
+        load_upscaler(inference, target(*size), model_dir=weights, device="cpu"), picture
+    )
     assert np.abs(result[0] - levels).max() <= 0.5 + 1e-3
 
 
@@ -158,11 +160,12 @@ def test_strength_mixes_the_network_with_lanczos(weights: Path, bits: int) -> No
     dtype = np.uint8 if bits == 8 else np.uint16
     picture = texture(24, 32).astype(dtype) * (1 if bits == 8 else 257)
     network, mixed = (
-        load(weights, ModelName.ANIMEVIDEOV3, 24, 32, strength=strength) for strength in (1.0, 0.3)
+        load(weights, ModelName.ANIMEVIDEOV3, 24, 32, strength=strength, bits=bits)
+        for strength in (1.0, 0.3)
     )
-    lanczos = load(weights, ModelName.LANCZOS, 24, 32, dtype=f"uint{bits}")
-    expected = 0.3 * network.upscale(picture) + 0.7 * lanczos.upscale(picture)
-    result = mixed.upscale(picture)
+    lanczos = load(weights, ModelName.LANCZOS, 24, 32, dtype=f"uint{bits}", bits=bits)
+    expected = 0.3 * enlarge(network, picture) + 0.7 * enlarge(lanczos, picture)
+    result = enlarge(mixed, picture)
     assert result.dtype == dtype
     assert np.abs(result - expected).max() <= 0.5 + 1e-2
     assert {"torch", "opencv"} <= set(mixed.versions)
@@ -171,21 +174,22 @@ def test_strength_mixes_the_network_with_lanczos(weights: Path, bits: int) -> No
 def test_sixteen_bits_stay_sixteen_bits(weights: Path) -> None:
     picture = texture(24, 32)
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 24, 32)
-    fine = upscaler.upscale(picture.astype(np.uint16) * 257)
+    deep = load(weights, ModelName.ANIMEVIDEOV3, 24, 32, bits=16)
+    fine = enlarge(deep, picture.astype(np.uint16) * 257)
     assert fine.dtype == np.uint16
-    assert np.abs(fine / 257 - upscaler.upscale(picture)).max() <= 0.5 + 1e-3
-    lanczos = load(weights, ModelName.LANCZOS, 24, 32, dtype="uint16")
-    assert lanczos.upscale(picture.astype(np.uint16) * 257).dtype == np.uint16
+    assert np.abs(fine / 257 - enlarge(upscaler, picture)).max() <= 0.5 + 1e-3
+    lanczos = load(weights, ModelName.LANCZOS, 24, 32, dtype="uint16", bits=16)
+    assert enlarge(lanczos, picture.astype(np.uint16) * 257).dtype == np.uint16
 
 
 def test_a_tail_is_padded_so_that_its_pictures_do_not_depend_on_the_batch(weights: Path) -> None:
     pictures = np.concatenate([texture(24, 32, seed) for seed in range(3)])
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 24, 32, batch=3)
-    full, tail = upscaler.upscale(pictures), upscaler.upscale(pictures[:2])
+    full, tail = enlarge(upscaler, pictures), enlarge(upscaler, pictures[:2])
     assert tail.shape == (2, 96, 128, 3)
     assert (tail == full[:2]).all()
     with pytest.raises(ValueError, match="4 pictures do not fit a batch of 3"):
-        upscaler.upscale(pictures[[0, 1, 2, 0]])
+        enlarge(upscaler, pictures[[0, 1, 2, 0]])
 
 
 @pytest.mark.parametrize(
@@ -198,15 +202,15 @@ def test_bfloat16_stays_within_its_stated_bound(
     """docs/decisions/0006 states these bounds; all layers in bfloat16 would break them."""
     picture = real_picture(*SIZES[model])
     size = SIZES[model]
-    half = load(weights, model, *size, dtype="bfloat16").upscale(picture).astype(int)
-    error = np.abs(half - load(weights, model, *size).upscale(picture))
+    half = enlarge(load(weights, model, *size, dtype="bfloat16"), picture).astype(int)
+    error = np.abs(half - enlarge(load(weights, model, *size), picture))
     assert 10 * np.log10(255**2 / (error**2).mean()) > decibels
     assert error.max() <= levels
 
 
 def test_flat_grey_stays_flat_under_lanczos(weights: Path) -> None:
     grey = np.full((1, 16, 16, 3), 77, np.uint8)
-    assert (load(weights, ModelName.LANCZOS, 16, 16, scale=3).upscale(grey) == 77).all()
+    assert (enlarge(load(weights, ModelName.LANCZOS, 16, 16, scale=3), grey) == 77).all()
 
 
 def test_lanczos_does_not_import_torch(tmp_path: Path) -> None:
@@ -216,12 +220,15 @@ from pathlib import Path
 import av
 import numpy as np
 import containers.upscaler.process
-from containers.upscaler.models import load_upscaler
-from contracts.manifest import Inference
+from containers.common.pictures import Picture
+from containers.upscaler.models import Target, load_upscaler
+from contracts.manifest import Colour, Inference
 plan = Inference(model="lanczos", weights_sha256=None, scale=2, engine="opencv",
     dtype="uint8", threads=1)
-lanczos = load_upscaler(plan, (8, 8), model_dir=Path("nowhere"), device="auto")
-lanczos.upscale(np.zeros((1, 4, 4, 3), np.uint8))
+colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+target = Target(width=8, height=8, pixel_format="gray", colour=colour, bits=8)
+lanczos = load_upscaler(plan, target, model_dir=Path("nowhere"), device="auto")
+lanczos.upscale([Picture(0, "gray", (np.zeros((4, 4), np.uint8),))])
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from containers.common import storage
+from containers.common.pictures import Picture, PictureReader, to_frame
 from containers.common.worker import run_worker
 from containers.upscaler.colour import RgbReader
 from containers.upscaler.encode import ShardEncoder
@@ -76,8 +77,8 @@ def committed(folder: Path, extension: str = "mp4") -> list[int]:
 
 def pictures(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        reader = RgbReader(BT709, 8)
-        return [reader.read(frame) for frame in container.decode(video=0)]
+        reader, planes = RgbReader(BT709, 8), PictureReader()
+        return [reader.read(to_frame(planes.read(frame, 0))) for frame in container.decode(video=0)]
 
 
 def test_a_run_commits_every_shard_with_its_result(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_an_encoder_that_raises_midway_ends_the_worker(
 ) -> None:
     add, calls = ShardEncoder.add, itertools.count(1)
 
-    def failing(self: ShardEncoder, picture: np.ndarray) -> None:
+    def failing(self: ShardEncoder, picture: Picture) -> None:
         if next(calls) == 7:
             raise RuntimeError("the encoder broke")
         add(self, picture)

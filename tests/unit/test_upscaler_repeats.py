@@ -1,7 +1,7 @@
 """Repeats: the same bytes as computing every picture, and no picture computed twice in a row."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containers.upscaler.models import Frames
+from containers.common.pictures import Picture
 from containers.upscaler.repeats import Repeats
 from contracts.models import Engine, ModelName
 from tests.unit.model_support import load
-from tests.unit.upscaler_support import texture
+from tests.unit.upscaler_support import coded, texture
 
 
 class Doubling:
@@ -28,9 +28,13 @@ class Doubling:
     def device_memory_mib(self) -> int:
         return 0
 
-    def upscale(self, frames: Frames) -> Frames:
-        self.given += len(frames)
-        return frames * 2
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
+        self.given += len(pictures)
+        return [Picture(p.pts, p.pixel_format, tuple(x * 2 for x in p.planes)) for p in pictures]
+
+
+def grey(value: int, pts: int = 0) -> Picture:
+    return Picture(pts, "gray", (np.full((1, 1), value, np.uint8),))
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5), min_size=1, max_size=8))
@@ -38,11 +42,11 @@ def test_each_run_of_equal_pictures_is_computed_once(batches: list[list[int]]) -
     model = Doubling()
     repeats = Repeats(model)
     shown = [n for batch in batches for n in batch]
-    results = [
-        repeats.upscale(np.array(batch, np.uint8).reshape(-1, 1, 1, 1)).ravel().tolist()
-        for batch in batches
-    ]
-    assert [n for batch in results for n in batch] == [2 * n for n in shown]
+    numbers = itertools.count()
+    given = [[grey(n, next(numbers)) for n in batch] for batch in batches]
+    results = [picture for batch in given for picture in repeats.upscale(batch)]
+    assert [int(picture.planes[0][0, 0]) for picture in results] == [2 * n for n in shown]
+    assert [picture.pts for picture in results] == list(range(len(shown)))
     changes = 1 + sum(a != b for a, b in itertools.pairwise(shown))
     assert (model.given, repeats.count) == (changes, len(shown) - changes)
 
@@ -50,20 +54,29 @@ def test_each_run_of_equal_pictures_is_computed_once(batches: list[list[int]]) -
 @pytest.mark.parametrize("engine", [Engine.TORCH, Engine.NCNN])
 def test_results_are_the_bytes_of_computing_every_picture(weights: Path, engine: Engine) -> None:
     a, b = texture(24, 32, 0), texture(24, 32, 1)
-    film = np.concatenate([a, a, b, b, b, a])
+    film = coded(np.concatenate([a, a, b, b, b, a]))
     batches = [film[:3], film[3:5], film[5:]]
     load_one = lambda: load(weights, ModelName.ANIMEVIDEOV3, 24, 32, batch=3, engine=engine)  # noqa: E731
     plain, repeats = load_one(), Repeats(load_one())
     expected = [plain.upscale(batch) for batch in batches]
     found = [repeats.upscale(batch) for batch in batches]
-    assert [x.tobytes() for x in found] == [x.tobytes() for x in expected]
+    for left, right in zip(itertools.chain(*expected), itertools.chain(*found), strict=True):
+        assert left.pts == right.pts
+        assert [x.tobytes() for x in left.planes] == [x.tobytes() for x in right.planes]
     assert repeats.count == 3
 
 
 def test_a_picture_that_differs_in_one_level_is_computed() -> None:
     model = Doubling()
     repeats = Repeats(model)
-    frames = np.zeros((2, 4, 4, 3), np.uint8)
-    frames[1, 3, 3, 2] = 1
-    repeats.upscale(frames)
+    planes = [np.zeros((4, 4), np.uint8) for _ in range(4)]
+    planes[3][3, 2] = 1
+    repeats.upscale([Picture(0, "yuv444p", (*planes[:2], planes[i])) for i in (2, 3)])
+    assert model.given == 2
+
+
+def test_pictures_of_unlike_formats_are_not_repeats() -> None:
+    model = Doubling()
+    plane = np.zeros((4, 4), np.uint8)
+    Repeats(model).upscale([Picture(0, "gbrp", (plane,) * 3), Picture(1, "yuv444p", (plane,) * 3)])
     assert model.given == 2

@@ -24,7 +24,7 @@ from contracts.models import (
 from contracts.names import ExitCode
 from contracts.planning import SMALLEST_TILE, plan_tile
 from tests.unit.model_support import LEVEL, load, network_output, real_picture
-from tests.unit.upscaler_support import texture
+from tests.unit.upscaler_support import enlarge, texture
 
 
 @pytest.mark.parametrize("tile", [24, 33, 50])
@@ -38,7 +38,7 @@ def test_tiles_with_the_receptive_radius_equal_the_whole(
     tiled = load(weights, ModelName.ANIMEVIDEOV3, 61, 83, engine=engine, tile=tile, halo=halo)
     difference = network_output(tiled, picture) - network_output(whole, picture)
     assert np.abs(difference).max() < 0.003 * LEVEL
-    shown = tiled.upscale(picture).astype(int) - whole.upscale(picture)
+    shown = enlarge(tiled, picture).astype(int) - enlarge(whole, picture)
     assert np.abs(shown).max() <= 1
     assert (shown != 0).mean() < 0.001
 
@@ -53,8 +53,8 @@ def test_a_halo_below_the_radius_leaves_seams(weights: Path) -> None:
 
 def test_tiles_of_networks_that_enlarge_themselves_fit_together(weights: Path) -> None:
     picture = texture(20, 30)
-    whole = load(weights, ModelName.X4PLUS_ANIME, 20, 30).upscale(picture)
-    tiled = load(weights, ModelName.X4PLUS_ANIME, 20, 30, tile=16, halo=94).upscale(picture)
+    whole = enlarge(load(weights, ModelName.X4PLUS_ANIME, 20, 30), picture)
+    tiled = enlarge(load(weights, ModelName.X4PLUS_ANIME, 20, 30, tile=16, halo=94), picture)
     assert np.abs(tiled.astype(int) - whole).max() <= 1
 
 
@@ -79,8 +79,8 @@ def test_rrdb_tiles_stay_within_the_stated_bound_and_show_no_seam(weights: Path)
     """docs/decisions/0031. Of a strip, so that the halo of 48 ends inside the picture."""
     model = ModelName.X4PLUS_ANIME
     picture = real_picture(24, 168)
-    whole = load(weights, model, 24, 168).upscale(picture).astype(int)
-    tiled = load(weights, model, 24, 168, tile=84, halo=MAX_HALO).upscale(picture).astype(int)
+    whole = enlarge(load(weights, model, 24, 168), picture).astype(int)
+    tiled = enlarge(load(weights, model, 24, 168, tile=84, halo=MAX_HALO), picture).astype(int)
     error = np.abs(tiled - whole)
     assert error.max() <= 4
     assert error.mean() < 0.05
@@ -123,14 +123,14 @@ def test_where_memory_runs_out_the_picture_is_done_anew_in_smaller_tiles(
     weights: Path, tile: int
 ) -> None:
     picture = texture(72, 130)
-    whole = load(weights, ModelName.ANIMEVIDEOV3, 72, 130).upscale(picture)
+    whole = enlarge(load(weights, ModelName.ANIMEVIDEOV3, 72, 130), picture)
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 72, 130, tile=tile, halo=18)
     upscaler.engine = short = Short(upscaler.engine, pixels=70 * 80)
-    result = upscaler.upscale(picture)
+    result = enlarge(upscaler, picture)
     assert np.abs(result.astype(int) - whole).max() <= 1
     assert 0 < upscaler.tile < 80
     before = len(short.asked)
-    assert (upscaler.upscale(picture) == result).all()
+    assert (enlarge(upscaler, picture) == result).all()
     assert max(short.asked[before:]) <= 70 * 80  # the next picture does not try again
 
 
@@ -138,7 +138,7 @@ def test_memory_that_holds_not_even_the_smallest_tile_ends_the_worker(weights: P
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 72, 130)
     upscaler.engine = Short(upscaler.engine, pixels=100)
     with pytest.raises(WorkerError, match="too little memory for animevideov3 even in") as caught:
-        upscaler.upscale(texture(72, 130))
+        enlarge(upscaler, texture(72, 130))
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
 
 
@@ -150,7 +150,7 @@ def test_a_worker_with_less_memory_than_planned_tiles_at_once(
     monkeypatch.setattr(network_upscaler, "available_bytes", lambda kind: free)
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 72, 130)
     upscaler.engine = short = Short(upscaler.engine, pixels=76 * 76)
-    upscaler.upscale(texture(72, 130))
+    enlarge(upscaler, texture(72, 130))
     assert upscaler.tile == 40
     assert max(short.asked) <= 76 * 76
 

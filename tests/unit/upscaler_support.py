@@ -16,6 +16,9 @@ import av
 import numpy as np
 from botocore.exceptions import ClientError
 
+from containers.common.pictures import Picture
+from containers.upscaler.colour import Converter
+from containers.upscaler.models import Target, Upscaler
 from contracts.base import ObjectRef
 from contracts.job import Codec, Container, SourceObject
 from contracts.keys import manifest_key, shard_key, timestamps_key, upload_key
@@ -181,6 +184,31 @@ def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
     image[height // 3 :, width // 2 :] //= 3
     image += np.random.default_rng(seed).integers(-20, 20, image.shape, dtype=np.int16)
     return np.clip(image, 0, 255).astype(np.uint8)[None]
+
+
+def coded(rgb: np.ndarray, pixel_format: str = "yuv420p", colour: Colour = BT709) -> list[Picture]:
+    """RGB of shape (n, height, width, 3) as pictures of that format, numbered."""
+    bits = 8 if rgb.dtype == np.uint8 else 16
+    numbers = [Picture(pts, "gbrp", ()) for pts in range(len(rgb))]
+    return Converter(colour, pixel_format, bits).pictures(rgb, numbers)
+
+
+def target(width: int, height: int, bits: Any = 8) -> Target:
+    """Pictures in RGB, so that tests see the model's own values."""
+    pixel_format = "gbrp" if bits == 8 else "gbrp16le"
+    return Target(width=width, height=height, pixel_format=pixel_format, colour=BT709, bits=bits)
+
+
+def enlarge(upscaler: Upscaler, rgb: np.ndarray) -> np.ndarray:
+    """RGB in, RGB out, shape (n, height, width, 3), through pictures in RGB that lose nothing."""
+    pixel_format = "gbrp" if rgb.dtype == np.uint8 else "gbrp16le"
+    given = [
+        Picture(n, pixel_format, tuple(np.ascontiguousarray(a[..., i]) for i in (1, 2, 0)))
+        for n, a in enumerate(rgb)
+    ]
+    made = upscaler.upscale(given)
+    assert [p.pts for p in made] == list(range(len(rgb)))
+    return np.stack([np.stack([p.planes[i] for i in (2, 0, 1)], axis=-1) for p in made])
 
 
 def main() -> None:

@@ -1,21 +1,52 @@
 """The models: what is known of each, and the one function that loads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
-from contracts.manifest import Inference
+from containers.upscaler.colour import Bits, Converter
+from contracts.manifest import Colour, Inference, Manifest
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.names import ExitCode
 
-Frames = NDArray[np.uint8 | np.uint16]
-"""RGB pictures, shape (n, height, width, 3), full range of the type."""
 DeviceChoice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the pictures are to become, and what their samples mean."""
+
+    width: int
+    height: int
+    pixel_format: str
+    """The encoder's, planar."""
+    colour: Colour
+    """Of the source and of the result alike."""
+    bits: Bits
+    """Of the RGB between them."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        by_dtype: dict[str, Bits] = {"uint8": 8, "uint16": 16}
+        deep = manifest.video.bit_depth > 8
+        return cls(
+            width=manifest.output.width,
+            height=manifest.output.height,
+            pixel_format=manifest.encoder.pixel_format,
+            colour=manifest.video.working_colour,
+            bits=by_dtype.get(manifest.inference.dtype, 16 if deep else 8),
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.width, self.height
+
+    def converter(self) -> Converter:
+        return Converter(self.colour, self.pixel_format, self.bits)
 
 
 class Upscaler(Protocol):
@@ -35,8 +66,11 @@ class Upscaler(Protocol):
         """Peak on the device so far; 0 where that is the process's own memory."""
         ...
 
-    def upscale(self, frames: Frames) -> Frames:
-        """Enlarge 1 to `batch` pictures to the output's size; same type, same order."""
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Enlarge 1 to `batch` pictures, all of one size and format, to what the target says.
+
+        Same order, same timestamps.
+        """
         ...
 
 
@@ -88,23 +122,24 @@ def describe(name: ModelName) -> Descriptor:
 
 
 def load_upscaler(
-    inference: Inference, size: tuple[int, int], *, model_dir: Path, device: DeviceChoice
+    inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
 ) -> Upscaler:
-    """Load a model for pictures that become `size` = (width, height).
+    """Load a model whose pictures become what `target` says.
 
     Raises WorkerError UNSUPPORTED where this worker cannot do exactly what `inference` asks:
     other weights, no such device, a number format or thread count that the device does not have.
     """
-    network = _load(inference, size, model_dir=model_dir, device=device)
+    network = _load(inference, target, model_dir=model_dir, device=device)
     if inference.strength == 1:
         return network
     from containers.upscaler.models.blend import Blend
+    from containers.upscaler.models.lanczos import Lanczos
 
-    return Blend(network, size, inference.strength)
+    return Blend(network, Lanczos(target, inference.threads), inference.strength)
 
 
 def _load(
-    inference: Inference, size: tuple[int, int], *, model_dir: Path, device: DeviceChoice
+    inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
 ) -> Upscaler:
     descriptor = describe(inference.model)
     if inference.weights_sha256 != descriptor.weights_sha256:
@@ -118,13 +153,13 @@ def _load(
         from containers.upscaler.models.lanczos import Lanczos
 
         require_dtype(descriptor, inference.engine, "cpu", inference.dtype)
-        return Lanczos(size, inference.threads)
+        return Lanczos(target, inference.threads)
     from containers.upscaler.malloc import keep_large_blocks
 
     keep_large_blocks()
     from containers.upscaler.models.network_upscaler import load_network
 
-    return load_network(inference, size, model_dir=model_dir, device=device)
+    return load_network(inference, target, model_dir=model_dir, device=device)
 
 
 def require_dtype(descriptor: Descriptor, engine: Engine, kind: str, dtype: str) -> None:

@@ -1,22 +1,26 @@
 """A network's result and Lanczos's, mixed: less invented detail, and none where the share is 0."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from containers.upscaler.models import Frames, Upscaler
+from containers.common.pictures import Picture, Plane
+from containers.upscaler.models import Upscaler
 
 
 class Blend:
-    """An Upscaler around another. `strength`, over 0 and under 1, is the other's share."""
+    """An Upscaler around two others. `strength`, over 0 and under 1, is the first one's share.
 
-    def __init__(self, network: Upscaler, size: tuple[int, int], strength: float) -> None:
+    Plane by plane: to mix Y'CbCr is to mix R'G'B', for the one is a linear map of the other.
+    """
+
+    def __init__(self, network: Upscaler, lanczos: Upscaler, strength: float) -> None:
         self._network = network
-        self._size = size
+        self._lanczos = lanczos
         self._strength = strength
         self.device = network.device
-        self.versions: Mapping[str, str] = {**network.versions, "opencv": cv2.__version__}
+        self.versions: Mapping[str, str] = {**network.versions, **lanczos.versions}
 
     @property
     def tile(self) -> int:
@@ -27,10 +31,14 @@ class Blend:
         """See Upscaler.device_memory_mib."""
         return self._network.device_memory_mib()
 
-    def upscale(self, frames: Frames) -> Frames:
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
         """See Upscaler.upscale."""
-        result = np.empty_like(drawn := self._network.upscale(frames))
-        for source, sharp, target in zip(frames, drawn, result, strict=True):
-            soft = cv2.resize(source, self._size, interpolation=cv2.INTER_LANCZOS4)
-            cv2.addWeighted(sharp, self._strength, soft, 1 - self._strength, 0, dst=target)
-        return result
+        drawn, soft = self._network.upscale(pictures), self._lanczos.upscale(pictures)
+        return [self._mixed(a, b) for a, b in zip(drawn, soft, strict=True)]
+
+    def _mixed(self, sharp: Picture, soft: Picture) -> Picture:
+        planes: list[Plane] = []
+        for a, b in zip(sharp.planes, soft.planes, strict=True):
+            planes.append(mixed := np.empty_like(a))
+            cv2.addWeighted(a, self._strength, b, 1 - self._strength, 0, dst=mixed)
+        return Picture(sharp.pts, sharp.pixel_format, tuple(planes))

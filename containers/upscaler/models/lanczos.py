@@ -1,11 +1,12 @@
 """Lanczos by OpenCV: the fast model without weights, and the yardstick for the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from containers.upscaler.models import Frames
+from containers.common.pictures import Picture
+from containers.upscaler.models import Target
 
 
 class Lanczos:
@@ -14,9 +15,10 @@ class Lanczos:
     https://docs.opencv.org/4.x/da/d54/group__imgproc__transform.html (INTER_LANCZOS4)
     """
 
-    def __init__(self, size: tuple[int, int], threads: int) -> None:
+    def __init__(self, target: Target, threads: int) -> None:
         cv2.setNumThreads(threads)
-        self._size = size
+        self._size = target.size
+        self._converter = target.converter()
         self.device = "cpu"
         self.versions: Mapping[str, str] = {"opencv": cv2.__version__}
 
@@ -29,10 +31,10 @@ class Lanczos:
         """See Upscaler.device_memory_mib."""
         return 0
 
-    def upscale(self, frames: Frames) -> Frames:
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
         """See Upscaler.upscale."""
-        width, height = self._size
-        result = np.empty((len(frames), height, width, 3), frames.dtype)
-        for source, target in zip(frames, result, strict=True):
+        (width, height), rgb = self._size, self._converter.rgb(pictures)
+        result = np.empty((len(rgb), height, width, 3), rgb.dtype)
+        for source, target in zip(rgb, result, strict=True):
             cv2.resize(source, self._size, dst=target, interpolation=cv2.INTER_LANCZOS4)
-        return result
+        return self._converter.pictures(result, pictures)

@@ -1,7 +1,7 @@
 """A network on a device: pictures in, pictures out. Tiles, repeats and the tail are here."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
 from containers.upscaler.memory import available_bytes
-from containers.upscaler.models import DeviceChoice, Frames, describe, require_dtype
+from containers.upscaler.models import DeviceChoice, Target, describe, require_dtype
 from containers.upscaler.models.engine import Engine
 from containers.upscaler.models.networks import Compact, Network, RRDBNet
 from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def load_network(
-    inference: Inference, size: tuple[int, int], *, model_dir: Path, device: DeviceChoice
+    inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
 ) -> "NetworkUpscaler":
     """See models.load_upscaler, which is the way in."""
     kind = device_kind(device)
@@ -48,7 +49,7 @@ def load_network(
         with torch.device("meta"):
             network = _build(inference.model)
         engine = TorchEngine(network, weights, inference.dtype, kind)
-    return NetworkUpscaler(engine, inference, size, architecture)
+    return NetworkUpscaler(engine, inference, target, architecture)
 
 
 def _build(model: ModelName) -> Network:
@@ -85,14 +86,15 @@ class NetworkUpscaler:
         self,
         engine: Engine,
         inference: Inference,
-        size: tuple[int, int],
+        target: Target,
         architecture: Architecture,
     ) -> None:
         self.engine = engine
         self._device = torch.device(engine.kind)
         self._inference = inference
         self._architecture = architecture
-        self._size = size
+        self._size = target.size
+        self._converter = target.converter()
         self._planned = False
         self.tiling = Tiling(inference.tile, inference.halo)
         self.device = engine.device
@@ -108,23 +110,23 @@ class NetworkUpscaler:
         return self.engine.peak_memory_mib()
 
     @torch.inference_mode()
-    def upscale(self, frames: Frames) -> Frames:
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
         """See Upscaler.upscale. Fewer pictures than the batch are padded, so that bytes do not
         depend on where a batch ends.
         """
-        count, batch = len(frames), self._inference.batch
+        count, batch = len(pictures), self._inference.batch
         if not 1 <= count <= batch:
             raise ValueError(f"{count} pictures do not fit a batch of {batch}")
         if not self._planned:
-            self._fit_memory(frames.shape[2], frames.shape[1])
-        source = torch.from_numpy(frames).to(self._device)
+            self._fit_memory(pictures[0].width, pictures[0].height)
+        source = torch.from_numpy(self._converter.rgb(pictures)).to(self._device)
         peak = _PEAKS[source.dtype]
         rgb = source.permute(0, 3, 1, 2).to(torch.float32).div_(peak)
         if count < batch:
             rgb = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
         cells = self.cells(rgb.contiguous(memory_format=torch.channels_last))
-        pictures = self._pictures(cells[:count], peak, source.dtype)
-        return pictures.cpu().numpy()
+        result = self._rounded(cells[:count], peak, source.dtype)
+        return self._converter.pictures(result.cpu().numpy(), pictures)
 
     def _fit_memory(self, width: int, height: int) -> None:
         """Tile smaller than planned where this worker has less memory than the plan counted on."""
@@ -195,8 +197,8 @@ class NetworkUpscaler:
         ]  # fmt: skip
         return True
 
-    def _pictures(self, cells: Tensor, peak: float, dtype: torch.dtype) -> Tensor:
-        """Cells -> (n, height, width, 3) in the pictures' type."""
+    def _rounded(self, cells: Tensor, peak: float, dtype: torch.dtype) -> Tensor:
+        """Cells -> (n, height, width, 3) of the target's size, in the RGB's type."""
         shuffle = self.engine.shuffle
         width, height = self._size
         if (cells.shape[3] * shuffle, cells.shape[2] * shuffle) != (width, height):
