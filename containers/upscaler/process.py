@@ -17,13 +17,13 @@ import av.error
 import numpy as np
 
 from containers.common.media import decode_pictures, open_source
-from containers.common.pictures import Picture
 from containers.common.worker import Task, WorkerError
+from containers.upscaler import infer
 from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
+from containers.upscaler.infer import Batch, Enlarged
 from containers.upscaler.memory import peak_memory_mib
 from containers.upscaler.models import Target, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
-from containers.upscaler.repeats import Repeats
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
 from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
@@ -35,33 +35,13 @@ SHARDS_AHEAD = 1
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Consecutive pictures of one shard on their way, and what they cost so far."""
-
-    shard: Shard
-    pictures: list[Picture]
-    started: float
-    decode_seconds: float
-
-
-@dataclass(frozen=True)
-class Enlarged:
-    """A batch behind the model."""
-
-    batch: Batch
-    pictures: list[Picture]
-    inference_seconds: float
-    repeated: int
-    upscaler: Upscaler
-
-
 @dataclass
 class Spent:
     """What a shard cost so far: busy seconds of each part, and its frames that were repeats."""
 
     decode: float = 0.0
     inference: float = 0.0
+    device: float = 0.0
     encode: float = 0.0
     repeated: int = 0
 
@@ -174,12 +154,7 @@ class RunOfShards:
             device=self._environment.device,
         )
         log.info("model loaded", extra={"device": upscaler.device, **upscaler.versions})
-        repeats = Repeats(upscaler)
-        for batch in batches:
-            started, before = time.perf_counter(), repeats.count
-            pictures = repeats.upscale(batch.pictures)
-            seconds = time.perf_counter() - started
-            yield Enlarged(batch, pictures, seconds, repeats.count - before, upscaler)
+        yield from infer.enlarged(batches, upscaler)
 
     def encoded(self, batches: Iterable[Enlarged]) -> Iterator[EncodedShard]:
         """Finished files, in order."""
@@ -200,6 +175,7 @@ class RunOfShards:
                 spent.encode += time.perf_counter() - begun
                 spent.decode += part.batch.decode_seconds
                 spent.inference += part.inference_seconds
+                spent.device += part.device_seconds
                 spent.repeated += part.repeated
                 started, upscaler = started or part.batch.started, part.upscaler
             begun = time.perf_counter()
@@ -224,7 +200,7 @@ class RunOfShards:
             encode_seconds=round(spent.encode, 3),
             wall_seconds=round(wall, 3),
             bound_by=spent.longest(),
-            device_share=round(min(spent.inference / wall, 1.0), 3),
+            device_share=round(min(spent.device / wall, 1.0), 3),
             repeated_frames=spent.repeated,
             tile=upscaler.tile,
             peak_memory_mib=peak_memory_mib(),

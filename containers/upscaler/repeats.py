@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from containers.common.pictures import Picture
-from containers.upscaler.models import Upscaler
+from containers.upscaler.models import Pending, Upscaler
 
 
 class Repeats:
@@ -19,12 +19,12 @@ class Repeats:
     def __init__(self, upscaler: Upscaler) -> None:
         self._upscaler = upscaler
         self._source: Picture | None = None
-        self._result: Picture | None = None
+        self._batch: _Batch | None = None
         self.count = 0
         """Pictures that were not computed so far."""
 
-    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """See Upscaler.upscale."""
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
+        """See Upscaler.begin."""
         fresh: list[Picture] = []
         places: list[int] = []
         before = self._source
@@ -34,17 +34,38 @@ class Repeats:
             places.append(len(fresh) - 1)  # -1: the last result of the batch before
             before = picture
         self.count += len(pictures) - len(fresh)
-        done = self._upscaler.upscale(fresh) if fresh else []
-        results = [self._result_at(place, done) for place in places]
-        self._source, self._result = pictures[-1], results[-1]
-        return [replace(r, pts=p.pts) for r, p in zip(results, pictures, strict=True)]
+        done = self._upscaler.begin(fresh) if fresh else Pending(list)
+        self._source = pictures[-1]
+        self._batch = batch = _Batch(self._batch, done, [p.pts for p in pictures], places)
+        return Pending(batch.pictures, done.wait)
 
-    def _result_at(self, place: int, done: list[Picture]) -> Picture:
-        if place >= 0:
-            return done[place]
-        if self._result is None:
-            raise ValueError("the first picture has no predecessor")
-        return self._result
+
+class _Batch:
+    """A batch whose results are put in their places once they are there."""
+
+    def __init__(
+        self, before: "_Batch | None", done: Pending, stamps: list[int], places: list[int]
+    ) -> None:
+        self._before = before
+        self._done, self._stamps, self._places = done, stamps, places
+        self._last: Picture | None = None
+
+    def pictures(self) -> list[Picture]:
+        done = self._done.pictures()
+        previous = self._before.last() if self._before is not None else None
+        self._before = None  # or each batch would hold all before it
+        results = [done[place] if place >= 0 else _there(previous) for place in self._places]
+        self._last = results[-1]
+        return [replace(r, pts=pts) for r, pts in zip(results, self._stamps, strict=True)]
+
+    def last(self) -> Picture:
+        return _there(self._last)
+
+
+def _there(picture: Picture | None) -> Picture:
+    if picture is None:
+        raise ValueError("pictures are asked for in the order in which they were begun")
+    return picture
 
 
 def _equal(a: Picture, b: Picture) -> bool:

@@ -10,27 +10,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.common.pictures import Picture
+from containers.upscaler.models import Pending, Upscaler
 from containers.upscaler.repeats import Repeats
 from contracts.models import Engine, ModelName
 from tests.unit.model_support import load
 from tests.unit.upscaler_support import coded, texture
 
 
-class Doubling:
+class Doubling(Upscaler):
     """Stands for a model; counts what it is given."""
 
-    device, tile = "cpu", 0
+    device = "cpu"
     versions: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         self.given = 0
 
+    @property
+    def tile(self) -> int:
+        return 0
+
     def device_memory_mib(self) -> int:
         return 0
 
-    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def busy_seconds(self) -> float:
+        return 0.0
+
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
         self.given += len(pictures)
-        return [Picture(p.pts, p.pixel_format, tuple(x * 2 for x in p.planes)) for p in pictures]
+        made = [Picture(p.pts, p.pixel_format, tuple(x * 2 for x in p.planes)) for p in pictures]
+        return Pending(lambda: made)
 
 
 def grey(value: int, pts: int = 0) -> Picture:
@@ -44,7 +53,7 @@ def test_each_run_of_equal_pictures_is_computed_once(batches: list[list[int]]) -
     shown = [n for batch in batches for n in batch]
     numbers = itertools.count()
     given = [[grey(n, next(numbers)) for n in batch] for batch in batches]
-    results = [picture for batch in given for picture in repeats.upscale(batch)]
+    results = [picture for batch in given for picture in repeats.begin(batch).pictures()]
     assert [int(picture.planes[0][0, 0]) for picture in results] == [2 * n for n in shown]
     assert [picture.pts for picture in results] == list(range(len(shown)))
     changes = 1 + sum(a != b for a, b in itertools.pairwise(shown))
@@ -59,7 +68,7 @@ def test_results_are_the_bytes_of_computing_every_picture(weights: Path, engine:
     load_one = lambda: load(weights, ModelName.ANIMEVIDEOV3, 24, 32, batch=3, engine=engine)  # noqa: E731
     plain, repeats = load_one(), Repeats(load_one())
     expected = [plain.upscale(batch) for batch in batches]
-    found = [repeats.upscale(batch) for batch in batches]
+    found = [repeats.begin(batch).pictures() for batch in batches]
     for left, right in zip(itertools.chain(*expected), itertools.chain(*found), strict=True):
         assert left.pts == right.pts
         assert [x.tobytes() for x in left.planes] == [x.tobytes() for x in right.planes]
@@ -71,12 +80,12 @@ def test_a_picture_that_differs_in_one_level_is_computed() -> None:
     repeats = Repeats(model)
     planes = [np.zeros((4, 4), np.uint8) for _ in range(4)]
     planes[3][3, 2] = 1
-    repeats.upscale([Picture(0, "yuv444p", (*planes[:2], planes[i])) for i in (2, 3)])
+    repeats.begin([Picture(0, "yuv444p", (*planes[:2], planes[i])) for i in (2, 3)]).pictures()
     assert model.given == 2
 
 
 def test_pictures_of_unlike_formats_are_not_repeats() -> None:
-    model = Doubling()
+    model, formats = Doubling(), ("gbrp", "yuv444p")
     plane = np.zeros((4, 4), np.uint8)
-    Repeats(model).upscale([Picture(0, "gbrp", (plane,) * 3), Picture(1, "yuv444p", (plane,) * 3)])
+    Repeats(model).begin([Picture(n, kind, (plane,) * 3) for n, kind in enumerate(formats)])
     assert model.given == 2

@@ -1,6 +1,6 @@
 """The models: what is known of each, and the one function that loads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -49,6 +49,19 @@ class Target:
         return Converter(self.colour, self.pixel_format, self.bits)
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Pictures that a device is at work on."""
+
+    pictures: Callable[[], list[Picture]]
+    """Ask once: waits, then does what is left to do on the host."""
+    wait: Callable[[], None] = _nothing
+
+
 class Upscaler(Protocol):
     """A loaded model on its device. Use it from the thread that loaded it."""
 
@@ -66,12 +79,25 @@ class Upscaler(Protocol):
         """Peak on the device so far; 0 where that is the process's own memory."""
         ...
 
-    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
+    @property
+    def in_flight(self) -> int:
+        """Batches worth beginning before the first one's pictures are asked for."""
+        return 1
+
+    def busy_seconds(self) -> float:
+        """How long the device has computed, of all batches whose pictures were asked for."""
+        ...
+
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
         """Enlarge 1 to `batch` pictures, all of one size and format, to what the target says.
 
-        Same order, same timestamps.
+        Same order, same timestamps. Batches are done in the order in which they were begun.
         """
         ...
+
+    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Begin a batch and wait for it."""
+        return self.begin(pictures).pictures()
 
 
 @dataclass(frozen=True)

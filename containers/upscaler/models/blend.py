@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from containers.common.pictures import Picture, Plane
-from containers.upscaler.models import Upscaler
+from containers.upscaler.models import Pending, Upscaler
 
 
-class Blend:
+class Blend(Upscaler):
     """An Upscaler around two others. `strength`, over 0 and under 1, is the first one's share.
 
     Plane by plane: to mix Y'CbCr is to mix R'G'B', for the one is a linear map of the other.
@@ -31,10 +31,25 @@ class Blend:
         """See Upscaler.device_memory_mib."""
         return self._network.device_memory_mib()
 
-    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """See Upscaler.upscale."""
-        drawn, soft = self._network.upscale(pictures), self._lanczos.upscale(pictures)
-        return [self._mixed(a, b) for a, b in zip(drawn, soft, strict=True)]
+    @property
+    def in_flight(self) -> int:
+        """See Upscaler.in_flight."""
+        return self._network.in_flight
+
+    def busy_seconds(self) -> float:
+        """See Upscaler.busy_seconds."""
+        return self._network.busy_seconds()
+
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
+        """See Upscaler.begin."""
+        drawn = self._network.begin(pictures)
+        soft = self._lanczos.begin(pictures)  # beside the network, where that has its own device
+
+        def mixed() -> list[Picture]:
+            pairs = zip(drawn.pictures(), soft.pictures(), strict=True)
+            return [self._mixed(a, b) for a, b in pairs]
+
+        return Pending(mixed, drawn.wait)
 
     def _mixed(self, sharp: Picture, soft: Picture) -> Picture:
         planes: list[Plane] = []

@@ -13,10 +13,18 @@ from torch.nn import functional
 from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
 from containers.upscaler.memory import available_bytes
-from containers.upscaler.models import DeviceChoice, Target, describe, require_dtype
+from containers.upscaler.models import (
+    DeviceChoice,
+    Pending,
+    Target,
+    Upscaler,
+    describe,
+    require_dtype,
+)
 from containers.upscaler.models.engine import Engine
 from containers.upscaler.models.networks import Compact, Network, RRDBNet
 from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
+from containers.upscaler.models.transfer import Transfer
 from containers.upscaler.tiling import Tile, plan_tiles
 from containers.upscaler.weights import read_weights
 from contracts import models
@@ -75,7 +83,7 @@ class Tiling:
     """How often memory ran out on the way."""
 
 
-class NetworkUpscaler:
+class NetworkUpscaler(Upscaler):
     """An Upscaler that runs a network at its own scale and resamples to the size asked for.
 
     Where that size is not the network's own, its result is resampled with an antialiased bicubic
@@ -91,6 +99,7 @@ class NetworkUpscaler:
     ) -> None:
         self.engine = engine
         self._device = torch.device(engine.kind)
+        self._transfer = Transfer(self._device)
         self._inference = inference
         self._architecture = architecture
         self._size = target.size
@@ -109,9 +118,18 @@ class NetworkUpscaler:
         """See Upscaler.device_memory_mib."""
         return self.engine.peak_memory_mib()
 
+    @property
+    def in_flight(self) -> int:
+        """See Upscaler.in_flight."""
+        return self._transfer.in_flight
+
+    def busy_seconds(self) -> float:
+        """See Upscaler.busy_seconds."""
+        return self._transfer.busy_seconds()
+
     @torch.inference_mode()
-    def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """See Upscaler.upscale. Fewer pictures than the batch are padded, so that bytes do not
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
+        """See Upscaler.begin. Fewer pictures than the batch are padded, so that bytes do not
         depend on where a batch ends.
         """
         count, batch = len(pictures), self._inference.batch
@@ -119,14 +137,18 @@ class NetworkUpscaler:
             raise ValueError(f"{count} pictures do not fit a batch of {batch}")
         if not self._planned:
             self._fit_memory(pictures[0].width, pictures[0].height)
-        source = torch.from_numpy(self._converter.rgb(pictures)).to(self._device)
-        peak = _PEAKS[source.dtype]
-        rgb = source.permute(0, 3, 1, 2).to(torch.float32).div_(peak)
-        if count < batch:
-            rgb = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
-        cells = self.cells(rgb.contiguous(memory_format=torch.channels_last))
-        result = self._rounded(cells[:count], peak, source.dtype)
-        return self._converter.pictures(result.cpu().numpy(), pictures)
+        source = self._transfer.upload(torch.from_numpy(self._converter.rgb(pictures)))
+        with self._transfer.computing():
+            peak = _PEAKS[source.dtype]
+            rgb = source.permute(0, 3, 1, 2).to(torch.float32).div_(peak)
+            if count < batch:
+                rgb = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
+            cells = self.cells(rgb.contiguous(memory_format=torch.channels_last))
+            result = self._rounded(cells[:count], peak, source.dtype)
+        arrival = self._transfer.download(result)
+        return Pending(
+            lambda: self._converter.pictures(arrival.tensor().numpy(), pictures), arrival.wait
+        )
 
     def _fit_memory(self, width: int, height: int) -> None:
         """Tile smaller than planned where this worker has less memory than the plan counted on."""
