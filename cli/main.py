@@ -12,7 +12,7 @@ from cli.errors import JobError, UserError
 from cli.output import Output
 from cli.promote import promote
 from contracts.base import ContractError
-from contracts.job import Codec, Settings
+from contracts.job import Codec, Container, Settings
 from contracts.models import ModelName
 
 
@@ -34,7 +34,9 @@ cli.add_command(promote)
 @click.option("--strength", help="Share of the network, 0 to 1; the rest is Lanczos.  [default: 1]")
 @click.option("--codec", help=f"One of {', '.join(Codec)}.  [default: h264]")
 @click.option("--quality", help="Constant rate factor; lower is better, 0 lossless for h264.")
-@click.option("--preset", help="The encoder's preset, such as fast or slow.")
+@click.option("--preset", help="The encoder's preset, such as fast; of prores the profile.")
+@click.option("--pixel-format", help="Such as yuv422p10le.  [default: the source's depth, 4:2:0]")
+@click.option("--container", help=f"One of {', '.join(Container)}.  [default: by the source]")
 @click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
 @click.option("--workers", type=int, help="Parallel processing workers.  [default: 1]")
 @click.option(
@@ -67,9 +69,15 @@ def run(
         request = job.checked(video, out, settings, workers, precision, picture, force=force)
         output.result(*_summary(job.run(request, output)))
     except ContractError as error:
-        _fail(output, UserError("--" + str(error).replace("shard_seconds", "shard-seconds")))
+        _fail(output, UserError("--" + _as_options(str(error))))
     except UserError as error:
         _fail(output, error)
+
+
+def _as_options(sentence: str) -> str:
+    for field in ("shard_seconds", "pixel_format"):
+        sentence = sentence.replace(field, field.replace("_", "-"))
+    return sentence
 
 
 def _fail(output: Output, error: UserError) -> None:

@@ -9,7 +9,7 @@ from cli.embedded import PRECISIONS, embedded_stack, ensure_weights, overrides
 from cli.errors import UserError
 from cli.output import Output, Steps
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
-from contracts.job import Codec, Container, Settings
+from contracts.job import HOLDS, Codec, Container, Settings
 from contracts.keys import upload_key
 from contracts.limits import S3_KEY_BYTES
 from contracts.manifest import Report
@@ -25,6 +25,8 @@ class Request:
 
     video: Path
     target: Path
+    ending_follows: bool
+    """The result's kind is known when it is made; `target` then has the likely ending."""
     settings: Settings
     workers: int
     precision: str
@@ -60,7 +62,10 @@ def _checked(
 ) -> Request:
     _check_readable(video)
     target, settings = _target(video, out, settings)
-    _check_target(target, video, "-o", force=force)
+    ending_follows = settings.container is None
+    endings = [c for c in Container if settings.codec in HOLDS[c]] if ending_follows else []
+    for path in [target.with_suffix(f".{c.value}") for c in endings] or [target]:
+        _check_target(path, video, "-o", force=force)
     if picture is not None:
         _check_target(picture, video, "--picture", force=force)
         if picture.absolute() == target.absolute():
@@ -73,6 +78,7 @@ def _checked(
     return Request(
         video=video,
         target=target,
+        ending_follows=ending_follows,
         settings=settings,
         workers=workers or 1,
         precision=precision,
@@ -109,21 +115,31 @@ def _check_readable(video: Path) -> None:
 
 def _target(video: Path, out: Path | None, settings: Settings) -> tuple[Path, Settings]:
     """Where the result goes; its ending chooses the container unless the settings do."""
-    container = settings.container
-    if out is not None and not out.is_dir() and out.suffix:
-        known = {f".{c.value}": c for c in Container}
-        if out.suffix.lower() not in known:
-            allowed = " or ".join(known)
-            raise UserError(f"-o {out}: the result can be {allowed}, not {out.suffix!r}")
-        container = known[out.suffix.lower()]
-        if settings.codec is Codec.FFV1 and container is Container.MP4:
-            raise UserError(f"-o {out}: MP4 cannot hold ffv1; name the result .mkv")
-        return out, Settings.parse({**settings.model_dump(), "container": container})
-    matroska = video.suffix.lower() in {".mkv", ".webm"} or settings.codec is Codec.FFV1
-    container = container or (Container.MKV if matroska else Container.MP4)
-    settings = Settings.parse({**settings.model_dump(), "container": container})
-    folder = out if out is not None else Path()
-    return folder / f"{video.stem}.{settings.label}.{container.value}", settings
+    if out is None or out.is_dir() or not out.suffix:
+        container = settings.container or _likely(video, settings)
+        folder = out if out is not None else Path()
+        return folder / f"{video.stem}.{settings.label}.{container.value}", settings
+    known = {f".{c.value}": c for c in Container}
+    container = known.get(out.suffix.lower())
+    if container is None:
+        raise UserError(f"-o {out}: the result can be {', '.join(known)}, not {out.suffix!r}")
+    if settings.container not in (None, container):
+        raise UserError(f"-o {out} and --container {settings.container} differ; give one of them")
+    if settings.codec not in HOLDS[container]:
+        able = " or ".join(f".{c.value}" for c in Container if settings.codec in HOLDS[c])
+        raise UserError(
+            f"-o {out}: {container.name} cannot hold {settings.codec.value}; name the result {able}"
+        )
+    return out, Settings.parse({**settings.model_dump(), "container": container})
+
+
+def _likely(video: Path, settings: Settings) -> Container:
+    """As extract will choose, unless a stream of the film needs another."""
+    ending = video.suffix.lower()
+    if ending in {".mkv", ".webm"} or settings.codec is Codec.FFV1:
+        return Container.MKV
+    quicktime = ending == ".mov" and settings.codec in HOLDS[Container.MOV]
+    return Container.MOV if quicktime or settings.codec is Codec.PRORES else Container.MP4
 
 
 def _check_writable(folder: Path, option: str) -> None:
@@ -170,20 +186,23 @@ def run(request: Request, output: Output) -> Outcome:
                 raise pipeline.failed(snapshot)
             steps.update("download")
             result, report = pipeline.result(snapshot)
-            pipeline.fetch(result, request.target)
+            target = request.target
+            if request.ending_follows:
+                target = target.with_suffix(f".{report.output.container.value}")
+            pipeline.fetch(result, target)
             _say_what_changed(request.settings, report, output)
-            steps.end("download", str(request.target))
+            steps.end("download", str(target))
             stage_seconds = pipeline.stage_seconds(job_id)
     return Outcome(
         job_id=job_id,
-        target=request.target,
+        target=target,
         report=report,
         stage_seconds=stage_seconds,
         total_seconds=time.monotonic() - began,
         start_seconds=start_seconds,
         warm=stack.warm,
         log_dir=stack.log_dir,
-        picture=request.picture if _drew(request, report, output) else None,
+        picture=request.picture if _drew(request, target, report, output) else None,
     )
 
 
@@ -195,7 +214,7 @@ def _say_what_changed(settings: Settings, report: Report, output: Output) -> Non
         )
 
 
-def _drew(request: Request, report: Report, output: Output) -> bool:
+def _drew(request: Request, target: Path, report: Report, output: Output) -> bool:
     """Draw the picture that was asked for. The result stands whether it succeeds or not."""
     if request.picture is None:
         return False
@@ -204,7 +223,7 @@ def _drew(request: Request, report: Report, output: Output) -> bool:
     from cli.picture import before_after
 
     try:
-        before_after(request.video, report.video.stream_index, request.target, request.picture)
+        before_after(request.video, report.video.stream_index, target, request.picture)
     except (OSError, FFmpegError, StopIteration) as error:
         output.warn(f"{request.picture} could not be drawn ({error}); the result is there")
         return False

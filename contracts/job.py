@@ -21,12 +21,15 @@ class Codec(StrEnum):
     H264 = "h264"
     HEVC = "hevc"
     AV1 = "av1"
+    PRORES = "prores"
     FFV1 = "ffv1"
 
 
 class Container(StrEnum):
     MP4 = "mp4"
+    MOV = "mov"
     MKV = "mkv"
+    WEBM = "webm"
 
 
 X26X_PRESETS = (
@@ -36,13 +39,41 @@ X26X_PRESETS = (
 MAX_FIT = 8192
 """Lines: more than any encoder here takes."""
 SVT_PRESETS = tuple(str(n) for n in range(14))
+PRORES_PROFILES = {
+    "yuv422p10le": ("proxy", "lt", "standard", "hq"),
+    "yuv444p10le": ("4444", "4444xq"),
+}
+"""Of each pixel format; ProRes has no other presets."""
 
 MAX_QUALITY: dict[Codec, int | None] = {
-    Codec.H264: 51, Codec.HEVC: 51, Codec.AV1: 63, Codec.FFV1: None,
+    Codec.H264: 51, Codec.HEVC: 51, Codec.AV1: 63, Codec.PRORES: None, Codec.FFV1: None,
 }  # fmt: skip
 PRESETS: dict[Codec, tuple[str, ...]] = {
-    Codec.H264: X26X_PRESETS, Codec.HEVC: X26X_PRESETS, Codec.AV1: SVT_PRESETS, Codec.FFV1: (),
+    Codec.H264: X26X_PRESETS, Codec.HEVC: X26X_PRESETS, Codec.AV1: SVT_PRESETS,
+    Codec.PRORES: sum(PRORES_PROFILES.values(), ()), Codec.FFV1: (),
 }  # fmt: skip
+HOLDS: dict[Container, tuple[Codec, ...]] = {
+    Container.MP4: (Codec.H264, Codec.HEVC, Codec.AV1),
+    Container.MOV: (Codec.H264, Codec.HEVC, Codec.PRORES),
+    Container.MKV: tuple(Codec),
+    Container.WEBM: (Codec.AV1,),
+}
+"""Films that players find in a container; Matroska holds all."""
+
+
+def _yuv(*depths: int, sampling: tuple[int, ...] = (420, 422, 444)) -> tuple[str, ...]:
+    ends = ["" if bits == 8 else f"{bits}le" for bits in depths]
+    return tuple(f"yuv{chroma}p{end}" for end in ends for chroma in sampling)
+
+
+PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
+    Codec.H264: _yuv(8, 10),
+    Codec.HEVC: _yuv(8, 10, 12),
+    Codec.AV1: _yuv(8, 10, sampling=(420,)),
+    Codec.PRORES: tuple(PRORES_PROFILES),
+    Codec.FFV1: _yuv(8, 10, 12, 16),
+}
+"""FFmpeg's names of what each encoder takes."""
 
 
 class Settings(Contract):
@@ -58,8 +89,11 @@ class Settings(Contract):
     quality: int | None = Field(default=None, ge=0)
     """Constant rate factor: 0 (lossless or best) to 51 (h264, hevc) or 63 (av1)."""
     preset: str | None = None
+    """The encoder's speed; of prores the profile."""
+    pixel_format: str | None = None
+    """None: as deep as the source, up to 10 bits, in 4:2:0; prores 4:2:2, ffv1 like the source."""
     container: Container | None = None
-    """None: mkv for ffv1 and for Matroska sources, else mp4."""
+    """None: the source's kind, or what holds more of its streams; mov for prores, mkv for ffv1."""
     shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
 
     @field_validator("scale", mode="before")
@@ -108,8 +142,32 @@ class Settings(Contract):
         if self.preset is not None and self.preset not in presets:
             allowed = ", ".join(presets) or "none"
             raise ValueError(f"preset {self.preset!r}: {self.codec.value} allows {allowed}")
-        if self.codec is Codec.FFV1 and self.container is Container.MP4:
-            raise ValueError("container mp4 cannot hold ffv1; choose mkv")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_pixels(self) -> Self:
+        allowed = PIXEL_FORMATS[self.codec]
+        if self.pixel_format is None:
+            return self
+        if self.pixel_format not in allowed:
+            raise ValueError(
+                f"pixel_format {self.pixel_format!r}: {self.codec.value} allows "
+                + ", ".join(allowed)
+            )
+        profiles = PRORES_PROFILES.get(self.pixel_format, ())
+        if self.codec is Codec.PRORES and self.preset not in (None, *profiles):
+            raise ValueError(
+                f"preset {self.preset!r}: {self.pixel_format} allows {', '.join(profiles)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_container(self) -> Self:
+        if self.container is not None and self.codec not in HOLDS[self.container]:
+            able = ", ".join(c.value for c in Container if self.codec in HOLDS[c])
+            raise ValueError(
+                f"container {self.container.value} cannot hold {self.codec.value}; choose {able}"
+            )
         return self
 
     def to_metadata(self) -> dict[str, str]:

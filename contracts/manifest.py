@@ -192,6 +192,13 @@ class Manifest(Versioned):
             raise ValueError(f"runs cover {shard_number} of {len(self.shards)} shards")
         return self
 
+    @property
+    def result_colour(self) -> Colour:
+        """Of the result: the film's, but ProRes knows no full range."""
+        colour = self.video.working_colour
+        full = colour.full_range and self.encoder.codec is not Codec.PRORES
+        return colour.model_copy(update={"full_range": full})
+
     def shards_of(self, run: Run) -> tuple[Shard, ...]:
         return self.shards[run.first_shard : run.first_shard + run.shards]
 

@@ -11,10 +11,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from botocore.exceptions import ClientError
 
-from containers.common.media import decode_frames, open_source
+from containers.common.media import MUXERS, decode_frames, open_source
 from containers.common.worker import run_worker
 from containers.media import extract, recompose
-from containers.media.sidecar import MUXERS
 from contracts import keys
 from contracts.base import Contract
 from contracts.environ import ExtractEnvironment, RecomposeEnvironment
@@ -209,7 +208,7 @@ class Bench:
 
 def encode_shard(manifest: Manifest, frames: Iterable[VideoFrame]) -> bytes:
     """Encode frames as the manifest says, timestamps counting from 0."""
-    encoder, output, colour = manifest.encoder, manifest.output, manifest.video.working_colour
+    encoder, output, colour = manifest.encoder, manifest.output, manifest.result_colour
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=MUXERS[encoder.shard_container]) as out:
         stream: Any = out.add_stream(

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from containers.common.pictures import Picture, PictureReader
 from containers.common.storage import WorkerError
+from contracts.job import Container
 from contracts.names import ExitCode
 
 # Any level but None installs a log callback that takes the interpreter's lock and deadlocks with
@@ -25,6 +26,14 @@ DEMUXERS = (
     "mov", "matroska", "mpegts", "mpeg", "mpegvideo", "avi", "mxf", "ivf", "ogg", "flv", "asf",
     "dv",
 )  # fmt: skip
+MUXERS = {
+    Container.MP4: "mp4",
+    Container.MOV: "mov",
+    Container.MKV: "matroska",
+    Container.WEBM: "webm",
+}
+ISO_MEDIA = frozenset({Container.MP4, Container.MOV})
+"""Files of ISO 14496-12's kind."""
 BACK_OFF_SECONDS = (0, 2, 10, 60)
 BUFFER_BYTES = 256 * 1024
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails

@@ -15,6 +15,7 @@ from containers.common.media import decode_frames, open_source
 from containers.common.storage import SCAN_AHEAD_BLOCKS, RangedReader
 from containers.common.worker import Task, WorkerError
 from containers.media import plan, timeline
+from containers.media.encoding import plan_encoder
 from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
@@ -228,7 +229,7 @@ class _Extraction:
             video=video,
             timestamps=self._upload_timestamps(scanned.timeline),
             inference=inference,
-            encoder=plan.plan_encoder(settings, video, output, environment.encoder_threads),
+            encoder=plan_encoder(settings, video, output, environment.encoder_threads),
             output=output,
             shards=shards,
             runs=planning.plan_runs(shards, a_frame, environment.worker_parallelism),

@@ -14,11 +14,11 @@ import av
 import numpy as np
 from av.packet import Packet
 
+from containers.common.media import ISO_MEDIA
 from containers.media.clock import rescale
 from containers.media.join import mismatch
 from containers.media.mux import SidecarFiles, result_codec
 from containers.media.sidecar import exact_times
-from contracts.job import Container
 from contracts.manifest import Ledger, LedgerStream, Manifest, ShardResult, SidecarStream
 
 MATROSKA_ERROR = Fraction(1, 2000)
@@ -57,14 +57,14 @@ def check_result(
     """
     film, *copies = _read_back(path, manifest)
     shift = _shift(film, manifest, timestamps)
-    mkv = manifest.output.container is Container.MKV
+    exact = manifest.output.container in ISO_MEDIA
     error = _largest_error(
         "frame",
         sorted(film.pts),
         timestamps.tolist(),
         units=(film.time_base, manifest.video.time_base),
         shift=shift,
-        allowed=MATROSKA_ERROR if mkv else Fraction(0),
+        allowed=Fraction(0) if exact else MATROSKA_ERROR,
     )
     streams = [
         _check_copy(track, stream, sidecar, manifest, shift)
@@ -104,7 +104,7 @@ def _read_back(path: Path, manifest: Manifest) -> list[_Track]:
 
 def _shift(film: _Track, manifest: Manifest, timestamps: np.ndarray) -> Fraction:
     """Matroska cannot start below zero and then moves all streams by whole milliseconds."""
-    if manifest.output.container is Container.MP4 or not film.pts:
+    if manifest.output.container in ISO_MEDIA or not film.pts:
         return Fraction(0)
     planned = rescale(int(timestamps[0]), manifest.video.time_base, _MILLISECOND)
     return (rescale(min(film.pts), film.time_base, _MILLISECOND) - planned) * _MILLISECOND

@@ -15,9 +15,10 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.lib.npyio import NpzFile
 
+from containers.common.media import ISO_MEDIA, MUXERS
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.join import VideoPacket
-from containers.media.sidecar import MUXER_OPTIONS, MUXERS, read_stream
+from containers.media.sidecar import MUXER_OPTIONS, read_stream
 from containers.media.text import plain_to_mov_text
 from contracts.job import Codec, Container
 from contracts.manifest import Manifest, SidecarStream
@@ -36,7 +37,7 @@ class SidecarFiles:
 
 def result_codec(stream: SidecarStream, container: Container) -> str:
     """What a copied stream is in the result: MP4 holds plain subtitles as mov_text."""
-    converts = container is Container.MP4 and stream.sidecar_codec in ("subrip", "text")
+    converts = container in ISO_MEDIA and stream.sidecar_codec in ("subrip", "text")
     return "mov_text" if converts else stream.sidecar_codec
 
 
@@ -54,7 +55,7 @@ def write_result(
     """
     options = dict(MUXER_OPTIONS)
     scale = None
-    if manifest.output.container is Container.MP4:
+    if manifest.output.container in ISO_MEDIA:
         video = manifest.video
         scale = mp4_timescale(video.time_base, timestamps, video.end_pts)
         options["movflags"] = "+faststart"
@@ -167,7 +168,7 @@ def _copied_packets(
     target: Stream, stream: SidecarStream, sidecar: SidecarFiles, manifest: Manifest
 ) -> Iterator[Timed]:
     """Decoding times must rise in the result's units; where they do not, by the least change."""
-    strict = int(manifest.output.container is Container.MP4)
+    strict = int(manifest.output.container in ISO_MEDIA)
     converts = result_codec(stream, manifest.output.container) != stream.sidecar_codec
     unit, last = target.time_base or stream.time_base, None
     for item in read_stream(sidecar.payload, sidecar.index, stream.sidecar_index):

@@ -1,15 +1,12 @@
 """From the film's facts and the user's settings to the manifest: all that decides the bytes."""
 
-import logging
-
 from av.container import InputContainer
 from av.stream import Stream
 
-from containers.media.sidecar import can_hold
+from containers.media.sidecar import can_hold, codec_name
 from contracts.environ import ExtractEnvironment
-from contracts.job import Codec, Container, Settings
-from contracts.limits import H264_MAX_SIDE
-from contracts.manifest import Encoder, Inference, Output, Video
+from contracts.job import HOLDS, Container, Settings
+from contracts.manifest import Inference, Output, Video
 from contracts.models import (
     BYTES_PER_PIXEL,
     CATALOGUE,
@@ -21,34 +18,29 @@ from contracts.models import (
 )
 from contracts.planning import fitted_size, output_size, plan_tile
 
-ENCODERS = {
-    Codec.H264: "libx264",
-    Codec.HEVC: "libx265",
-    Codec.AV1: "libsvtav1",
-    Codec.FFV1: "ffv1",
-}
-DEFAULT_QUALITY = {Codec.H264: 18, Codec.HEVC: 20, Codec.AV1: 28}
-DEFAULT_PRESET = {Codec.H264: "fast", Codec.HEVC: "fast", Codec.AV1: "8"}
-KEYFRAME_SECONDS = 2
-MAX_KEYFRAME_DISTANCE = 250
-X265_FRAME_THREADS = 2
-"""Pinned: with another number x265 writes other headers, and such shards cannot be joined."""
-FFV1_SLICES = 12
-
-log = logging.getLogger(__name__)
-
 
 def choose_container(settings: Settings, source: InputContainer, film: Stream) -> Container:
-    """As asked; else Matroska for ffv1, for Matroska sources, and where it holds more than MP4."""
+    """As asked; else the source's kind, MOV for ProRes, Matroska for FFV1 or what holds more."""
     if settings.container is not None:
         return settings.container
     others = [s for s in source.streams if s.type in ("audio", "subtitle") and s is not film]
-    mkv_holds_more = any(
-        can_hold(Container.MKV, s) and not can_hold(Container.MP4, s) for s in others
-    )
-    if settings.codec is Codec.FFV1 or "matroska" in source.format.name or mkv_holds_more:
+    carried = [s for s in others if can_hold(Container.MKV, s)]
+    for container in (_kind(source), Container.MOV):
+        if settings.codec in HOLDS[container] and all(_plays(container, s) for s in carried):
+            return container
+    return Container.MKV
+
+
+def _kind(source: InputContainer) -> Container:
+    if "matroska" in source.format.name:
         return Container.MKV
-    return Container.MP4
+    return Container.MOV if source.metadata.get("major_brand") == "qt  " else Container.MP4
+
+
+def _plays(container: Container, stream: Stream) -> bool:
+    """True if it is held, and as players expect it: few look for raw sound in MP4."""
+    raw = container is Container.MP4 and codec_name(stream).startswith("pcm_")
+    return not raw and can_hold(container, stream)
 
 
 def plan_output(settings: Settings, video: Video, container: Container) -> Output:
@@ -94,59 +86,3 @@ def _plan_tile(facts: ModelFacts, engine: Engine, video: Video, mib: int) -> tup
     memory = mib * 1024**2 - video.width * video.height * TAIL_BYTES_PER_PIXEL
     tile = plan_tile(video.width, video.height, need, max(memory, 0), halo)
     return tile, halo if tile else 0
-
-
-def plan_encoder(settings: Settings, video: Video, output: Output, threads: int) -> Encoder:
-    """The encoder and every option that decides its bytes."""
-    codec = settings.codec
-    if codec is Codec.H264 and max(output.width, output.height) > H264_MAX_SIDE:
-        codec = Codec.HEVC
-        log.warning(
-            "%dx%d is more than H.264 decoders take (%d a side); the result becomes HEVC",
-            output.width,
-            output.height,
-            H264_MAX_SIDE,
-        )
-    distance = min(max(round(KEYFRAME_SECONDS * video.frame_rate), 1), MAX_KEYFRAME_DISTANCE)
-    lossless = settings.quality == 0
-    quality = settings.quality if settings.quality is not None else DEFAULT_QUALITY.get(codec)
-    preset = settings.preset or DEFAULT_PRESET.get(codec)
-    options = _OPTIONS[codec](distance, str(quality), str(preset), lossless)
-    return Encoder(
-        codec=codec,
-        encoder=ENCODERS[codec],
-        pixel_format="yuv420p10le" if video.bit_depth > 8 else "yuv420p",
-        options=options,
-        threads=threads,
-        shard_container=Container.MKV if codec is Codec.FFV1 else Container.MP4,
-    )
-
-
-def _x264(distance: int, quality: str, preset: str, lossless: bool) -> dict[str, str]:
-    rate = {"qp": "0"} if lossless else {"crf": quality}
-    return {
-        "preset": preset,
-        "g": str(distance),
-        "flags": "+cgop",
-        "x264-params": "open-gop=0",
-        **rate,
-    }
-
-
-def _x265(distance: int, quality: str, preset: str, lossless: bool) -> dict[str, str]:
-    params = f"log-level=error:open-gop=0:keyint={distance}:frame-threads={X265_FRAME_THREADS}"
-    if lossless:
-        return {"preset": preset, "x265-params": params + ":lossless=1"}
-    return {"preset": preset, "crf": quality, "x265-params": params}
-
-
-def _svt(distance: int, quality: str, preset: str, lossless: bool) -> dict[str, str]:
-    rate = {"svtav1-params": "lossless=1"} if lossless else {"crf": quality}
-    return {"preset": preset, "g": str(distance), "flags": "+cgop", **rate}
-
-
-def _ffv1(_distance: int, _quality: str, _preset: str, _lossless: bool) -> dict[str, str]:
-    return {"level": "3", "g": "1", "slices": str(FFV1_SLICES), "slicecrc": "1"}
-
-
-_OPTIONS = {Codec.H264: _x264, Codec.HEVC: _x265, Codec.AV1: _svt, Codec.FFV1: _ffv1}

@@ -22,7 +22,12 @@ from contracts.manifest import Ledger, Manifest, Report, ShardResult
 from contracts.messages import RecomposeResult
 from contracts.names import Stage
 
-CONTENT_TYPES = {Container.MP4: "video/mp4", Container.MKV: "video/x-matroska"}
+CONTENT_TYPES = {
+    Container.MP4: "video/mp4",
+    Container.MOV: "video/quicktime",
+    Container.MKV: "video/x-matroska",
+    Container.WEBM: "video/webm",
+}
 
 log = logging.getLogger(__name__)
 

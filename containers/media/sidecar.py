@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from numpy.lib.npyio import NpzFile
 
-from containers.common.media import discard_others, is_still
+from containers.common.media import MUXERS, discard_others, is_still
 from containers.common.storage import WorkerError
 from containers.media.text import mov_text_to_plain
 from contracts.job import Container
@@ -31,14 +31,13 @@ from contracts.names import ExitCode
 
 NO_TIMESTAMP = -(2**63)
 """In the index: the packet has none."""
-MUXERS = {Container.MP4: "mp4", Container.MKV: "matroska"}
 PLAIN_TEXT = frozenset({"subrip", "text", "mov_text"})
 """Subtitles that convert into one another without loss of words."""
 NOT_GIVEN_BACK = frozenset({"tta"})
 """Sound that FFmpeg writes into Matroska and then cannot read without the file's duration."""
 MUXER_OPTIONS = {"max_interleave_delta": "1000000"}
 """Microseconds that the muxer may wait for a sparse stream: we interleave ourselves."""
-MAX_PRIMERS = {Container.MP4: 256, Container.MKV: 1}
+MAX_PRIMERS = {Container.MP4: 256, Container.MOV: 256, Container.MKV: 1, Container.WEBM: 1}
 """Packets before the start of an edit list: MP4 hides them again, Matroska would play them, so it
 gets only the last, which a decoder needs for its first samples."""
 _MILLISECOND = Fraction(1, 1000)
@@ -55,7 +54,7 @@ def can_hold(container: Container, stream: Stream) -> bool:
     """True if a file can carry the stream as it is, or converted from plain text to plain text."""
     codec = codec_name(stream)
     if codec in PLAIN_TEXT:
-        return True
+        return container is not Container.WEBM
     if container is Container.MKV and codec in NOT_GIVEN_BACK:
         return False
     try:
@@ -72,7 +71,7 @@ def why_not(stream: Stream, result: Container) -> str | None:
     if stream.type == "video":
         return "a picture, not the film" if is_still(stream) else "only one video stream is kept"
     if stream.type == "attachment":
-        return None if result is Container.MKV else "MP4 cannot hold attachments"
+        return None if result is Container.MKV else f"{result.name} cannot hold attachments"
     if stream.type not in ("audio", "subtitle"):
         return f"a {stream.type} stream"
     if not can_hold(result, stream):

@@ -86,8 +86,8 @@ class RgbWriter:
 class Converter:
     """Pictures to RGB and back, one by one; use it from one thread."""
 
-    def __init__(self, colour: Colour, pixel_format: str, bits: Bits) -> None:
-        self._reader = RgbReader(colour, bits)
+    def __init__(self, source: Colour, colour: Colour, pixel_format: str, bits: Bits) -> None:
+        self._reader = RgbReader(source, bits)
         self._writer = RgbWriter(colour, pixel_format, bits)
         self._planes = PictureReader()
 

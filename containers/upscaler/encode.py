@@ -12,14 +12,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.media import MUXERS
 from containers.common.pictures import Picture, to_frame
 from containers.common.worker import WorkerError
 from containers.upscaler.colour import MATRIX_RGB, tag
-from contracts.job import Container
 from contracts.manifest import Manifest
 from contracts.names import ExitCode
 
-_MUXERS = {Container.MP4: "mp4", Container.MKV: "matroska"}
 _RANGE = {False: 1, True: 2}
 
 
@@ -43,11 +42,11 @@ class ShardEncoder:
     def __init__(self, manifest: Manifest, path: Path) -> None:
         encoder = manifest.encoder
         self._path = path
-        self._colour = manifest.video.working_colour
+        self._colour = manifest.result_colour
         self._container = av.open(
             str(path),
             "w",
-            format=_MUXERS[encoder.shard_container],
+            format=MUXERS[encoder.shard_container],
             container_options={"fflags": "+bitexact"},  # no random ids, no library versions
         )
         try:
@@ -117,7 +116,7 @@ def probe_encoder(manifest: Manifest) -> None:
 
 
 def _configure(context: VideoCodecContext, manifest: Manifest) -> None:
-    video, encoder, colour = manifest.video, manifest.encoder, manifest.video.working_colour
+    video, encoder, colour = manifest.video, manifest.encoder, manifest.result_colour
     context.width, context.height = manifest.output.width, manifest.output.height
     context.pix_fmt = encoder.pixel_format
     context.time_base = 1 / video.frame_rate

@@ -40,16 +40,32 @@ def film(tmp_path: Path) -> Path:
         ("film.mkv", Codec.H264, Container.MKV),
         ("film.webm", Codec.AV1, Container.MKV),
         ("film.mp4", Codec.FFV1, Container.MKV),
+        ("film.mov", Codec.HEVC, Container.MOV),
+        ("film.mov", Codec.AV1, Container.MP4),
+        ("film.mxf", Codec.PRORES, Container.MOV),
     ],
 )
-def test_the_container_follows_source_and_codec(
+def test_the_likely_container_follows_source_and_codec(
     tmp_path: Path, name: str, codec: Codec, container: Container
 ) -> None:
     video = tmp_path / name
     video.write_bytes(b"x")
     request = checked(video, tmp_path, Settings(codec=codec), None, force=False)
-    assert request.settings.container is container
+    assert request.settings.container is None  # extract knows the film's streams
     assert request.target == tmp_path / f"film.2x.{container.value}"
+    assert request.ending_follows
+
+
+def test_whatever_the_result_becomes_nothing_is_overwritten(film: Path) -> None:
+    film.with_name("film.2x.mkv").write_bytes(b"precious")
+    with pytest.raises(UserError, match=r"film\.2x\.mkv exists already"):
+        checked(film, film.parent, Settings(), force=False)
+
+
+def test_a_container_and_an_ending_that_differ_are_refused(film: Path) -> None:
+    settings = Settings(codec=Codec.AV1, container=Container.WEBM)
+    with pytest.raises(UserError, match="--container webm differ"):
+        checked(film, film.with_name("out.mkv"), settings, force=False)
 
 
 def test_the_results_ending_chooses_the_container(film: Path) -> None:

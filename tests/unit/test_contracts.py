@@ -14,9 +14,12 @@ from contracts import keys, planning
 from contracts.base import Contract, ContractError, ObjectRef
 from contracts.environ import WORKERS, ExtractEnvironment, StageEnvironment, TriggerEnvironment
 from contracts.job import (
+    HOLDS,
     JOB_ID_PATTERN,
     MAX_QUALITY,
+    PIXEL_FORMATS,
     PRESETS,
+    PRORES_PROFILES,
     Codec,
     Container,
     Job,
@@ -86,14 +89,20 @@ FRAMES = st.integers(1, 20_000)
 def settings(draw: st.DrawFn) -> Settings:
     codec = draw(st.sampled_from(Codec))
     limit = MAX_QUALITY[codec]
-    presets = PRESETS[codec]
-    containers = [Container.MKV] if codec is Codec.FFV1 else list(Container)
+    preset = draw(st.none() | st.sampled_from(PRESETS[codec])) if PRESETS[codec] else None
+    formats = [
+        f
+        for f in PIXEL_FORMATS[codec]
+        if codec is not Codec.PRORES or preset in (None, *PRORES_PROFILES[f])
+    ]
+    containers = [c for c in Container if codec in HOLDS[c]]
     return Settings(
         model=draw(st.sampled_from(ModelName)),
         scale=draw(st.sampled_from([2, 3, 4])),
         codec=codec,
         quality=None if limit is None else draw(st.none() | st.integers(0, limit)),
-        preset=draw(st.none() | st.sampled_from(presets)) if presets else None,
+        preset=preset,
+        pixel_format=draw(st.none() | st.sampled_from(formats)),
         container=draw(st.none() | st.sampled_from(containers)),
         shard_seconds=draw(st.none() | st.floats(SHARD_SECONDS_MIN, SHARD_SECONDS_MAX)),
     )
@@ -271,7 +280,7 @@ def test_any_metadata_gives_settings_or_one_sentence(fields: dict[str, str]) -> 
             {"strength": "0.5", "model": "lanczos"},
             "strength has no meaning for lanczos; leave it out",
         ),
-        ({"codec": "vp9"}, "codec: got 'vp9', allowed are h264, hevc, av1, ffv1"),
+        ({"codec": "vp9"}, "codec: got 'vp9', allowed are h264, hevc, av1, prores, ffv1"),
         ({"quality": "52"}, "quality 52: h264 allows 0 to 51"),
         (
             {"codec": "ffv1", "quality": "1"},
@@ -281,6 +290,19 @@ def test_any_metadata_gives_settings_or_one_sentence(fields: dict[str, str]) -> 
             {"codec": "ffv1", "container": "mp4"},
             "container mp4 cannot hold ffv1; choose mkv",
         ),
+        (
+            {"codec": "prores", "container": "webm"},
+            "container webm cannot hold prores; choose mov, mkv",
+        ),
+        (
+            {"codec": "av1", "pixel_format": "yuv444p"},
+            "pixel_format 'yuv444p': av1 allows yuv420p, yuv420p10le",
+        ),
+        (
+            {"codec": "prores", "preset": "hq", "pixel_format": "yuv444p10le"},
+            "preset 'hq': yuv444p10le allows 4444, 4444xq",
+        ),
+        ({"codec": "prores", "quality": "9"}, "quality has no meaning for prores; leave it out"),
         ({"sacle": "2"}, "sacle: is not a known field"),
     ],
 )

@@ -220,6 +220,11 @@ def test_a_cover_is_dropped_and_not_taken_for_the_film(tmp_path: Path) -> None:
         ("film.mkv", Clip(), {"container": "mp4"}, Container.MP4),
         ("film.mp4", Clip(), {"container": "mkv"}, Container.MKV),
         ("film.mp4", Clip(), {"codec": "ffv1"}, Container.MKV),
+        ("film.mp4", Clip(), {"codec": "prores"}, Container.MOV),
+        ("film.mkv", Clip(), {"codec": "prores"}, Container.MKV),
+        ("film.mov", Clip(), {}, Container.MOV),
+        ("film.mov", Clip(), {"codec": "av1"}, Container.MKV),
+        ("film.avi", Clip(codec="mpeg4", options={}, audio="pcm_s16le"), {}, Container.MOV),
     ],
 )
 def test_the_result_is_matroska_only_where_it_is_asked_for_or_needed(

@@ -3,14 +3,16 @@
 from fractions import Fraction
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from containers.media.clock import mp4_timescale, rescale
-from containers.media.plan import plan_encoder, plan_inference, plan_output
+from containers.media.encoding import ENCODERS, plan_encoder
+from containers.media.plan import plan_inference, plan_output
 from containers.media.text import mov_text_to_plain, plain_to_mov_text
 from contracts.environ import ExtractEnvironment
-from contracts.job import Codec, Container, Settings
+from contracts.job import HOLDS, PIXEL_FORMATS, Codec, Container, Settings
 from contracts.manifest import Colour, Video
 from contracts.models import Engine, ModelName
 from contracts.planning import SMALLEST_TILE
@@ -48,6 +50,7 @@ def encoder(facts: Video, **settings: Any) -> Any:
         ("h264", "libx264", {"preset": "fast", "crf": "18", "g": "48"}),
         ("hevc", "libx265", {"preset": "fast", "crf": "20"}),
         ("av1", "libsvtav1", {"preset": "8", "crf": "28", "g": "48"}),
+        ("prores", "prores_ks", {"profile": "hq", "vendor": "apl0"}),
         ("ffv1", "ffv1", {"level": "3", "slicecrc": "1"}),
     ],
 )
@@ -57,7 +60,8 @@ def test_each_codec_has_its_encoder_and_defaults(
     planned = encoder(video(), codec=codec)
     assert (planned.codec.value, planned.encoder, planned.threads) == (codec, name, 3)
     assert options.items() <= planned.options.items()
-    assert planned.shard_container is (Container.MKV if codec == "ffv1" else Container.MP4)
+    assert planned.shard_container in (Container.MP4, Container.MOV, Container.MKV)
+    assert Codec(codec) in HOLDS[planned.shard_container]
 
 
 def test_groups_are_closed_and_two_seconds_long() -> None:
@@ -80,9 +84,52 @@ def test_quality_0_is_lossless() -> None:
     assert "lossless=1" in encoder(video(), codec="av1", quality=0).options["svtav1-params"]
 
 
-def test_deep_sources_stay_deep() -> None:
-    assert encoder(video(bit_depth=8)).pixel_format == "yuv420p"
-    assert encoder(video(bit_depth=10)).pixel_format == "yuv420p10le"
+@pytest.mark.parametrize(
+    ("codec", "source", "bits", "result"),
+    [
+        ("h264", "yuv420p", 8, "yuv420p"),
+        ("h264", "yuv422p10le", 10, "yuv420p10le"),
+        ("hevc", "yuv444p12le", 12, "yuv420p10le"),
+        ("av1", "gbrp10le", 10, "yuv420p10le"),
+        ("prores", "yuv420p", 8, "yuv422p10le"),
+        ("ffv1", "yuv420p", 8, "yuv420p"),
+        ("ffv1", "yuvj422p", 8, "yuv422p"),
+        ("ffv1", "yuv422p12le", 12, "yuv422p12le"),
+        ("ffv1", "gbrp10le", 10, "yuv444p10le"),
+        ("ffv1", "gray16le", 16, "yuv420p16le"),
+        ("ffv1", "rgb24", 8, "yuv444p"),
+    ],
+)
+def test_deep_sources_stay_deep_and_the_rest_plays_everywhere(
+    codec: str, source: str, bits: int, result: str
+) -> None:
+    facts = video(pixel_format=source, bit_depth=bits)
+    assert encoder(facts, codec=codec).pixel_format == result
+
+
+def test_the_users_pixel_format_is_taken() -> None:
+    assert encoder(video(), pixel_format="yuv444p10le").pixel_format == "yuv444p10le"
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile", "pixel_format"),
+    [
+        ({"preset": "lt"}, "lt", "yuv422p10le"),
+        ({"preset": "4444xq"}, "4444xq", "yuv444p10le"),
+        ({"pixel_format": "yuv444p10le"}, "4444", "yuv444p10le"),
+    ],
+)
+def test_a_prores_profile_and_its_pixels_go_together(
+    settings: dict[str, str], profile: str, pixel_format: str
+) -> None:
+    planned = encoder(video(), codec="prores", **settings)
+    assert (planned.options["profile"], planned.pixel_format) == (profile, pixel_format)
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_every_pixel_format_on_offer_is_one_that_the_encoder_takes(codec: Codec) -> None:
+    taken = {f.name for f in av.Codec(ENCODERS[codec], "w").video_formats or []}
+    assert set(PIXEL_FORMATS[codec]) <= taken
 
 
 def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixture) -> None:

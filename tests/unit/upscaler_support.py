@@ -190,13 +190,16 @@ def coded(rgb: np.ndarray, pixel_format: str = "yuv420p", colour: Colour = BT709
     """RGB of shape (n, height, width, 3) as pictures of that format, numbered."""
     bits = 8 if rgb.dtype == np.uint8 else 16
     numbers = [Picture(pts, "gbrp", ()) for pts in range(len(rgb))]
-    return Converter(colour, pixel_format, bits).pictures(rgb, numbers)
+    return Converter(colour, colour, pixel_format, bits).pictures(rgb, numbers)
 
 
 def target(width: int, height: int, bits: Any = 8) -> Target:
     """Pictures in RGB, so that tests see the model's own values."""
     pixel_format = "gbrp" if bits == 8 else "gbrp16le"
-    return Target(width=width, height=height, pixel_format=pixel_format, colour=BT709, bits=bits)
+    return Target(
+        width=width, height=height, pixel_format=pixel_format,
+        source_colour=BT709, colour=BT709, bits=bits,
+    )  # fmt: skip
 
 
 def enlarge(upscaler: Upscaler, rgb: np.ndarray) -> np.ndarray:

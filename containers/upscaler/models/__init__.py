@@ -23,8 +23,9 @@ class Target:
     height: int
     pixel_format: str
     """The encoder's, planar."""
+    source_colour: Colour
     colour: Colour
-    """Of the source and of the result alike."""
+    """Of the result: the source's, but for the range of ProRes."""
     bits: Bits
     """Of the RGB between them."""
 
@@ -36,7 +37,8 @@ class Target:
             width=manifest.output.width,
             height=manifest.output.height,
             pixel_format=manifest.encoder.pixel_format,
-            colour=manifest.video.working_colour,
+            source_colour=manifest.video.working_colour,
+            colour=manifest.result_colour,
             bits=by_dtype.get(manifest.inference.dtype, 16 if deep else 8),
         )
 
@@ -46,7 +48,7 @@ class Target:
         return self.width, self.height
 
     def converter(self) -> Converter:
-        return Converter(self.colour, self.pixel_format, self.bits)
+        return Converter(self.source_colour, self.colour, self.pixel_format, self.bits)
 
 
 def _nothing() -> None:
