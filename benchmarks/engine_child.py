@@ -32,7 +32,8 @@ def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: P
     )  # fmt: skip
     colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
     target = Target(
-        width=width * SCALE, height=height * SCALE, pixel_format="yuv420p", colour=colour, bits=8
+        width=width * SCALE, height=height * SCALE, pixel_format="yuv420p",
+        source_colour=colour, colour=colour, bits=8,
     )  # fmt: skip
     upscaler = load_upscaler(inference, target, model_dir=path.parent, device="cpu")
     noise = np.random.default_rng(0)
