@@ -142,7 +142,18 @@ class WorkerEnvironment(Environment):
     """Estimated price of the job's share of an instance."""
 
 
-class ExtractEnvironment(WorkerEnvironment):
+class DecodingEnvironment(WorkerEnvironment):
+    """Of the jobs that decode users' files, in a child process that may use so much."""
+
+    decode_memory_mib: int = Field(default=3072, gt=0)
+    decode_cpu_seconds: int = Field(default=6 * 3600, gt=0)
+    decode_stall_seconds: float = Field(default=120.0, gt=0)
+    """The child counts as hanging after so long without a sign of life."""
+    decode_filter: Literal["required", "off"] = "required"
+    """Whether the kernel must filter the child's system calls."""
+
+
+class ExtractEnvironment(DecodingEnvironment):
     worker_gflops: float = Field(gt=0)
     """Measured model throughput of one processing worker, in 1e9 operations per second."""
     worker_parallelism: int = Field(ge=1)
@@ -161,7 +172,7 @@ class ExtractEnvironment(WorkerEnvironment):
     max_streams: int = Field(gt=0)
 
 
-class ProcessEnvironment(WorkerEnvironment):
+class ProcessEnvironment(DecodingEnvironment):
     model_dir: str
     """Folder of the safetensors files inside the image."""
     device: Literal["auto", "cpu", "cuda"]

@@ -13,8 +13,8 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.errors import WorkerError
 from containers.common.pictures import Picture, PictureReader
-from containers.common.storage import WorkerError
 from contracts.job import Container
 from contracts.names import ExitCode
 
@@ -80,10 +80,21 @@ def frame_pts(frame: VideoFrame) -> int | None:
     return frame.pts if frame.pts is not None else frame.dts
 
 
+def _nothing() -> None:
+    pass
+
+
+on_packet: Callable[[], None] = _nothing
+"""Called before each packet is decoded; a confined child tells by it that it is alive."""
+
+
 def decode_packet(packet: Packet) -> list[VideoFrame]:
     """Decode; a damaged packet gives no frame, which the caller then misses by its timestamp."""
+    on_packet()
     try:
         return packet.decode()
+    except MemoryError:
+        raise
     except av.error.FFmpegError:
         return []
 

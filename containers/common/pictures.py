@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from containers.common.storage import WorkerError
+from containers.common.errors import WorkerError
 from contracts.names import ExitCode
 
 Plane = NDArray[np.uint8 | np.uint16]
@@ -91,6 +91,11 @@ class PictureReader:
 
     def read(self, frame: VideoFrame, pts: int) -> Picture:
         """Copies the samples, so that the decoder may use its buffers again."""
+        pixel_format, planes = self.planes(frame)
+        return Picture(pts, pixel_format, tuple(plane.copy() for plane in planes))
+
+    def planes(self, frame: VideoFrame) -> tuple[str, list[Plane]]:
+        """The picture's plain format and its planes, which are the frame's own memory."""
         wanted = plain_format(frame.format.name)
         if frame.format.name not in (wanted, wanted.replace("yuv", "yuvj")):
             colour, full = frame.colorspace, frame.color_range
@@ -103,7 +108,7 @@ class PictureReader:
                 dst_color_range=full,
                 threads=1,
             )
-        return Picture(pts, wanted, tuple(_planes(frame)))
+        return wanted, _planes(frame)
 
 
 def _planes(frame: VideoFrame) -> list[Plane]:
@@ -111,7 +116,7 @@ def _planes(frame: VideoFrame) -> list[Plane]:
     for plane, (rows, columns) in zip(
         frame.planes, plane_shapes(frame.format.name, frame.width, frame.height), strict=True
     ):
-        planes.append(_samples(plane, frame.format.name)[:rows, :columns].copy())
+        planes.append(_samples(plane, frame.format.name)[:rows, :columns])
     return planes
 
 

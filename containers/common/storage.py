@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from containers.common.errors import WorkerError
 from contracts.base import Contract, explain
 from contracts.job import SourceObject
 from contracts.limits import S3_PUT_BYTES
@@ -31,15 +32,6 @@ COMMIT_TRIES = 5
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "NotFound"}
 _PERMANENT_STATUS = {400, 403, 405}
 _TRANSIENT_CODES = {"ExpiredToken", "RequestTimeout", "RequestTimeTooSkewed", "InvalidToken"}
-
-
-class WorkerError(Exception):
-    """A worker gives up: `exit_code` for Batch, `message` (one sentence) for the person."""
-
-    def __init__(self, exit_code: ExitCode, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.message = message
 
 
 def worker_error(error: BotoCoreError | ClientError, what: str) -> WorkerError:

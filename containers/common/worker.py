@@ -17,8 +17,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from containers.common.errors import WorkerError
 from containers.common.meter import Meter
-from containers.common.storage import Store, WorkerError, worker_error
+from containers.common.storage import Store, worker_error
 from contracts.base import ContractError
 from contracts.environ import ExtractEnvironment, ProcessEnvironment, RecomposeEnvironment
 from contracts.keys import failure_key

@@ -8,8 +8,8 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from containers.common.errors import WorkerError
 from containers.common.media import open_source, video_stream
-from containers.common.storage import WorkerError
 from containers.media.plan import target_size
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject

@@ -22,8 +22,8 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from numpy.lib.npyio import NpzFile
 
+from containers.common.errors import WorkerError
 from containers.common.media import MUXERS, discard_others, is_still
-from containers.common.storage import WorkerError
 from containers.media.text import mov_text_to_plain
 from contracts.job import Container
 from contracts.manifest import DroppedStream, SidecarStream

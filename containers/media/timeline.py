@@ -9,8 +9,8 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from containers.common.errors import WorkerError
 from containers.common.media import decode_packet, discard_others, frame_pts
-from containers.common.storage import WorkerError
 from containers.media.probe import bad_source
 from containers.media.scan import HEAD_FRAMES, LOOSE_END, Head, Scan
 from contracts.names import ExitCode

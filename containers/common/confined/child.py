@@ -1,0 +1,211 @@
+"""The child's side: lock, then do as told until the parent is gone.
+
+Started by `parent` as `python -I -c BOOT ROOT START`. Programs are functions that get a Link; they
+and all that they import are loaded before the lock, for afterwards no file can be opened.
+"""
+
+import importlib
+import io
+import os
+import pkgutil
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import av
+from pydantic import Field
+
+from containers.common.confined.lock import LockRefusedError, Rights, die_with_parent, lock
+from containers.common.confined.messages import (
+    BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_READ_BYTES,
+    MESSAGE,
+    Alive,
+    Done,
+    Failed,
+    Message,
+    OutOfMemory,
+    Read,
+    Ready,
+    Shown,
+    receive,
+    send,
+)
+from containers.common.errors import WorkerError
+from contracts.base import Contract
+from contracts.names import ExitCode
+
+ALIVE_SECONDS = 1.0
+DETAIL_CHARS = 4000
+_PROGRAMS_OF_AV = frozenset({"av.__main__", "av.datasets"})
+MAX_BLOB_BYTES = 1024**3
+"""Of what the parent hands in; the parent is trusted."""
+
+
+class Start(Contract):
+    """What the parent tells on the command line."""
+
+    program: str
+    """module:function"""
+    link: int
+    parent: int
+    memory_bytes: int = Field(gt=0)
+    cpu_seconds: int = Field(gt=0)
+    file_bytes: int = Field(ge=0)
+    filtered: bool
+
+
+class ParentGoneError(Exception):
+    """Nobody is there to work for."""
+
+
+class Link:
+    """What the child can say and ask. Use it from one thread."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._said = time.monotonic()
+
+    def tell(self, message: Message) -> None:
+        self._said = time.monotonic()
+        send(self._link, MESSAGE, message.to_json().encode())
+
+    def alive(self) -> None:
+        """Call often: once in a second the parent hears of it."""
+        if time.monotonic() - self._said > ALIVE_SECONDS:
+            self.tell(Alive())
+
+    def task(self) -> bytes | None:
+        """The next task's JSON; None when there is no more work."""
+        try:
+            return self._next(MESSAGE)
+        except ParentGoneError:
+            return None
+
+    def blob(self) -> bytes:
+        return self._next(BYTES)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Of the film; b"" at its end."""
+        self.tell(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
+        return self._next(BYTES)
+
+    def show(self, slot: int, pts: int, seconds: float) -> None:
+        self.tell(Shown(slot=slot, pts=pts, seconds=seconds))
+
+    def _next(self, wanted: bytes) -> bytes:
+        frame = receive(self._link, MAX_BLOB_BYTES)
+        if frame is None or frame[0] != wanted:
+            raise ParentGoneError
+        return frame[1]
+
+
+class SourceFile(io.RawIOBase):
+    """The film, read by ranges through the parent."""
+
+    def __init__(self, link: Link, size: int) -> None:
+        super().__init__()
+        self._link, self._size, self._position = link, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
+        self._position = max(0, base[whence] + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, at most MAX_READ_BYTES; b"" at the end."""
+        left = self._size - self._position
+        wanted = left if size < 0 else min(size, left)
+        if wanted <= 0:
+            return b""
+        data = self._link.read(self._position, wanted)
+        self._position += len(data)
+        return data
+
+
+def main(argument: str) -> None:
+    """Never returns."""
+    start = Start.model_validate_json(argument)
+    die_with_parent(start.parent)
+    link = Link(socket.socket(fileno=start.link))
+    module, _, name = start.program.partition(":")
+    program: Callable[[Link], None] = getattr(importlib.import_module(module), name)
+    _load_lazy_modules()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        # From here on nothing of ours reaches the log but by messages, which the parent judges.
+        os.dup2(silence, sys.stderr.fileno())
+        os.close(silence)
+        lock(
+            Rights(
+                memory_bytes=start.memory_bytes,
+                cpu_seconds=start.cpu_seconds,
+                file_bytes=start.file_bytes,
+                filtered=start.filtered,
+            )
+        )
+    except (LockRefusedError, OSError) as refusal:
+        link.tell(_refused(str(refusal)))
+        os._exit(ExitCode.UNSUPPORTED)
+    link.tell(Ready())
+    os._exit(_run(program, link))
+
+
+def _refused(reason: str) -> Failed:
+    return Failed(
+        exit_code=ExitCode.UNSUPPORTED,
+        message=f"this machine does not let the decoder be confined ({reason}); allow seccomp "
+        "filters in its containers, or set decode_filter to off",
+    )
+
+
+def _run(program: Callable[[Link], None], link: Link) -> int:
+    """The exit code, which tells the parent nothing: it believes messages and signals."""
+    try:
+        program(link)
+    except ParentGoneError:
+        return ExitCode.INTERRUPTED
+    except MemoryError:
+        link.tell(OutOfMemory())
+    except WorkerError as error:
+        link.tell(Failed(exit_code=error.exit_code, message=error.message))
+    except BrokenPipeError:
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - it is told to the parent, which logs it
+        detail = traceback.format_exc()[-DETAIL_CHARS:]
+        message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
+        link.tell(Failed(exit_code=ExitCode.CRASH, message=message, detail=detail))
+    return ExitCode.OK
+
+
+def _load_lazy_modules() -> None:
+    """What is imported at first use, when no file can be opened any more."""
+    names = ["encodings.idna", "encodings.utf_16", "encodings.latin_1", "linecache"]
+    found = pkgutil.walk_packages(av.__path__, "av.")
+    names += [module.name for module in found if module.name not in _PROGRAMS_OF_AV]
+    for name in names:
+        importlib.import_module(name)
+
+
+def answer(link: Link, contract: Any) -> None:
+    """Say that the task is finished, with what its asker waits for."""
+    text = contract.to_json()
+    if len(text) > MAX_MESSAGE_BYTES // 2:
+        raise WorkerError(
+            ExitCode.LIMIT_EXCEEDED,
+            "the film's chapters and metadata are larger than 2 MiB; take them out",
+        )
+    link.tell(Done(answer=text))

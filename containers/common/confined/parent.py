@@ -1,0 +1,308 @@
+"""The parent's side: start the child, read the film for it, and tell how it ended.
+
+Whatever the child says is judged as if the film itself had written it.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from containers.common.confined.child import Start
+from containers.common.confined.messages import (
+    BYTES,
+    MAX_SENTENCE_CHARS,
+    MESSAGE,
+    Alive,
+    Done,
+    Failed,
+    Message,
+    OutOfMemory,
+    Read,
+    Ready,
+    parse,
+    receive,
+    send,
+)
+from containers.common.errors import WorkerError
+from contracts.environ import DecodingEnvironment
+from contracts.names import ExitCode
+
+ROOT = Path(__file__).parents[3]
+"""What the child imports from."""
+START_SECONDS = 60.0
+"""Within these the child has loaded its libraries, on any machine that works."""
+READ_FACTOR, READ_ALLOWANCE = 32, 1024**3
+"""So many times the film, and so many bytes more, may be read for one task."""
+BELIEVED = frozenset(
+    {ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST}
+)
+"""Codes that end a job for good. A film must not be able to ask for another try."""
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from containers.common.confined.child import main; main(sys.argv[2])"
+)
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",  # each arena reserves 64 MiB of the address space
+}
+_CRASHES = {
+    signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP,
+}  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confinement:
+    """What a child may use."""
+
+    memory_mib: int
+    cpu_seconds: int
+    stall_seconds: float
+    """Without a sign of life for so long, it counts as hanging."""
+    file_bytes: int = 0
+    filtered: bool = True
+
+    @classmethod
+    def of(cls, environment: DecodingEnvironment, file_bytes: int = 0) -> Self:
+        return cls(
+            memory_mib=environment.decode_memory_mib,
+            cpu_seconds=environment.decode_cpu_seconds,
+            stall_seconds=environment.decode_stall_seconds,
+            file_bytes=file_bytes,
+            filtered=environment.decode_filter == "required",
+        )
+
+
+class ConfinedChild:
+    """A child that runs one program (`module:function`) on one film, task by task.
+
+    Start it from a thread that lives as long as the child may: the kernel kills it with that
+    thread. `fds` are the descriptors that it inherits.
+    """
+
+    def __init__(
+        self, program: str, limits: Confinement, name: str, fds: Sequence[int] = ()
+    ) -> None:
+        self.name = name
+        self._limits = limits
+        self._link, theirs = socket.socketpair()
+        self._errors = os.memfd_create("errors")
+        start = Start(
+            program=program,
+            link=theirs.fileno(),
+            parent=os.getpid(),
+            memory_bytes=limits.memory_mib * 1024**2,
+            cpu_seconds=limits.cpu_seconds,
+            file_bytes=limits.file_bytes,
+            filtered=limits.filtered,
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-c", _BOOT, str(ROOT), start.to_json()],
+                env=_ENVIRONMENT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=(theirs.fileno(), *fds),
+                start_new_session=True,
+            )
+        self._link.settimeout(limits.stall_seconds)
+        self._poll = select.poll()
+        self._poll.register(self._link, select.POLLIN)
+        self._ready = False
+        self._moved = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def give(self, task: Any, blob: bytes | None = None) -> None:
+        """Hand in a task (a contract), and the bytes that go with it."""
+        self._send(MESSAGE, task.to_json().encode())
+        if blob is not None:
+            self._send(BYTES, blob)
+
+    def touch(self) -> None:
+        """It was the child that waited: begin to count its silence anew."""
+        self._moved = time.monotonic()
+
+    def _send(self, tag: bytes, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # gone or hanging, as the next receive will tell
+            send(self._link, tag, data)
+        self.touch()
+
+    def messages(
+        self, file: Any, size: int, *, waiting: Callable[[], bool] | None = None
+    ) -> Iterator[Message]:
+        """What the child says until its task is done, Done included; its reads are answered here.
+
+        `file` and `size`: the film. `waiting()` is true while the child waits for a free slot, as
+        then its silence is no sign. Raises WorkerError for how it failed or ended, and whatever
+        `file` raises; the child is dead then.
+        """
+        try:
+            left = size * READ_FACTOR + READ_ALLOWANCE
+            while True:
+                message = self._next(waiting)
+                if isinstance(message, Read):
+                    left -= message.size
+                    if left < 0:
+                        raise self._limit("makes the decoder read the file over and over again")
+                    self._send(BYTES, _read(file, message))
+                elif isinstance(message, Failed):
+                    raise self._failure(message)
+                elif isinstance(message, OutOfMemory):
+                    raise self._out_of_memory()
+                elif isinstance(message, Ready):
+                    self._ready = True
+                elif not isinstance(message, Alive):
+                    yield message
+                    if isinstance(message, Done):
+                        return
+        except BaseException:
+            self.kill()
+            raise
+
+    def ask(self, file: Any, size: int) -> str:
+        """Wait for the task's answer (JSON, not judged yet)."""
+        for message in self.messages(file, size):
+            if isinstance(message, Done):
+                return message.answer
+            raise self.nonsense()
+        raise self.nonsense()
+
+    def _next(self, waiting: Callable[[], bool] | None) -> Message:
+        self._wait(waiting)
+        try:
+            frame = receive(self._link)
+        except TimeoutError:
+            raise self._hang() from None
+        except (ValueError, ConnectionError):
+            frame = None
+        self._moved = time.monotonic()
+        if frame is None:
+            raise self._obituary()
+        try:
+            if frame[0] != MESSAGE:
+                raise self.nonsense()
+            return parse(frame[1])
+        except ValidationError:
+            raise self.nonsense() from None
+
+    def _wait(self, waiting: Callable[[], bool] | None) -> None:
+        """Until the child says something. Raises if it hangs."""
+        while True:
+            patience = self._limits.stall_seconds if self._ready else START_SECONDS
+            left = self._moved + patience - time.monotonic()
+            if left <= 0 and waiting is not None and waiting():
+                self._moved = time.monotonic()
+            elif left <= 0:
+                raise self._hang()
+            elif self._poll.poll(math.ceil(left * 1000)):
+                return
+
+    def nonsense(self) -> WorkerError:
+        """For what no honest child says."""
+        return self._bad("makes the decoder say what makes no sense")
+
+    def _bad(self, what: str) -> WorkerError:
+        message = f"{self.name} {what}; it is damaged or hostile: re-encode it and upload it again"
+        return WorkerError(ExitCode.BAD_SOURCE, message)
+
+    def _limit(self, what: str) -> WorkerError:
+        return WorkerError(ExitCode.LIMIT_EXCEEDED, f"{self.name} {what}")
+
+    def _out_of_memory(self) -> WorkerError:
+        mib = self._limits.memory_mib
+        return self._limit(
+            f"needs more than {mib} MiB to be decoded, the limit is {mib} (decode_memory_mib)"
+        )
+
+    def _hang(self) -> WorkerError:
+        if not self._ready:
+            return WorkerError(ExitCode.TRANSIENT, f"the decoder did not start: {self._said()}")
+        seconds = f"{self._limits.stall_seconds:g}"
+        return self._limit(
+            f"makes the decoder hang: no sign of life for {seconds} s, "
+            f"the limit is {seconds} (decode_stall_seconds)"
+        )
+
+    def _obituary(self) -> WorkerError:
+        """How a child ended that said nothing of it."""
+        try:
+            code = self._process.wait(self._limits.stall_seconds)
+        except subprocess.TimeoutExpired:
+            return self.nonsense()
+        if not self._ready:
+            message = f"the decoder did not start (exit code {code}): {self._said()}"
+            return WorkerError(ExitCode.CRASH, message)
+        if -code == signal.SIGXCPU:
+            seconds = self._limits.cpu_seconds
+            return self._limit(
+                f"takes more than {seconds} s of processor time to be decoded, "
+                f"the limit is {seconds} (decode_cpu_seconds)"
+            )
+        if -code == signal.SIGKILL:
+            return self._limit("needs more memory to be decoded than the worker has")
+        if -code == signal.SIGSYS:
+            return self._bad("makes the decoder call what no decoder may")
+        if code < 0 and -code in _CRASHES:
+            return self._bad(f"crashes the decoder ({signal.Signals(-code).name})")
+        return self._bad(f"ends the decoder without a word (exit code {code})")
+
+    def _failure(self, said: Failed) -> WorkerError:
+        text = "".join(c if c.isprintable() else " " for c in said.message[:MAX_SENTENCE_CHARS])
+        if said.exit_code == ExitCode.CRASH:
+            log.error("the confined decoder crashed", extra={"detail": said.detail[:4000]})
+            return WorkerError(ExitCode.CRASH, text)
+        code = next((c for c in BELIEVED if c == said.exit_code), ExitCode.BAD_SOURCE)
+        return WorkerError(code, text)
+
+    def _said(self) -> str:
+        """The last of what it wrote to stderr, where it did not get as far as being locked."""
+        size = os.fstat(self._errors).st_size
+        text = os.pread(self._errors, 2000, max(0, size - 2000))
+        return json.dumps(text.decode("utf-8", "replace").strip())
+
+    def kill(self) -> None:
+        """End the child by force. Harmless to repeat, from any thread."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the child and forget it. Harmless to repeat."""
+        self.kill()
+        self._link.close()
+        if self._errors >= 0:
+            os.close(self._errors)
+            self._errors = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+def _read(file: Any, wanted: Read) -> bytes:
+    file.seek(wanted.offset)
+    return file.read(wanted.size)
