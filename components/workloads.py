@@ -136,6 +136,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
                 "model_dir": settings.model_dir,
                 "device": settings.device,
                 "progress_seconds": settings.progress_seconds,
+                **_decoding_values(settings),
                 **_facts(worker, settings.worker_price),
             },
         ),
@@ -161,6 +162,12 @@ def _facts(resources: Resources, price: float | None) -> dict[str, pulumi.Input[
     }
 
 
+def _decoding_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
+    """What a film's decoder may take, wherever it runs."""
+    names = ("decode_memory_mib", "decode_cpu_seconds", "decode_stall_seconds", "decode_filter")
+    return {name: getattr(settings, name) for name in names}
+
+
 def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
     same = (
         "worker_gflops", "inference_threads", "inference_dtype", "inference_engine",
@@ -169,7 +176,8 @@ def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int
         "max_duration_seconds", "max_streams",
     )  # fmt: skip
     values = {name: getattr(settings, name) for name in same}
-    return {**values, "worker_parallelism": settings.parallelism}
+    parallelism = {"worker_parallelism": settings.parallelism}
+    return {**values, **_decoding_values(settings), **parallelism}
 
 
 def extract_link(storage: Storage) -> Link:

@@ -24,6 +24,14 @@ class WorkerSettings(SettingsPart):
     """Memory of a worker, on its GPU if it has one, that a network may take; decides the tiles."""
     encoder_threads: int = Field(default=4, ge=1)
     """Threads of the encoder in a worker; they decide the bytes of a shard."""
+    decode_memory_mib: int = Field(default=3072, gt=0)
+    """Address space that decoding a film may take, in MiB, beside what the program itself takes."""
+    decode_cpu_seconds: int = Field(default=6 * 3600, gt=0)
+    """Processor time that one job may spend on decoding, all its processors together."""
+    decode_stall_seconds: float = Field(default=120.0, gt=0)
+    """A decoder without a sign of life for so long is ended."""
+    decode_filter: Literal["required", "off"] = "required"
+    """Whether decoding needs a kernel that filters system calls; off only where it cannot."""
     max_source_bytes: int = Field(default=200 * 1024**3, gt=0)
     """The largest film that is accepted, in bytes."""
     max_frame_pixels: int = Field(default=4096 * 2304, gt=0)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import av
-import av.error
 import numpy as np
 
-from containers.common.media import decode_pictures, open_source
+from containers.common.confined.film import FilmDecoder
+from containers.common.confined.parent import Confinement
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
 from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
@@ -76,9 +76,11 @@ def process(task: Task[ProcessEnvironment]) -> None:
     manifest = task.store.get_json(Manifest, bucket, manifest_key(task.environment.job_id))
     run = _run(manifest, task.run)
     with tempfile.TemporaryDirectory(prefix="superres-") as folder:
-        work = RunOfShards(task, manifest, run, Path(folder))
-        with _progress(task, run, work.counter):
-            work.do()
+        limits = Confinement.of(task.environment)
+        with FilmDecoder(limits, manifest.source.key) as film:
+            work = RunOfShards(task, manifest, run, Path(folder), film)
+            with _progress(task, run, work.counter):
+                work.do()
 
 
 def _run(manifest: Manifest, index: int) -> Run:
@@ -94,7 +96,12 @@ class RunOfShards:
     """The three stages of a run, and the commit of what they make."""
 
     def __init__(
-        self, task: Task[ProcessEnvironment], manifest: Manifest, run: Run, folder: Path
+        self,
+        task: Task[ProcessEnvironment],
+        manifest: Manifest,
+        run: Run,
+        folder: Path,
+        film: FilmDecoder,
     ) -> None:
         self.counter = Counter()
         self._store = task.store
@@ -103,6 +110,7 @@ class RunOfShards:
         self._manifest = manifest
         self._run = run
         self._folder = folder
+        self._film = film
 
     def do(self) -> None:
         """Decode, infer and encode side by side; commit shard by shard as they come."""
@@ -123,21 +131,17 @@ class RunOfShards:
         reader = self._store.reader(source)
         for shards in _consecutive(missing):
             first, last = shards[0], shards[-1]
-            film = decode_pictures(
-                lambda: open_source(reader),
+            film = self._film.pictures(
+                reader,
+                source.size,
+                manifest.video,
                 timestamps[first.first_frame : last.first_frame + last.frames],
-                stream_index=manifest.video.stream_index,
-                first_frame=first.first_frame,
-                name=source.key,
+                first.first_frame,
             )
-            try:
-                for shard, count in self._batches(shards):
-                    started = time.perf_counter()
-                    pictures = list(itertools.islice(film, count))
-                    yield Batch(shard, pictures, started, time.perf_counter() - started)
-            except (WorkerError, av.error.FFmpegError) as error:
-                # A demuxer may take a failed request for the film's end.
-                raise (reader.failure or error) from error
+            for shard, count in self._batches(shards):
+                started, before = time.perf_counter(), self._film.busy_seconds
+                pictures = list(itertools.islice(film, count))
+                yield Batch(shard, pictures, started, self._film.busy_seconds - before)
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
         size = self._manifest.inference.batch

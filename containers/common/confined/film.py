@@ -42,7 +42,7 @@ class FilmDecoder:
         timestamps: NDArray[np.int64],
         first_frame: int = 0,
     ) -> Iterator[Picture]:
-        """The pictures of exactly these frames (as `decode_frames`).
+        """The pictures of exactly these frames (as `decode_frames`), of which there is one or more.
 
         `file` (of `size` bytes) is read from another thread while this runs. Pictures may be
         shared memory: hold few of them. Raises WorkerError for a film that cannot be decoded, hangs
@@ -67,12 +67,15 @@ class FilmDecoder:
         self._child.give(task, timestamps.astype(np.int64).tobytes())
         shown = _ShownPictures(self._child, ring, file, size)
         self._listeners.append(shown.thread)
+        left = len(timestamps)
         try:
             for picture, seconds in shown.pictures(timestamps):
                 self.busy_seconds += seconds
+                left -= 1
                 yield picture
-        except GeneratorExit:  # the child is in the middle of a task, which nobody wants any more
-            self._child.kill()
+        except GeneratorExit:
+            if left:  # the child is in the middle of a task, which nobody wants any more
+                self._child.kill()
             raise
 
     def __enter__(self) -> Self:
@@ -110,15 +113,18 @@ class _ShownPictures:
             self._came.put(error)
 
     def pictures(self, timestamps: NDArray[np.int64]) -> Iterator[tuple[Picture, float]]:
-        for wanted in timestamps:
-            item = self._came.get()
-            if isinstance(item, BaseException):
-                raise item
+        """Each picture, and the seconds that it took. The task has ended before the last comes."""
+        for number, wanted in enumerate(timestamps, 1):
+            item = self._next()
             if item is None or item.pts != wanted:
                 raise self._child.nonsense()
-            yield self._ring.picture(item.slot, item.pts), item.seconds
-        end = self._came.get()
-        if isinstance(end, BaseException):
-            raise end
-        if end is not None:
-            raise self._child.nonsense()
+            picture = self._ring.picture(item.slot, item.pts)
+            if number == len(timestamps) and self._next() is not None:
+                raise self._child.nonsense()
+            yield picture, item.seconds
+
+    def _next(self) -> Shown | None:
+        item = self._came.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item

@@ -1,0 +1,351 @@
+"""What parses a user's bytes can reach nothing else, and its end is one sentence."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from containers.common.confined.film import FilmDecoder
+from containers.common.confined.lock import FATAL, FREE, filter_program
+from containers.common.confined.parent import ConfinedChild, Confinement
+from containers.common.errors import WorkerError
+from containers.common.media import decode_frames, open_source
+from containers.common.pictures import Picture, PictureReader
+from contracts.manifest import Colour, Video
+from contracts.names import ExitCode
+from tests.media_support import Clip, damage, decode_all, make
+from tests.unit.confined_programs import Orders
+
+PROGRAMS = "tests.unit.confined_programs:"
+LIMITS = Confinement(memory_mib=512, cpu_seconds=60, stall_seconds=30)
+NOT_PERMITTED = "PermissionError 1"
+
+
+def ask(
+    what: str,
+    limits: Confinement = LIMITS,
+    film: Any = None,
+    fds: tuple[int, ...] = (),
+    **orders: Any,
+) -> Any:
+    """Let a child do one thing; what it says of it."""
+    with ConfinedChild(PROGRAMS + "serve", limits, "film.mp4", fds) as child:
+        child.give(Orders(what=what, **orders))
+        return json.loads(child.ask(film or io.BytesIO(b"0123456789"), 10))
+
+
+def refused(what: str, limits: Confinement = LIMITS, **changes: Any) -> WorkerError:
+    with pytest.raises(WorkerError) as caught:
+        ask(what, limits, **changes)
+    assert "\n" not in caught.value.message
+    assert caught.value.message.startswith("film.mp4 ") or what in ("fail", "raise")
+    return caught.value
+
+
+# What it may not
+
+
+def test_a_child_has_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    assert not [name for name in ask("environment") if "AWS" in name or "SUPERRES" in name]
+
+
+def test_a_child_has_none_of_its_parents_descriptors(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("secret")
+    with canary.open("rb") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        assert secret.fileno() not in ask("descriptors")
+
+
+@pytest.mark.parametrize("what", ["open", "list", "stat", "unlink", "create"])
+def test_a_child_reaches_no_file(what: str, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    if what != "create":
+        canary.write_text("secret")
+    path = str(tmp_path if what == "list" else canary)
+    assert ask(what, path=path) == NOT_PERMITTED
+    assert canary.exists() == (what != "create")
+
+
+@pytest.mark.parametrize("path", ["/proc/1/environ", "/proc/self/environ", "/etc/passwd"])
+def test_a_child_reads_nobodys_secrets(path: str) -> None:
+    assert ask("open", path=path) == NOT_PERMITTED
+
+
+def test_a_child_without_the_filter_is_kept_from_files_by_landlock_alone(tmp_path: Path) -> None:
+    """The second layer, where the kernel has it; nothing else stands behind the filter."""
+    (tmp_path / "canary").write_text("secret")
+    said = ask("open", replace(LIMITS, filtered=False), path=str(tmp_path / "canary"))
+    assert said == "secret"
+
+
+def test_a_child_that_wants_to_connect_is_killed_and_nobody_hears_of_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        error = refused("connect", number=listening.getsockname()[1])
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+    assert error.exit_code is ExitCode.BAD_SOURCE
+    assert "makes the decoder call what no decoder may" in error.message
+
+
+@pytest.mark.parametrize("what", ["fork", "execute", "trace", "peek"])
+def test_a_child_that_reaches_for_other_processes_is_killed(what: str) -> None:
+    error = refused(what)
+    assert error.exit_code is ExitCode.BAD_SOURCE
+    assert "makes the decoder call what no decoder may" in error.message
+
+
+def test_a_child_can_neither_signal_nor_limit_its_parent_nor_make_code() -> None:
+    assert ask("kill_parent") == NOT_PERMITTED
+    assert ask("limits", number=7) == NOT_PERMITTED
+    assert ask("map_code") == NOT_PERMITTED
+
+
+def test_a_child_may_write_only_so_much_to_what_it_was_given() -> None:
+    fd = os.memfd_create("out")
+    assert ask("write", fds=(fd,), number=fd) == "OSError 27"
+    assert ask("write", replace(LIMITS, file_bytes=2_000_000), fds=(fd,), number=fd) == 1_000_000
+    os.close(fd)
+
+
+# What it may
+
+
+def test_a_child_reads_ranges_of_the_film_and_starts_threads() -> None:
+    assert ask("read") == "234"
+    assert ask("thread") == "ran"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_names_each_call_once(machine: str) -> None:
+    assert len(filter_program(machine, 1)) % 8 == 0
+    assert not set(FREE) & set(FATAL)
+
+
+# How it ends
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "code", "words"),
+    [
+        ("kill_self", {}, ExitCode.BAD_SOURCE, "crashes the decoder (SIGSEGV)"),
+        ("hang", {"stall_seconds": 0.5}, ExitCode.LIMIT_EXCEEDED, "no sign of life for 0.5 s"),
+        ("burn", {"cpu_seconds": 1}, ExitCode.LIMIT_EXCEEDED, "1 (decode_cpu_seconds)"),
+        ("grow", {}, ExitCode.LIMIT_EXCEEDED, "limit is 512 (decode_memory_mib)"),
+        ("read_forever", {}, ExitCode.LIMIT_EXCEEDED, "read the file over and over"),
+        ("invent", {}, ExitCode.BAD_SOURCE, "what makes no sense"),
+    ],
+)
+def test_each_way_to_end_is_named(
+    what: str, limits: dict[str, Any], code: ExitCode, words: str
+) -> None:
+    error = refused(what, replace(LIMITS, **limits), number=2**30)
+    assert error.exit_code is code
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "frame", ["4d02000000 7b7d", "42020000007b7d", "4dffffffff", "4d03000000ff"]
+)
+def test_nonsense_ends_the_child(frame: str) -> None:
+    error = refused("raw", replace(LIMITS, stall_seconds=1), text=frame.replace(" ", ""))
+    assert error.exit_code in (ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("said", "believed"),
+    [
+        (ExitCode.UNSUPPORTED, ExitCode.UNSUPPORTED),
+        (ExitCode.TRANSIENT, ExitCode.BAD_SOURCE),
+        (999, ExitCode.BAD_SOURCE),
+    ],
+)
+def test_a_film_cannot_ask_for_another_try(said: int, believed: ExitCode) -> None:
+    text = "two\nlines\x1b[31m" + "x" * 5000
+    error = refused("fail", number=int(said), text=text)
+    assert error.exit_code is believed
+    assert error.message.startswith("two lines [31m")
+    assert len(error.message) <= 2000
+
+
+def test_an_error_of_ours_in_the_child_is_a_crash() -> None:
+    error = refused("raise")
+    assert error.exit_code is ExitCode.CRASH
+    assert error.message == "internal error: ZeroDivisionError: oops and more"
+
+
+def test_what_fails_while_the_film_is_read_is_not_the_films_fault() -> None:
+    class Failing(io.BytesIO):
+        def read(self, *_size: Any) -> bytes:
+            raise WorkerError(ExitCode.TRANSIENT, "S3 is slow")
+
+    with pytest.raises(WorkerError, match="S3 is slow") as caught:
+        ask("read", film=Failing())
+    assert caught.value.exit_code is ExitCode.TRANSIENT
+
+
+def test_a_child_that_cannot_load_its_program_says_so() -> None:
+    with pytest.raises(WorkerError, match=r"did not start.*no_such_module") as caught:
+        ConfinedChild("no_such_module:serve", LIMITS, "film.mp4").ask(io.BytesIO(), 0)
+    assert caught.value.exit_code is ExitCode.CRASH
+
+
+PARENT = """
+import sys, time
+from containers.common.confined.parent import ConfinedChild, Confinement
+from tests.unit.confined_programs import Orders
+limits = Confinement(memory_mib=512, cpu_seconds=60, stall_seconds=60)
+child = ConfinedChild("tests.unit.confined_programs:serve", limits, "film")
+child.give(Orders(what="hang"))
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{child}").exists()
+    parent.stdout.close()
+
+
+# Decoding
+
+COLOUR = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+
+
+def video(pixel_format: str = "yuv420p", width: int = 64, height: int = 48) -> Video:
+    return Video(
+        stream_index=0, codec="h264", width=width, height=height, pixel_format=pixel_format,
+        bit_depth=8, time_base=Fraction(1, 12800), frame_rate=Fraction(25),
+        sample_aspect_ratio=Fraction(1), rotation=0, colour=COLOUR, working_colour=COLOUR,
+        frames=1, start_pts=0, end_pts=1,
+    )  # fmt: skip
+
+
+CLIPS = {
+    "8-bit.mp4": Clip(frames=30),
+    "odd.mkv": Clip(frames=20, width=63, height=37, pixel_format="yuv444p"),
+    "10-bit.mkv": Clip(frames=20, codec="libx265", pixel_format="yuv420p10le",
+                       options={"preset": "ultrafast", "x265-params": "log-level=none"}),
+    "rgb.mkv": Clip(frames=20, codec="ffv1", options={}, pixel_format="bgr0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("held", [1, 20])
+def test_a_confined_decoder_gives_the_same_pictures(name: str, held: int, tmp_path: Path) -> None:
+    clip = CLIPS[name]
+    data = make(tmp_path / name, clip).read_bytes()
+    film = [frame.pts for frame in decode_all(tmp_path / name)]
+    reader = PictureReader()
+    frames = decode_frames(lambda: open_source(io.BytesIO(data)), film, stream_index=0)
+    expected = [reader.read(frame, frame.pts or 0) for frame in frames]
+    facts = video(clip.pixel_format, clip.width, clip.height)
+    with FilmDecoder(LIMITS, name) as decoder:
+        for first in (len(film) // 2, 0):
+            wanted = np.array(film[first:])
+            shown: list[Any] = []
+            for number, picture in enumerate(
+                decoder.pictures(io.BytesIO(data), len(data), facts, wanted, first)
+            ):
+                shown = [*shown, (number, picture)][-held:]
+                for index, kept in shown:
+                    like = expected[first + index]
+                    assert (kept.pts, kept.pixel_format) == (like.pts, like.pixel_format)
+                    for mine, theirs in zip(kept.planes, like.planes, strict=True):
+                        np.testing.assert_array_equal(mine, theirs)
+        assert decoder.busy_seconds > 0
+
+
+def shown_by(
+    program: str, pixel_format: str = "yuv420p", stamps: int = 2, **limits: Any
+) -> list[Picture]:
+    with FilmDecoder(replace(LIMITS, **limits), "film.mp4", PROGRAMS + program) as decoder:
+        pictures = decoder.pictures(
+            io.BytesIO(b"film"), 4, video(pixel_format), np.arange(stamps), 0
+        )
+        return list(pictures)
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("show_beyond_the_ring", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("show_another_time", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("show_nothing", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("show_twice", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("shrink", ExitCode.CRASH, "PermissionError"),
+        ("crash", ExitCode.BAD_SOURCE, "crashes the decoder (SIGSEGV)"),
+        ("hang", ExitCode.LIMIT_EXCEEDED, "no sign of life for 0.5 s"),
+    ],
+)
+def test_a_decoder_that_a_film_took_over_only_ends_its_job(
+    program: str, code: ExitCode, words: str
+) -> None:
+    with pytest.raises(WorkerError) as caught:
+        shown_by(program, stall_seconds=0.5)
+    assert caught.value.exit_code is code
+    assert words in caught.value.message
+
+
+def test_samples_out_of_range_are_cut_to_it() -> None:
+    (picture,) = shown_by("show_what_is_out_of_range", "yuv420p10le", 1)
+    assert [int(plane.max()) for plane in picture.planes] == [1023] * 3
+
+
+def test_the_ring_cannot_shrink_even_without_the_filter() -> None:
+    with pytest.raises(WorkerError, match="PermissionError"):
+        shown_by("shrink", filtered=False)
+
+
+def test_a_slow_reader_is_not_taken_for_a_hanging_decoder(tmp_path: Path) -> None:
+    data = make(tmp_path / "film.mp4", frames=40).read_bytes()
+    stamps = np.array([frame.pts for frame in decode_all(tmp_path / "film.mp4")])
+    with FilmDecoder(replace(LIMITS, stall_seconds=0.4), "film.mp4") as decoder:
+        pictures = decoder.pictures(io.BytesIO(data), len(data), video(), stamps)
+        kept = next(pictures)
+        time.sleep(1)
+        assert len(list(pictures)) == len(stamps) - 1
+        assert kept.pts == 0
+
+
+def test_a_damaged_frame_is_named_by_its_number(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.mp4", options={"bf": "0", "g": "12"})
+    stamps = np.array([frame.pts for frame in decode_all(path)])
+    data = damage(path, [20]).read_bytes()
+    with (
+        FilmDecoder(LIMITS, "film.mp4") as decoder,
+        pytest.raises(WorkerError, match=r"film.mp4: frame 20 \(at 0.800 s\)"),
+    ):
+        list(decoder.pictures(io.BytesIO(data), len(data), video(), stamps))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No child, no thread stays behind, whatever a test did."""
+    yield
+    assert not [t for t in threading.enumerate() if t.name == "decoder"]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
