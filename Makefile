@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 
-.PHONY: help setup demo test lint docs bench promote aws-smoke lock clean
+.PHONY: help setup demo test lint docs bench bench-quality promote aws-smoke lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
@@ -13,7 +13,8 @@ help:
 	@echo "make lint   ruff and basedpyright"
 	@echo "make docs   write anew what documents show of the program"
 	@echo "make prove-iam  take each permission away and show what stops (a few minutes)"
-	@echo "make bench  compare with the peer and measure memory (about 20 minutes)"
+	@echo "make bench  measure speed and memory beside the peers (about 30 minutes); PARTS=peers: a part"
+	@echo "make bench-quality  restore reduced films by every model, score them, make a page for eyes"
 	@echo "make promote FROM=dev TO=staging   give a stack the images and commit another runs"
 	@echo "make aws-smoke  one clip through a throwaway stack on AWS; needs an account, costs money"
 	@echo "make clean  remove what make made here (caches in your home stay)"
@@ -49,8 +50,14 @@ docs: $(STAMP)
 prove-iam: $(STAMP)
 	@$(BIN)/python -m tools.least_privilege.prove $(ARGS)
 
+# PARTS: demo start overhead memory engines peers scaling; ARGS=--quick only shows that they run.
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.run $(PARTS) $(ARGS)
+
+# ARGS: --quick, --film PATH, --no-vmaf, --json ...
+bench-quality: $(STAMP)
+	@$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[bench]'
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 # ARGS: --dry-run, --json, --outputs FILE
 promote: $(STAMP)
@@ -62,7 +69,8 @@ aws-smoke: $(STAMP)
 
 # Rewrites the lock from what is installed; commit the result.
 lock: $(STAMP)
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[bench]'
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean:
-	rm -rf $(VENV) .bench-venv $(OUT) .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .bench-venv $(OUT) bench-output .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -55,7 +55,7 @@ def starts_text(starts: Starts) -> str:
     header = ("start", "ready, s (rounds)", "ready, s (median)", "functions warm after, s")
     return (
         f"`python -m benchmarks.deploy`, from the command to ready; "
-        f"{starts.cold[0].resources} resources of AWS. Goal: 8 s anew, 2 s from a snapshot. "
+        f"{starts.cold[0].resources} resources of AWS. "
         "The functions' processes start beside the upload, which does not wait for them.\n\n"
         + table(header, rows)
     )

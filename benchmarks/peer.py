@@ -10,8 +10,9 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.clips import make_clip
-from benchmarks.superres import ROOT, superres
+from benchmarks.clips import frames, make_clip, play
+from benchmarks.real_clips import real_clip
+from benchmarks.superres import ROOT, superres, table
 from cli.embedded import ensure_weights, inference_dtype, weights_dir
 from contracts.models import ModelName, weights_file
 
@@ -22,19 +23,35 @@ SETTINGS = ("--scale", "4", "--quality", CRF, "--preset", PRESET)
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How much is compared."""
+
+    frames: int
+    rounds: int
+    calibration: int
+    """Frames on which the peer's best configuration is picked."""
+
+
+IN_EARNEST = Effort(frames=50, rounds=3, calibration=10)
+QUICK = Effort(frames=6, rounds=1, calibration=2)
+GOAL = 1.25
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Wall seconds of the interleaved rounds."""
 
-    frames: int
+    effort: Effort
+    size: str
     best: str
     calibration: dict[str, float]
     ours: dict[str, list[float]]
     """By number format; the first is what `superres run` chooses here."""
     theirs: list[float]
 
-    def ratio(self, precision: str) -> float:
-        """Median of ours over theirs, pair by pair."""
-        pairs = zip(self.ours[precision], self.theirs, strict=True)
+    def speed(self, precision: str) -> float:
+        """How many times as fast we are: the median of the rounds' ratios."""
+        pairs = zip(self.theirs, self.ours[precision], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
 
@@ -82,13 +99,23 @@ def run_peer(python: Path, weights: Path, clip: Path, out: Path, backend: str, t
     return seconds
 
 
-def compare(folder: Path, frames: int = 250, pairs: int = 3) -> Comparison:
+def clip_of(folder: Path, count: int) -> Path:
+    """`count` frames of Big Buck Bunny at 640x360, in H.264."""
+    pictures = [
+        frame.reformat(640, 360, format="rgb24", interpolation="AREA").to_ndarray()
+        for frame in frames(real_clip("bunny"), 0, count)
+    ]
+    return play(pictures, folder / f"peer-{count}.mp4", count)
+
+
+def compare(folder: Path, effort: Effort = IN_EARNEST, *, quick: bool = False) -> Comparison:
     """Find the peer's best configuration on a short clip, then run the interleaved rounds."""
     if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
         raise SystemExit("the peer needs ffmpeg and ffprobe on the PATH; install Debian's ffmpeg")
     python = peer_environment(ROOT / ".bench-venv")
     weights = peer_weights(folder / "weights")
-    short, clip = make_clip(folder / "short.mp4", 50), make_clip(folder / "clip.mp4", frames)
+    make = _sample if quick else clip_of
+    short, clip = make(folder, effort.calibration), make(folder, effort.frames)
     ours_out, theirs_out = folder / "ours.mp4", folder / "theirs.mp4"
     calibration = {
         f"{backend}, tile {tile}": run_peer(python, weights, short, theirs_out, backend, tile)
@@ -99,14 +126,44 @@ def compare(folder: Path, frames: int = 250, pairs: int = 3) -> Comparison:
     chosen = inference_dtype()
     ours: dict[str, list[float]] = {name: [] for name in dict.fromkeys((chosen, "float32"))}
     theirs: list[float] = []
-    for number in range(pairs):
+    for number in range(effort.rounds):
         for precision, seconds in ours.items():
             timed = superres(clip, ours_out, *SETTINGS, "--precision", precision)
             seconds.append(timed.seconds)
         theirs.append(run_peer(python, weights, clip, theirs_out, backend, tile))
         said = ", ".join(f"{name} {seconds[-1]:.1f} s" for name, seconds in ours.items())
         sys.stderr.write(f"round {number + 1}: {said}, peer {theirs[-1]:.1f} s\n")
-    return Comparison(frames, best, calibration, ours, theirs)
+    frame = next(frames(clip))
+    return Comparison(effort, f"{frame.width}x{frame.height}", best, calibration, ours, theirs)
+
+
+def _sample(folder: Path, count: int) -> Path:
+    return make_clip(folder / f"peer-{count}.mp4", count)
+
+
+def peer_text(c: Comparison) -> str:
+    """Markdown: what was compared, a table of rounds."""
+    formats = list(c.ours)
+    rows = [
+        (str(n + 1), *(f"{c.ours[f][n]:.1f}" for f in formats), f"{theirs:.1f}")
+        for n, theirs in enumerate(c.theirs)
+    ]
+    medians = ("median", *(f"{statistics.median(c.ours[f]):.1f}" for f in formats))
+    speeds = ("times as fast", *(f"**{c.speed(f):.2f}**" for f in formats), "1")
+    tried = ", ".join(f"{name}: {seconds:.1f} s" for name, seconds in c.calibration.items())
+    header = ("round", *(f"superres run, {f}, s" for f in formats), f"framelift ({c.best}), s")
+    reached = "; ".join(
+        f"{f}: {'reached' if c.speed(f) >= GOAL else 'not reached'}" for f in formats
+    )
+    return (
+        f"{c.effort.frames} frames of {c.size}, animevideov3 x4, libx264 {PRESET} CRF {CRF}, CPU, "
+        f"rounds interleaved. `superres run` includes the embedded AWS, its start and the job's "
+        f"whole walk. The peer computes in float32, at its best of four configurations, picked "
+        f"on {c.effort.calibration} frames ({tried}). `superres run` chooses {formats[0]} on this "
+        f"machine (decisions/0006).\n\n"
+        + table(header, [*rows, (*medians, f"{statistics.median(c.theirs):.1f}"), speeds])
+        + f"\n\nGoal: at least {GOAL} times as fast. {reached}."
+    )
 
 
 def cores() -> int:

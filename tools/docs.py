@@ -1,28 +1,11 @@
 """`python -m tools.docs`: write anew every part of a document that is made from the program."""
 
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.infra.recorder import REPOSITORY
 from tools import costs, diagram, settings
-
-Update = Callable[[str], str]
-
-
-def between(name: str, content: Callable[[], str]) -> Update:
-    """Fill the space between `<!-- name -->` and `<!-- /name -->`."""
-
-    def update(text: str) -> str:
-        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        if len(pattern.findall(text)) != 1:
-            raise ValueError(f"expected {begin} and {end} once")
-        return pattern.sub(lambda _: f"{begin}\n{content()}\n{end}", text)
-
-    return update
-
+from tools.sections import Update, between
 
 UPDATES: list[tuple[str, Update]] = [
     ("Pulumi.yaml", settings.project_file),
