@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from containers.common.worker import WorkerError
+from containers.upscaler.models.execution import Execution, executed, usual
 from containers.upscaler.models.networks import SCALE, Compact, Network
 from contracts.names import ExitCode
 
@@ -18,9 +19,14 @@ class TorchEngine:
     """See engine.Engine. Weights may come as numpy-backed or torch tensors of any float type."""
 
     def __init__(
-        self, network: Network, weights: Mapping[str, Tensor], dtype: str, kind: str
+        self,
+        network: Network,
+        weights: Mapping[str, Tensor],
+        dtype: str,
+        kind: str,
+        execution: Execution | None = None,
     ) -> None:
-        """`network` was built on the meta device."""
+        """`network` was built on the meta device. `execution`: by default what the kind suits."""
         narrow = _DTYPES[dtype]
         placed = {
             name: _placed(tensor, kind, _layer_type(network, name, narrow))
@@ -28,6 +34,7 @@ class TorchEngine:
         }
         network.load_state_dict(placed, assign=True)
         self.network = network.eval().requires_grad_(False)
+        self._call = executed(self.network, execution or usual(kind), kind)
         self._dtype = next(network.parameters()).dtype
         self.scale = SCALE
         self.shuffle = network.shuffle
@@ -40,7 +47,7 @@ class TorchEngine:
         """See Engine.run."""
         try:
             narrow = x.to(self._dtype).contiguous(memory_format=torch.channels_last)
-            return self.network(narrow).to(torch.float32)
+            return self._call(narrow).to(torch.float32)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return None
