@@ -171,7 +171,7 @@ def _decoding_values(settings: StackSettings) -> dict[str, pulumi.Input[str | in
 def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
     same = (
         "worker_gflops", "inference_threads", "inference_dtype", "inference_engine",
-        "inference_memory_mib", "encoder_threads",
+        "inference_batch", "inference_memory_mib", "encoder_threads", "video_encoders",
         "max_source_bytes", "max_frame_pixels", "max_output_pixels", "max_frames",
         "max_duration_seconds", "max_streams",
     )  # fmt: skip

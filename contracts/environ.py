@@ -161,9 +161,13 @@ class ExtractEnvironment(DecodingEnvironment):
     inference_threads: int = Field(ge=1)
     inference_dtype: Literal["float32", "float16", "bfloat16"]
     inference_engine: Literal["torch", "ncnn"]
+    inference_batch: int = Field(ge=1)
+    """Pictures that a network computes at once, where they fit the memory."""
     inference_memory_mib: int = Field(gt=0)
     """What one worker has for a network's activations, on its device."""
     encoder_threads: int = Field(ge=1)
+    video_encoders: Literal["software", "nvenc"]
+    """nvenc: the GPU's, for what it can make."""
     max_source_bytes: int = Field(gt=0)
     max_frame_pixels: int = Field(gt=0)
     max_output_pixels: int = Field(gt=0)

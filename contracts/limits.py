@@ -28,5 +28,9 @@ SHARD_SECONDS_DEFAULT = 10.0
 SHARD_SECONDS_MIN = 0.04
 SHARD_SECONDS_MAX = 60.0
 RUN_SECONDS_TARGET = 180.0
+# https://docs.nvidia.com/video-technologies/video-codec-sdk/13.0/nvenc-application-note/index.html
+NVENC_MAX_SIDE = {"h264": 4_096, "hevc": 8_192, "av1": 8_192}
+NVENC_MIN_SIDES = (192, 128)
+"""Width and height that every codec takes on every card here; AV1 asks for the most."""
 H264_MAX_SIDE = 4_096
 """Side length above which H.264 levels and most decoders give up (level 5.2, ITU-T H.264 A.3)."""

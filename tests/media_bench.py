@@ -98,7 +98,8 @@ EXTRACT_ENVIRONMENT = {
     "intermediate_bucket": INTERMEDIATE_BUCKET,
     "worker_gflops": "50", "worker_parallelism": "4", "inference_threads": "1",
     "inference_dtype": "float32", "inference_engine": "ncnn", "inference_memory_mib": "3800",
-    "encoder_threads": "1", "max_source_bytes": "1000000000",
+    "encoder_threads": "1", "inference_batch": "1", "video_encoders": "software",
+    "max_source_bytes": "1000000000",
     "max_frame_pixels": "9000000", "max_output_pixels": "40000000", "max_frames": "1000000",
     "max_duration_seconds": "36000", "max_streams": "32",
 }  # fmt: skip

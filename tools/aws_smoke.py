@@ -128,6 +128,7 @@ def stack_settings(images: Mapping[ImageName, str]) -> dict[str, Any]:
         "device": "cpu",
         "inference_threads": 2,
         "inference_dtype": "float32",
+        "inference_batch": 1,
         "encoder_threads": 2,
     }
 

@@ -68,6 +68,10 @@ class StackSettings(
                 "inference_dtype: got 'float16', allowed are float32 and bfloat16 for workers "
                 "without a GPU"
             )
+        if on_processors and self.video_encoders == "nvenc":
+            raise ValueError(
+                "video_encoders: got 'nvenc', allowed is software for workers without a GPU"
+            )
         if not on_processors and self.inference_engine == "ncnn":
             raise ValueError(
                 "inference_engine: got 'ncnn', allowed is torch for workers with a GPU; on "

@@ -20,6 +20,9 @@ class WorkerSettings(SettingsPart):
     """Number format of the networks; float16 is for workers with a GPU only."""
     inference_engine: Literal["torch", "ncnn"] = "torch"
     """What runs the networks; ncnn is for workers without a GPU, and faster there."""
+    inference_batch: int = Field(default=4, ge=1, le=64)
+    """Pictures that a network computes at once, where they fit the memory; processors gain nothing
+    from more than 1."""
     inference_memory_mib: int = Field(default=12 * 1024, gt=0)
     """Memory of a worker, on its GPU if it has one, that a network may take; decides the tiles."""
     encoder_threads: int = Field(default=4, ge=1)
@@ -32,6 +35,9 @@ class WorkerSettings(SettingsPart):
     """A decoder without a sign of life for so long is ended."""
     decode_filter: Literal["required", "off"] = "required"
     """Whether decoding needs a kernel that filters system calls; off only where it cannot."""
+    video_encoders: Literal["software", "nvenc"] = "software"
+    """nvenc: h264, hevc and av1 by the GPU's own encoder, for what it can make; av1 needs g6. Not
+    tried on a GPU yet. Other results, and all with software, are encoded on processors."""
     max_source_bytes: int = Field(default=200 * 1024**3, gt=0)
     """The largest film that is accepted, in bytes."""
     max_frame_pixels: int = Field(default=4096 * 2304, gt=0)

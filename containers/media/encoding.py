@@ -5,6 +5,7 @@ import logging
 from av.video.format import VideoFormat
 
 from containers.common.pictures import plain_format
+from containers.media import nvenc
 from contracts.job import PRORES_PROFILES, Codec, Container, Settings
 from contracts.limits import H264_MAX_SIDE
 from contracts.manifest import Encoder, Output, Video
@@ -29,8 +30,13 @@ FFV1_SLICES = 12
 log = logging.getLogger(__name__)
 
 
-def plan_encoder(settings: Settings, video: Video, output: Output, threads: int) -> Encoder:
-    """The encoder and every option that decides its bytes."""
+def plan_encoder(
+    settings: Settings, video: Video, output: Output, threads: int, *, hardware: bool = False
+) -> Encoder:
+    """The encoder and every option that decides its bytes.
+
+    With `hardware`, NVENC's where it can make the result.
+    """
     codec = settings.codec
     if codec is Codec.H264 and max(output.width, output.height) > H264_MAX_SIDE:
         codec = Codec.HEVC
@@ -46,9 +52,13 @@ def plan_encoder(settings: Settings, video: Video, output: Output, threads: int)
     quality = settings.quality if settings.quality is not None else DEFAULT_QUALITY.get(codec)
     preset = settings.preset or DEFAULT_PRESET.get(codec) or _usual_profile(pixel_format)
     options = _OPTIONS[codec](distance, str(quality), str(preset), lossless)
+    name = ENCODERS[codec]
+    if hardware and nvenc.suits(codec, pixel_format, output, lossless=lossless):
+        name = nvenc.name(codec)
+        options = nvenc.options(codec, distance, quality or 0, str(preset), lossless=lossless)
     return Encoder(
         codec=codec,
-        encoder=ENCODERS[codec],
+        encoder=name,
         pixel_format=pixel_format,
         options=options,
         threads=threads,

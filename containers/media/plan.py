@@ -59,11 +59,13 @@ def plan_inference(settings: Settings, video: Video, environment: ExtractEnviron
     """Lanczos works on integers; networks on the stack's dtype, tiled where memory asks for it."""
     facts = CATALOGUE[settings.model]
     engine, dtype = Engine.OPENCV, "uint16" if video.bit_depth > 8 else "uint8"
-    tile = halo = 0
+    tile, halo, batch = 0, 0, 1
     if facts.architecture is not None:
         dtype = environment.inference_dtype
         engine = network_engine(facts, Engine(environment.inference_engine), dtype)
         tile, halo = _plan_tile(facts, engine, video, environment.inference_memory_mib)
+        if not tile:
+            batch = _plan_batch(facts, engine, video, environment)
     return Inference(
         model=settings.model,
         weights_sha256=facts.weights_sha256,
@@ -71,6 +73,7 @@ def plan_inference(settings: Settings, video: Video, environment: ExtractEnviron
         strength=settings.strength,
         engine=engine,
         dtype=dtype,
+        batch=batch,
         tile=tile,
         halo=halo,
         threads=environment.inference_threads,
@@ -86,3 +89,14 @@ def _plan_tile(facts: ModelFacts, engine: Engine, video: Video, mib: int) -> tup
     memory = mib * 1024**2 - video.width * video.height * TAIL_BYTES_PER_PIXEL
     tile = plan_tile(video.width, video.height, need, max(memory, 0), halo)
     return tile, halo if tile else 0
+
+
+def _plan_batch(
+    facts: ModelFacts, engine: Engine, video: Video, environment: ExtractEnvironment
+) -> int:
+    """Whole pictures at once: as many as the stack asks for, and the memory holds."""
+    if facts.architecture is None:
+        return 1
+    need = BYTES_PER_PIXEL[engine, facts.architecture] + TAIL_BYTES_PER_PIXEL
+    room = environment.inference_memory_mib * 1024**2 // (video.width * video.height * need)
+    return max(1, min(environment.inference_batch, int(room)))

@@ -16,10 +16,16 @@ from containers.common.media import MUXERS
 from containers.common.pictures import Picture, to_frame
 from containers.common.worker import WorkerError
 from containers.upscaler.colour import MATRIX_RGB, tag
+from containers.upscaler.semi_planar import semi_planar, to_p010
 from contracts.manifest import Manifest
 from contracts.names import ExitCode
 
 _RANGE = {False: 1, True: 2}
+NULL_ENCODER = "null"
+"""Named by manifests made for measuring; extract plans it for no job."""
+_NVENC = "_nvenc"
+_NVENC_INPUT = {"yuv420p10le": "p010le"}
+"""What NVENC takes instead of a format of ours."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class ShardEncoder:
     def __init__(self, manifest: Manifest, path: Path) -> None:
         encoder = manifest.encoder
         self._path = path
+        self._input = _input_format(manifest)
         self._colour = manifest.result_colour
         self._container = av.open(
             str(path),
@@ -61,7 +68,7 @@ class ShardEncoder:
 
     def add(self, picture: Picture) -> None:
         """Encode the next picture: of the output's size and the encoder's pixel format."""
-        frame = to_frame(picture)
+        frame = to_p010(picture) if self._input == "p010le" else to_frame(picture)
         tag(frame, self._colour)
         frame.pts = self._frames
         frame.time_base = self._stream.codec_context.time_base
@@ -87,12 +94,55 @@ class ShardEncoder:
         self._container.close()
 
 
+class NullSink:
+    """A ShardEncoder that takes pictures to NV12 or P010 on the host, and lets them go."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._frames = self._bytes = 0
+
+    def add(self, picture: Picture) -> None:
+        """See ShardEncoder.add."""
+        self._frames += 1
+        self._bytes += sum(part.nbytes for part in semi_planar(picture))
+
+    def finish(self) -> EncodedFile:
+        """An empty file, and the bytes that were delivered."""
+        self._path.touch()
+        return EncodedFile(self._path, self._frames, self._bytes, hashlib.sha256().hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        pass
+
+
+def open_encoder(manifest: Manifest, path: Path) -> ShardEncoder | NullSink:
+    """For one shard, as the manifest says."""
+    if manifest.encoder.encoder == NULL_ENCODER:
+        return NullSink(path)
+    return ShardEncoder(manifest, path)
+
+
+def _input_format(manifest: Manifest) -> str:
+    encoder = manifest.encoder
+    hardware = encoder.encoder.endswith(_NVENC)
+    return (
+        _NVENC_INPUT.get(encoder.pixel_format, encoder.pixel_format)
+        if hardware
+        else (encoder.pixel_format)
+    )
+
+
 def probe_encoder(manifest: Manifest) -> None:
     """Encode one grey frame of the output's size, for an encoder may be listed and not work.
 
     Raises WorkerError UNSUPPORTED with FFmpeg's reason.
     """
     encoder = manifest.encoder
+    if encoder.encoder == NULL_ENCODER:
+        return
     try:
         context = av.CodecContext.create(encoder.encoder, "w")
         if not isinstance(context, VideoCodecContext):
@@ -100,7 +150,7 @@ def probe_encoder(manifest: Manifest) -> None:
         context.options = dict(encoder.options)
         context.framerate = manifest.video.frame_rate
         _configure(context, manifest)
-        frame = VideoFrame(context.width, context.height, encoder.pixel_format)
+        frame = VideoFrame(context.width, context.height, _input_format(manifest))
         for plane in frame.planes:
             plane.update(bytes([128]) * plane.buffer_size)
         frame.pts, frame.time_base = 0, context.time_base
@@ -118,7 +168,7 @@ def probe_encoder(manifest: Manifest) -> None:
 def _configure(context: VideoCodecContext, manifest: Manifest) -> None:
     video, encoder, colour = manifest.video, manifest.encoder, manifest.result_colour
     context.width, context.height = manifest.output.width, manifest.output.height
-    context.pix_fmt = encoder.pixel_format
+    context.pix_fmt = _input_format(manifest)
     context.time_base = 1 / video.frame_rate
     context.thread_count = encoder.threads
     context.sample_aspect_ratio = video.sample_aspect_ratio

@@ -19,7 +19,7 @@ from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
-from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
+from containers.upscaler.encode import EncodedFile, open_encoder, probe_encoder
 from containers.upscaler.infer import Batch, Enlarged
 from containers.upscaler.memory import peak_memory_mib
 from containers.upscaler.models import Target, Upscaler, load_upscaler
@@ -170,7 +170,7 @@ class RunOfShards:
         path = self._folder / f"{shard.index}.{self._manifest.encoder.shard_container.value}"
         spent, started = Spent(), 0.0
         upscaler: Upscaler | None = None
-        with ShardEncoder(self._manifest, path) as encoder:
+        with open_encoder(self._manifest, path) as encoder:
             for part in parts:
                 begun = time.perf_counter()
                 for picture in part.pictures:

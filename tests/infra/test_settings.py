@@ -256,6 +256,10 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             ),
         ),
         (
+            {"worker_gpus": "0", "inference_dtype": "float32", "video_encoders": "nvenc"},
+            ("superres:video_encoders: got 'nvenc', allowed is software for workers without a GPU"),
+        ),
+        (
             {"inference_engine": "ncnn", "inference_dtype": "float32"},
             (
                 "superres:inference_engine: got 'ncnn', allowed is torch for workers with a GPU; "

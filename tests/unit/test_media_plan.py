@@ -12,7 +12,7 @@ from containers.media.encoding import ENCODERS, plan_encoder
 from containers.media.plan import plan_inference, plan_output
 from containers.media.text import mov_text_to_plain, plain_to_mov_text
 from contracts.environ import ExtractEnvironment
-from contracts.job import HOLDS, PIXEL_FORMATS, Codec, Container, Settings
+from contracts.job import HOLDS, PIXEL_FORMATS, PRESETS, Codec, Container, Settings
 from contracts.manifest import Colour, Video
 from contracts.models import Engine, ModelName
 from contracts.planning import SMALLEST_TILE
@@ -38,10 +38,10 @@ def environment(**changes: str) -> ExtractEnvironment:
     )
 
 
-def encoder(facts: Video, **settings: Any) -> Any:
+def encoder(facts: Video, hardware: bool = False, **settings: Any) -> Any:
     chosen = Settings(**settings)
     output = plan_output(chosen, facts, Container.MP4)
-    return plan_encoder(chosen, facts, output, threads=3)
+    return plan_encoder(chosen, facts, output, threads=3, hardware=hardware)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_users_pixel_format_is_taken() -> None:
     ],
 )
 def test_a_prores_profile_and_its_pixels_go_together(
-    settings: dict[str, str], profile: str, pixel_format: str
+    settings: dict[str, Any], profile: str, pixel_format: str
 ) -> None:
     planned = encoder(video(), codec="prores", **settings)
     assert (planned.options["profile"], planned.pixel_format) == (profile, pixel_format)
@@ -257,3 +257,74 @@ def test_the_words_of_timed_text(sample: bytes, text: bytes) -> None:
 )
 def test_plain_lines_as_timed_text(text: bytes, sample: bytes) -> None:
     assert plain_to_mov_text(text) == sample
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "options"),
+    [
+        ("h264", "h264_nvenc", {"preset": "p5", "qp": "18", "g": "48", "bf": "2"}),
+        ("hevc", "hevc_nvenc", {"preset": "p5", "qp": "20", "g": "48", "bf": "2"}),
+        ("av1", "av1_nvenc", {"preset": "p3", "qp": "112", "g": "48", "bf": "0"}),
+    ],
+)
+def test_hardware_encodes_where_the_stack_says_so(
+    codec: str, name: str, options: dict[str, str]
+) -> None:
+    planned = encoder(video(), hardware=True, codec=codec)
+    assert planned.encoder == name
+    assert options.items() <= planned.options.items()
+    assert {"rc": "constqp", "strict_gop": "1", "no-scenecut": "1"}.items() <= (
+        planned.options.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings", "name"),
+    [
+        ({"pixel_format": "yuv420p10le", "bit_depth": 10}, {}, "libx264"),
+        ({"pixel_format": "yuv420p10le", "bit_depth": 10}, {"codec": "hevc"}, "hevc_nvenc"),
+        ({"width": 2048, "height": 1080}, {"scale": 4}, "hevc_nvenc"),
+        ({"width": 3840, "height": 2160}, {"scale": 4}, "libx265"),
+        ({"width": 64, "height": 48}, {}, "libx264"),
+        ({}, {"quality": 0}, "h264_nvenc"),
+        ({}, {"codec": "av1", "quality": 0}, "libsvtav1"),
+        ({}, {"codec": "ffv1"}, "ffv1"),
+        ({}, {"codec": "prores"}, "prores_ks"),
+    ],
+)
+def test_what_hardware_cannot_make_is_encoded_on_processors(
+    facts: dict[str, Any], settings: dict[str, Any], name: str
+) -> None:
+    assert encoder(video(**facts), hardware=True, **settings).encoder == name
+
+
+def test_every_preset_has_its_twin_in_hardware() -> None:
+    for codec in (Codec.H264, Codec.HEVC, Codec.AV1):
+        planned = [
+            encoder(video(), hardware=True, codec=codec.value, preset=preset).options["preset"]
+            for preset in PRESETS[codec]
+        ]
+        assert set(planned) == {f"p{n}" for n in range(1, 8)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch"),
+    [
+        ({"inference_batch": "4"}, 4),
+        ({"inference_batch": "64"}, 8),
+        ({"inference_batch": "4", "inference_memory_mib": "9"}, 1),
+        ({}, 1),
+    ],
+)
+def test_as_many_pictures_at_once_as_asked_for_and_as_fit(
+    changes: dict[str, str], batch: int
+) -> None:
+    settings = {"inference_engine": "torch", "inference_memory_mib": "3800", **changes}
+    assert plan_inference(Settings(), video(), environment(**settings)).batch == batch
+
+
+def test_lanczos_works_on_one_picture_at_a_time() -> None:
+    planned = plan_inference(
+        Settings(model=ModelName.LANCZOS), video(), environment(inference_batch="4")
+    )
+    assert planned.batch == 1

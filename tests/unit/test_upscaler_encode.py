@@ -8,8 +8,17 @@ import av
 import numpy as np
 import pytest
 
+from containers.common.pictures import PictureReader, to_frame
 from containers.common.worker import WorkerError
-from containers.upscaler.encode import EncodedFile, ShardEncoder, probe_encoder
+from containers.media import nvenc
+from containers.upscaler.encode import (
+    NULL_ENCODER,
+    EncodedFile,
+    ShardEncoder,
+    open_encoder,
+    probe_encoder,
+)
+from containers.upscaler.semi_planar import semi_planar, to_p010
 from contracts.job import Codec, Container
 from contracts.manifest import Colour, Manifest
 from contracts.names import ExitCode
@@ -131,6 +140,69 @@ def test_an_encoder_that_does_not_work_here_is_refused(
     with pytest.raises(WorkerError, match=reason) as caught:
         probe_encoder(manifest(**changes))
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("codec", "lossless"),
+    [(Codec.H264, False), (Codec.H264, True), (Codec.HEVC, False), (Codec.HEVC, True),
+     (Codec.AV1, False)],
+)  # fmt: skip
+def test_a_worker_without_nvenc_refuses_it_by_name_and_for_that_reason(
+    codec: Codec, lossless: bool
+) -> None:
+    """FFmpeg reads the options before it looks for the driver: another reason would be theirs."""
+    quality = 0 if lossless else 20
+    preset = "8" if codec is Codec.AV1 else "fast"
+    options = nvenc.options(codec, 48, quality, preset, lossless=lossless)
+    name = nvenc.name(codec)
+    with pytest.raises(WorkerError, match=f"cannot encode {codec.value} with {name}") as caught:
+        probe_encoder(manifest(codec=codec, encoder=name, options=options))
+    assert caught.value.exit_code is ExitCode.UNSUPPORTED
+    assert isinstance(caught.value.__cause__, PermissionError)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+def test_nvenc_makes_the_same_shard_twice(tmp_path: Path, pixel_format: str) -> None:
+    options = nvenc.options(Codec.HEVC, 5, 20, "fast", lossless=False)
+    job = manifest(
+        codec=Codec.HEVC, encoder="hevc_nvenc", options=options, pixel_format=pixel_format,
+        width=320, height=240,
+    )  # fmt: skip
+    probe_encoder(job)
+    assert encode(tmp_path / "a", job).sha256 == encode(tmp_path / "b", job).sha256
+    assert packets(tmp_path / "a")[0].is_keyframe
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "hardware"), [("yuv420p", "nv12"), ("yuv420p10le", "p010le")]
+)
+def test_hardware_encoders_get_their_own_layout(pixel_format: str, hardware: str) -> None:
+    (made,) = coded(picture(0, 66, 50)[None], pixel_format)
+    frame = to_frame(made).reformat(format=hardware)
+    expected = [np.frombuffer(bytes(p), np.uint8).reshape(-1, p.line_size) for p in frame.planes]
+    for part, plane in zip(semi_planar(made), expected, strict=True):
+        raw = part.view(np.uint8)
+        assert np.array_equal(raw, plane[: raw.shape[0], : raw.shape[1]])
+
+
+def test_ten_bit_pictures_reach_the_hardware_encoders_frame() -> None:
+    (made,) = coded(picture(0, 66, 50)[None], "yuv420p10le")
+    back = PictureReader().read(to_p010(made), 0)
+    assert back.pixel_format == "yuv420p10le"
+    for one, other in zip(back.planes, made.planes, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_null_sink_delivers_each_picture_and_keeps_none(tmp_path: Path) -> None:
+    job = manifest(encoder=NULL_ENCODER)
+    probe_encoder(job)
+    with open_encoder(job, tmp_path / "a") as sink:
+        for made in coded(np.stack([picture(n, 128, 96) for n in range(3)])):
+            sink.add(made)
+        done = sink.finish()
+    assert (done.frames, done.bytes) == (3, 3 * 128 * 96 * 3 // 2)
+    assert done.path.stat().st_size == 0
 
 
 @pytest.mark.parametrize("codec", CODECS)
