@@ -37,6 +37,9 @@ cli.add_command(promote)
 @click.option("--preset", help="The encoder's preset, such as fast; of prores the profile.")
 @click.option("--pixel-format", help="Such as yuv422p10le.  [default: the source's depth, 4:2:0]")
 @click.option("--container", help=f"One of {', '.join(Container)}.  [default: by the source]")
+@click.option(
+    "--deinterlace", help="auto (by the pictures), on or off.  [default: auto; undoes telecine too]"
+)
 @click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
 @click.option("--workers", type=int, help="Parallel processing workers.  [default: 1]")
 @click.option(

@@ -207,6 +207,9 @@ def run(request: Request, output: Output) -> Outcome:
 
 
 def _say_what_changed(settings: Settings, report: Report, output: Output) -> None:
+    if report.fields.treatment != "as_coded":
+        done = report.fields.treatment.replace("_", " ")
+        output.warn(f"the film's fields: {done}, for {report.fields.reason}")
     if report.encoder.codec is not settings.codec:
         output.warn(
             f"{report.output.width}x{report.output.height} is more than "

@@ -76,6 +76,9 @@ PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
 """FFmpeg's names of what each encoder takes."""
 
 
+Deinterlace = Literal["auto", "on", "off"]
+
+
 class Settings(Contract):
     """What a user chooses. Every field has a default, so an upload without metadata works."""
 
@@ -94,6 +97,8 @@ class Settings(Contract):
     """None: as deep as the source, up to 10 bits, in 4:2:0; prores 4:2:2, ffv1 like the source."""
     container: Container | None = None
     """None: the source's kind, or what holds more of its streams; mov for prores, mkv for ffv1."""
+    deinterlace: Deinterlace = "auto"
+    """auto: interlaced film, found by its pictures, is deinterlaced, telecined film restored."""
     shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
 
     @field_validator("scale", mode="before")

@@ -5,7 +5,8 @@ grant can never name a place where nothing is written.
 
     source        uploads/...                                   what users drop
     intermediate  jobs/<job>/job.json                           the accepted job
-                  jobs/<job>/extract/{manifest.json,timestamps.npy,sidecar.mkv,sidecar.npz}
+                  jobs/<job>/extract/{manifest.json,timestamps.npy,fields.npz}
+                  jobs/<job>/extract/{sidecar.mkv,sidecar.npz}
                   jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
                   jobs/<job>/progress/<run>.json                frames done, overwritten
                   jobs/<job>/results/<stage>.json               a stage's result
@@ -57,6 +58,11 @@ def manifest_key(job_id: str) -> str:
 def timestamps_key(job_id: str) -> str:
     """Sorted presentation timestamps of all frames: .npy, int64, shape (frames,)."""
     return f"{JOBS}{job_id}/extract/timestamps.npy"
+
+
+def fields_key(job_id: str) -> str:
+    """Which coded frames make which frames of a telecined film: .npz."""
+    return f"{JOBS}{job_id}/extract/fields.npz"
 
 
 def sidecar_key(job_id: str) -> str:

@@ -31,10 +31,12 @@ class Video(Contract):
     pixel_format: str
     bit_depth: int
     time_base: Rational
-    """Seconds per unit of the timestamps."""
+    """Seconds per unit of the timestamps; a quarter of the source's after inverse telecine."""
     frame_rate: Rational
     """Average frames per second; what the encoders are told."""
     sample_aspect_ratio: Rational
+    flagged_interlaced: bool = False
+    """The first frame says that it is; the pictures may say otherwise (see Fields)."""
     rotation: int
     """Degrees counter-clockwise that a player turns the picture; a multiple of 90."""
     colour: Colour
@@ -45,6 +47,50 @@ class Video(Contract):
     start_pts: int
     end_pts: int
     """Timestamp at which the last frame's display ends, in time_base."""
+
+
+Cadence = Literal["progressive", "interlaced", "shifted", "telecined"]
+"""Shifted: film at two fields a frame, whose frames were cut between the two."""
+FieldOrder = Literal["top", "bottom"]
+"""Which field comes first in time."""
+Treatment = Literal["as_coded", "deinterlaced", "inverse_telecine"]
+
+
+class FieldEvidence(Contract):
+    """What the sampled pictures say of the two fields of each coded frame."""
+
+    cadence: Cadence = "progressive"
+    order: FieldOrder | None = None
+    samples: int = 0
+    """Stretches of consecutive frames, spread over the film."""
+    agreeing_samples: int = 0
+    sampled_frames: int = 0
+    moving_frames: int = 0
+    """Of those, in which enough moved to tell."""
+    flagged_interlaced: bool = False
+    """What the file says; it decides only where nothing moves."""
+    top_votes: int = 0
+    bottom_votes: int = 0
+    """Frames whose combing shows that this field comes first."""
+
+
+class Fields(Contract):
+    """How the film's frames are made of the coded ones. The numbers of Video are of the film."""
+
+    treatment: Treatment = "as_coded"
+    order: FieldOrder = "top"
+    reason: str = "not looked at"
+    """One sentence for people."""
+    evidence: FieldEvidence = FieldEvidence()
+    coded_frames: int | None = None
+    """None: as many as the film has."""
+    removed_frames: int = 0
+    """Coded frames that only repeat fields of others."""
+    deinterlaced_frames: int = 0
+    plan: ObjectRef | None = None
+    """npz where the treatment is inverse_telecine: `coded_pts`, int64, shape (coded_frames,), in
+    the source's time base; `top` and `bottom`, int64, shape (frames,): the coded frames that give
+    a frame's fields; `deinterlaced`, bool, shape (frames,)."""
 
 
 class SidecarStream(Contract):
@@ -167,6 +213,7 @@ class Manifest(Versioned):
     video: Video
     timestamps: ObjectRef
     """.npy, int64, shape (video.frames,), sorted, in video.time_base."""
+    fields: Fields = Fields()
     inference: Inference
     encoder: Encoder
     output: Output
@@ -267,6 +314,10 @@ class LedgerStream(Contract):
 class Ledger(Contract):
     """Every frame accounted for. `balanced` is the claim; the rest is its proof."""
 
+    frames_coded: int
+    """In the source."""
+    frames_removed: int = 0
+    """Of those, repeats of telecine that inverse telecine took out (see Fields)."""
     frames_planned: int
     frames_encoded: int
     """Sum over the shard results."""
@@ -280,7 +331,8 @@ class Ledger(Contract):
 
     @property
     def balanced(self) -> bool:
-        counts_equal = self.frames_planned == self.frames_encoded == self.frames_in_result
+        film = self.frames_coded - self.frames_removed
+        counts_equal = film == self.frames_planned == self.frames_encoded == self.frames_in_result
         packets_equal = all(s.packets_planned == s.packets_muxed for s in self.streams)
         return counts_equal and self.timestamps_equal and packets_equal
 
@@ -298,5 +350,6 @@ class Report(Versioned):
     output: Output
     inference: Inference
     encoder: Encoder
+    fields: Fields
     shards: tuple[ShardResult, ...]
     ledger: Ledger

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,13 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 
-from containers.common.media import decode_frames, open_source
+from containers.common.media import decode_frames, decode_pictures, open_source
+from containers.common.pictures import Picture
 from containers.common.storage import SCAN_AHEAD_BLOCKS, RangedReader
 from containers.common.worker import Task, WorkerError
 from containers.media import plan, timeline
 from containers.media.encoding import plan_encoder
+from containers.media.fields import Planned, plan_fields
 from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
@@ -33,7 +36,7 @@ from contracts import keys, planning
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Job
-from contracts.manifest import Chapter, Inference, Manifest, Sidecar, Video
+from contracts.manifest import Chapter, Fields, Inference, Manifest, Sidecar, Video
 from contracts.messages import ExtractResult
 from contracts.models import CATALOGUE
 from contracts.names import ExitCode, Stage
@@ -89,7 +92,8 @@ class _Scanned:
     format: str
     video: Video
     timeline: Timeline
-    last_key: int | None
+    keyframes: np.ndarray
+    """Their timestamps, int64, in the file's order."""
     container: Container
     sidecar: Sidecar
     """Not uploaded yet."""
@@ -114,13 +118,14 @@ class _Extraction:
             scanned = self._scan(reader, head)
             self._check_limits(scanned)
             self._test_end(reader, scanned, head)
+            planned = self._plan_fields(reader, scanned)
         except (WorkerError, av.error.FFmpegError) as error:
             if reader.failure is not None:  # which a demuxer may have taken for the film's end
                 raise reader.failure from None
             if isinstance(error, (WorkerError, OSError, MemoryError)):
                 raise
             raise bad_source(f"{self.name} cannot be read ({error.strerror})") from error
-        return self._plan(scanned)
+        return self._plan(scanned, planned)
 
     def _judge(self, reader: RangedReader) -> Head:
         with contextlib.closing(open_film(self.limits, reader)) as container:
@@ -144,7 +149,7 @@ class _Extraction:
                 format=container.format.name,
                 video=describe(stream, head.first, line.timestamps, line.end_pts),
                 timeline=line,
-                last_key=scan.last_key,
+                keyframes=np.array(scan.keys, np.int64),
                 container=result,
                 sidecar=Sidecar(
                     streams=writer.close(),
@@ -195,7 +200,7 @@ class _Extraction:
 
     def _test_end(self, reader: RangedReader, scanned: _Scanned, head: Head) -> None:
         """Decode the last frames, so that a film cut short is refused now, not hours later."""
-        first = scanned.timeline.tail(scanned.last_key)
+        first = scanned.timeline.tail(scanned.keyframes)
         frames = decode_frames(
             lambda: open_source(reader),
             scanned.timeline.timestamps[first:].tolist(),
@@ -212,8 +217,23 @@ class _Extraction:
                     "cut it into parts of one size",
                 )
 
-    def _plan(self, scanned: _Scanned) -> Manifest:
-        settings, video, environment = self.job.settings, scanned.video, self.environment
+    def _plan_fields(self, reader: RangedReader, scanned: _Scanned) -> Planned:
+        stamps = scanned.timeline.timestamps
+
+        def decode(first: int, count: int) -> Iterator[Picture]:
+            return decode_pictures(
+                lambda: open_source(reader),
+                stamps[first : first + count].tolist(),
+                stream_index=scanned.video.stream_index,
+                first_frame=first,
+                name=self.name,
+            )
+
+        setting = self.job.settings.deinterlace
+        return plan_fields(setting, scanned.video, stamps, scanned.keyframes, decode)
+
+    def _plan(self, scanned: _Scanned, planned: Planned) -> Manifest:
+        settings, video, environment = self.job.settings, planned.video, self.environment
         output = plan.plan_output(settings, video, scanned.container)
         film_seconds = float((video.end_pts - video.start_pts) * video.time_base)
         length = planning.shard_seconds(
@@ -227,7 +247,8 @@ class _Extraction:
             source=self.job.source,
             format=scanned.format,
             video=video,
-            timestamps=self._upload_timestamps(scanned.timeline),
+            timestamps=self._upload_timestamps(planned.timestamps),
+            fields=self._upload_plan(planned, scanned.timeline),
             inference=inference,
             encoder=plan_encoder(
                 settings,
@@ -242,10 +263,18 @@ class _Extraction:
             sidecar=self._upload_sidecar(scanned),
         )
 
-    def _upload_timestamps(self, line: Timeline) -> ObjectRef:
+    def _upload_timestamps(self, timestamps: np.ndarray) -> ObjectRef:
         path = self.folder / "timestamps.npy"
-        np.save(path, line.timestamps)
+        np.save(path, timestamps)
         return self._upload(path, keys.timestamps_key(self.job.job_id))
+
+    def _upload_plan(self, planned: Planned, coded: Timeline) -> Fields:
+        if planned.plan is None:
+            return planned.fields
+        path = self.folder / "fields.npz"
+        planned.plan.save(path, coded.timestamps)
+        place = self._upload(path, keys.fields_key(self.job.job_id))
+        return planned.fields.model_copy(update={"plan": place})
 
 
 def _frame_seconds(inference: Inference, video: Video, environment: ExtractEnvironment) -> float:

@@ -72,6 +72,8 @@ def check_result(
         if sidecar is not None
     ]
     ledger = Ledger(
+        frames_coded=manifest.fields.coded_frames or manifest.video.frames,
+        frames_removed=manifest.fields.removed_frames,
         frames_planned=manifest.video.frames,
         frames_encoded=sum(shard.frames for shard in shards),
         frames_in_result=len(film.pts),

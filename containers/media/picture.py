@@ -35,6 +35,7 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         time_base=time_base,
         frame_rate=rate,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        flagged_interlaced=first.interlaced_frame,
         rotation=round(first.rotation / 90) * 90 % 360,
         colour=colour,
         working_colour=working_colour(colour, first, rate),

@@ -111,6 +111,7 @@ def _report(
         output=manifest.output,
         inference=manifest.inference,
         encoder=manifest.encoder,
+        fields=manifest.fields,
         shards=tuple(shards),
         ledger=ledger,
     )

@@ -76,7 +76,8 @@ class Scan:
     first_key: int | None = None
     before_key: int = 0
     """Frames that come before the first keyframe in the file."""
-    last_key: int | None = None
+    keys: "array[int]" = field(default_factory=lambda: array("q"))
+    """Timestamps of the keyframes, in the file's order."""
     last_pts: int | None = None
     last_duration: int = 0
     packets: int = 0
@@ -101,7 +102,7 @@ class Scan:
         if packet.is_corrupt:
             self.corrupt.append(packet.pts)
         if packet.is_keyframe:
-            self.last_key = max(packet.pts, self.last_key or packet.pts)
+            self.keys.append(packet.pts)
 
 
 def scan_packets(

@@ -30,10 +30,10 @@ class Timeline:
     skipped: int = 0
     """Frames of a recording before its first or behind its last whole one; no player shows them."""
 
-    def tail(self, last_key: int | None) -> int:
-        """Number of the first frame of the test at the end."""
+    def tail(self, keyframes: np.ndarray) -> int:
+        """Number of the first frame of the test at the end; `keyframes` are timestamps."""
         frames = len(self.timestamps)
-        key = int(np.searchsorted(self.timestamps, last_key)) if last_key is not None else 0
+        key = int(np.searchsorted(self.timestamps, keyframes.max())) if len(keyframes) else 0
         return max(0, frames - TAIL_FRAMES_MAX, min(key, frames - TAIL_FRAMES_MIN))
 
 

@@ -1,7 +1,6 @@
 """The process stage: one run of shards, each decoded, enlarged, encoded and committed once."""
 
 import contextlib
-import io
 import itertools
 import logging
 import tempfile
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import av
-import numpy as np
 
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
+from containers.common.film import Film
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
 from containers.upscaler.encode import EncodedFile, open_encoder, probe_encoder
@@ -126,22 +125,21 @@ class RunOfShards:
         missing = [s for s in manifest.shards_of(self._run) if not self._is_committed(s)]
         if not missing:
             return
-        stored = self._store.get_bytes(manifest.timestamps.bucket, manifest.timestamps.key)
-        timestamps = np.load(io.BytesIO(stored), allow_pickle=False)
+        film = Film.of(self._store, manifest)
         reader = self._store.reader(source)
+
+        def decode(first: int, count: int) -> Iterator[Picture]:
+            stamps = film.coded_pts[first : first + count]
+            return self._film.pictures(reader, source.size, manifest.video, stamps, first)
+
         for shards in _consecutive(missing):
             first, last = shards[0], shards[-1]
-            film = self._film.pictures(
-                reader,
-                source.size,
-                manifest.video,
-                timestamps[first.first_frame : last.first_frame + last.frames],
-                first.first_frame,
-            )
+            frames = last.first_frame + last.frames - first.first_frame
+            pictures = film.pictures(decode, first.first_frame, frames)
             for shard, count in self._batches(shards):
                 started, before = time.perf_counter(), self._film.busy_seconds
-                pictures = list(itertools.islice(film, count))
-                yield Batch(shard, pictures, started, self._film.busy_seconds - before)
+                batch = list(itertools.islice(pictures, count))
+                yield Batch(shard, batch, started, self._film.busy_seconds - before)
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
         size = self._manifest.inference.batch

@@ -1,0 +1,48 @@
+"""The film behind a manifest: which coded frames it has, at which times, made into which frames."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from containers.common.fields import Decode, FieldPlan, film_pictures
+from containers.common.pictures import Picture
+from containers.common.storage import Store
+from contracts.base import ObjectRef
+from contracts.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Film:
+    """Timestamps (int64) of the film's frames and of the coded ones, and how one becomes other.
+
+    `timestamps` count in the manifest's time base, `coded_pts` in the source's.
+    """
+
+    timestamps: NDArray[np.int64]
+    coded_pts: NDArray[np.int64]
+    plan: FieldPlan | None
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> "Film":
+        fields, frames = manifest.fields, manifest.video.frames
+        timestamps = np.load(_stored(store, manifest.timestamps), allow_pickle=False)
+        if fields.plan is not None:
+            file = _stored(store, fields.plan)
+            coded = np.load(file, allow_pickle=False)["coded_pts"]
+            file.seek(0)
+            return cls(timestamps, coded, FieldPlan.load(fields, file, frames))
+        plan = None
+        if fields.treatment == "deinterlaced":
+            plan = FieldPlan.all_deinterlaced(fields.order, frames)
+        return cls(timestamps, timestamps, plan)
+
+    def pictures(self, decode: Decode, first: int, count: int) -> Iterator[Picture]:
+        """`count` frames of the film from number `first` on, out of the coded frames."""
+        return film_pictures(self.plan, self.timestamps, decode, first, count)
+
+
+def _stored(store: Store, ref: ObjectRef) -> io.BytesIO:
+    return io.BytesIO(store.get_bytes(ref.bucket, ref.key))
