@@ -16,6 +16,7 @@ import av
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.film import Film
+from containers.common.pictures import Picture
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
 from containers.upscaler.encode import EncodedFile, open_encoder, probe_encoder
