@@ -21,6 +21,7 @@ from cli.output import Output
 from cli.picture import before_after
 from cli.run import _say_what_changed, checked
 from contracts.job import Codec, Container, Settings
+from contracts.manifest import Fields
 from contracts.models import ModelName
 from contracts.names import JOB_FAILED_ERROR, ExitCode
 
@@ -255,9 +256,18 @@ def test_fit_names_the_result(film: Path) -> None:
 
 def test_a_codec_that_had_to_give_way_is_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
     report = SimpleNamespace(
-        encoder=SimpleNamespace(codec=Codec.HEVC), output=SimpleNamespace(width=5184, height=2160)
+        encoder=SimpleNamespace(codec=Codec.HEVC),
+        output=SimpleNamespace(width=5184, height=2160),
+        fields=Fields(),
     )
     _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
     assert "5184x2160 is more than h264 decoders take; the result is hevc" in (
         capsys.readouterr().err
     )
+
+
+def test_a_film_that_was_deinterlaced_is_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = Fields(treatment="inverse_telecine", reason="5 of 5 samples show 3:2 pulldown")
+    report = SimpleNamespace(encoder=SimpleNamespace(codec=Codec.H264), fields=fields)
+    _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
+    assert "inverse telecine, for 5 of 5 samples show 3:2 pulldown" in capsys.readouterr().err
