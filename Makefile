@@ -50,7 +50,7 @@ docs: $(STAMP)
 prove-iam: $(STAMP)
 	@$(BIN)/python -m tools.least_privilege.prove $(ARGS)
 
-# PARTS: demo start overhead memory engines peers scaling; ARGS=--quick only shows that they run.
+# PARTS: demo start overhead memory engines overlap peers scaling; ARGS=--quick only shows that they run.
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run $(PARTS) $(ARGS)
 

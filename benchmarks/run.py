@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import deploy, engines, overhead, peer, scaling
+from benchmarks import deploy, engines, overhead, overlap, peer, scaling
 from benchmarks.page import PAGE, provenance, write_section
 from benchmarks.superres import Timed, table
 
@@ -51,6 +51,13 @@ def _engines(_folder: Path, quick: bool) -> str:
     return f"{provenance(*OURS, also=packages)}\n\n{engines.engines_text(measured)}"
 
 
+def _overlap(folder: Path, quick: bool) -> str:
+    frames, rounds = (6, 1) if quick else (overlap.FRAMES, overlap.ROUNDS)
+    measured = overlap.measure(folder, frames, rounds, quick=quick)
+    size = "320x180" if quick else "640x360"
+    return f"{provenance(*OURS)}\n\n{overlap.overlap_text(measured, frames, size)}"
+
+
 def _peers(folder: Path, quick: bool) -> str:
     effort = peer.QUICK if quick else peer.IN_EARNEST
     measured = peer.compare(folder, effort, quick=quick)
@@ -68,6 +75,7 @@ PARTS = {
     "overhead": Part("what a run costs beside its shards", _overhead),
     "memory": Part("a worker's memory against the film's length", _memory),
     "engines": Part("the model alone, beside other runtimes", _engines),
+    "overlap": Part("decoder, model and encoder apart and side by side", _overlap),
     "peers": Part("end to end, beside framelift", _peers),
     "scaling": Part("time by shards and workers, memory by length and size", _scaling),
 }

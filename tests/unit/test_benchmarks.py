@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and the quick form of each runs."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -15,7 +16,7 @@ import pytest
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
-from benchmarks import run, scaling
+from benchmarks import drawn, overlap, run, scaling, tiles
 from benchmarks.ab import Candidate, count, draw_pairs, write_blinded
 from benchmarks.chart import Panel, chart, ticks
 from benchmarks.clips import SAMPLE, Box, cut, enlarge, frames, lossless, reduce
@@ -277,3 +278,43 @@ def test_an_unknown_part_is_refused() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "no part paers; there are demo, start" in done.stderr
+
+
+def changed(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """A map of 256x192, true in the boxes (left, top, right, bottom)."""
+    found = np.zeros((192, 256), bool)
+    for left, top, right, bottom in boxes:
+        found[top:bottom, left:right] = True
+    return found
+
+
+def test_repeats_are_no_savings_of_tiles() -> None:
+    found = tiles.saving([changed(), changed((0, 0, 256, 192))])
+    assert (found.repeats, found.equal_tiles, found.by_rectangle) == (0.5, 0, 0)
+    assert found.by_tiles < 0
+
+
+def test_a_change_touches_the_tiles_that_read_it_and_the_rectangle_around_it() -> None:
+    inside = tiles.saving([changed((20, 20, 30, 30))])  # of the first tile alone
+    assert inside.equal_tiles == pytest.approx(11 / 12)
+    assert inside.by_tiles == pytest.approx(1 - 82 * 82 / (192 * 256))
+    assert inside.by_rectangle == pytest.approx(1 - 66 * 66 / (192 * 256))
+    near = tiles.saving([changed((60, 20, 62, 30))])  # within its neighbour's halo
+    assert near.equal_tiles == pytest.approx(10 / 12)
+
+
+def test_a_drawn_film_is_shot_on_twos_and_a_lossless_codec_keeps_them(tmp_path: Path) -> None:
+    drawings = list(itertools.islice(drawn.scene("walk"), 4))
+    assert [np.array_equal(a, b) for a, b in itertools.pairwise(drawings)] == [True, False, True]
+    coded = tiles.code(drawings, tmp_path / "d.mkv", tiles.CODECS["lossless"])
+    maps = list(tiles.changes(coded, 0, 4))
+    assert [bool(found.any()) for found in maps] == [False, True, False]
+    assert tiles.saving(maps).repeats == pytest.approx(2 / 3)
+
+
+def test_a_workers_stages_are_measured_apart_and_side_by_side(tmp_path: Path) -> None:
+    (measured,) = overlap.measure(tmp_path, 2, 1, quick=True)
+    assert min(measured.decode, measured.model, measured.encode, measured.together) > 0
+    text = overlap.overlap_text([overlap.Round(1, 8, 1, 10.6)], 30, "640x360")
+    assert "| 1 | 1.0 | 8.0 | 1.0 | 10.0 | 10.6 | 1.06 |" in text
+    assert "goal 1.05: not reached" in text
