@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -77,6 +77,10 @@ PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
 
 
 Deinterlace = Literal["auto", "on", "off"]
+KEEP_GRAIN = "keep"
+MAX_GRAIN = 32.0
+"""Levels of 8 bits: far more than the coarsest film has."""
+Grain = Literal["keep"] | Annotated[float, Field(gt=0, le=MAX_GRAIN)]
 
 
 class Settings(Contract):
@@ -88,6 +92,9 @@ class Settings(Contract):
     """Lines of the result, instead of a scale; the width follows. Written 2160 or 2160p."""
     strength: float = Field(default=1.0, gt=0, le=1)
     """Share of the network in the result; the rest is Lanczos."""
+    grain: Grain | None = None
+    """None: as the network leaves it. `keep`: as strong as in the source. A number: so much more,
+    as a standard deviation in levels of 8 bits."""
     codec: Codec = Codec.H264
     quality: int | None = Field(default=None, ge=0)
     """Constant rate factor: 0 (lossless or best) to 51 (h264, hevc) or 63 (av1)."""
@@ -117,6 +124,19 @@ class Settings(Contract):
             raise ValueError("give the lines of the result, such as 2160p")
         return text
 
+    @field_validator("grain", mode="before")
+    @classmethod
+    def _amount(cls, value: Any) -> Any:
+        if value is None or value == KEEP_GRAIN:
+            return value
+        try:
+            amount = float(value)
+        except (TypeError, ValueError):
+            amount = 0.0
+        if isinstance(value, bool) or not 0 < amount <= MAX_GRAIN:
+            raise ValueError(f"allowed are keep, and levels over 0 up to {MAX_GRAIN:g}")
+        return amount
+
     @field_validator("model", "codec", "container", mode="before")
     @classmethod
     def _known(cls, value: Any, info: Any) -> Any:
@@ -131,9 +151,11 @@ class Settings(Contract):
         return f"{self.scale}x" if self.fit is None else f"{self.fit}p"
 
     @model_validator(mode="after")
-    def _has_a_network_to_blend(self) -> Self:
+    def _has_a_network(self) -> Self:
         if self.strength < 1 and self.model is ModelName.LANCZOS:
             raise ValueError("strength has no meaning for lanczos; leave it out")
+        if self.grain is not None and self.model is ModelName.LANCZOS:
+            raise ValueError("grain needs a network, for lanczos keeps all grain; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from contracts.base import Contract, ObjectRef, Rational, Versioned
-from contracts.job import Codec, Container, SourceObject
+from contracts.job import Codec, Container, Grain, SourceObject
 from contracts.models import Engine, ModelName
 
 CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
@@ -43,6 +43,9 @@ class Video(Contract):
     """As the source says it."""
     working_colour: Colour
     """With unspecified values filled in by convention; what conversion and output use."""
+    chroma_location: int = Field(default=1, ge=1, le=6)
+    """Where 4:2:0 and 4:2:2 have their chroma, as FFmpeg numbers it: 1 left, 2 centre, 3 top left,
+    4 top, 5 bottom left, 6 bottom. By convention where the source does not say it."""
     frames: int = Field(gt=0)
     start_pts: int
     end_pts: int
@@ -171,6 +174,11 @@ class Inference(Contract):
     """The result's lines over the source's."""
     strength: float = Field(default=1.0, gt=0, le=1)
     """Share of the network in the result; the rest is Lanczos."""
+    grain: Grain | None = None
+    """As in Settings.grain."""
+    anchored: bool = False
+    """Whether what a network changes in the mean of a source pixel is added back, enlarged by
+    Lanczos: for HDR, whose signal no network was trained on."""
     engine: Engine
     dtype: Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
     batch: int = Field(default=1, ge=1)

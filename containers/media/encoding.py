@@ -21,6 +21,8 @@ SHARD_CONTAINERS = {Codec.PRORES: Container.MOV, Codec.FFV1: Container.MKV}
 """MP4 for the others."""
 DEFAULT_QUALITY = {Codec.H264: 18, Codec.HEVC: 20, Codec.AV1: 28}
 DEFAULT_PRESET = {Codec.H264: "fast", Codec.HEVC: "fast", Codec.AV1: "8"}
+CHROMA_LOCATIONS = {2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
+"""FFmpeg's names; left goes without saying."""
 KEYFRAME_SECONDS = 2
 MAX_KEYFRAME_DISTANCE = 250
 X265_FRAME_THREADS = 2
@@ -56,6 +58,8 @@ def plan_encoder(
     if hardware and nvenc.suits(codec, pixel_format, output, lossless=lossless):
         name = nvenc.name(codec)
         options = nvenc.options(codec, distance, quality or 0, str(preset), lossless=lossless)
+    if "420" in pixel_format and video.chroma_location in CHROMA_LOCATIONS:
+        options["chroma_sample_location"] = CHROMA_LOCATIONS[video.chroma_location]
     return Encoder(
         codec=codec,
         encoder=name,

@@ -1,7 +1,10 @@
 """What the film's picture is: rate, colour, orientation; and the conventions for what is unsaid."""
 
+import io
 from fractions import Fraction
 
+import av
+import av.error
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -15,6 +18,13 @@ BT470BG = 5
 SMPTE170M = 6
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
+LEFT, TOP_LEFT = 1, 3
+"""Of AVChromaLocation."""
+HDR_TRANSFERS = (16, 18)
+"""PQ and HLG."""
+_SITING_ACROSS, _SITING_DOWN = b"\x55\xb7\x81", b"\x55\xb8\x81"
+"""Matroska's ChromaSitingHorz and ChromaSitingVert, of one byte each."""
+_SITINGS = {(1, 2): LEFT, (2, 2): 2, (1, 1): TOP_LEFT, (2, 1): 4}
 MIN_RATE, MAX_RATE = Fraction(1), Fraction(1000)
 """What encoders are told stays within these, whatever the timestamps say."""
 
@@ -39,6 +49,7 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         rotation=round(first.rotation / 90) * 90 % 360,
         colour=colour,
         working_colour=working_colour(colour, first, rate),
+        chroma_location=chroma_location(stream, colour),
         frames=len(timestamps),
         start_pts=int(timestamps[0]),
         end_pts=end_pts,
@@ -56,6 +67,26 @@ def source_colour(stream: VideoStream, first: VideoFrame) -> Colour:
         or first.format.name.startswith("yuvj")
         or first.format.is_rgb,
     )
+
+
+def chroma_location(stream: VideoStream, colour: Colour) -> int:
+    """As the header or the decoder says it; else as BT.2100 does for HDR, else left (H.273, 8.7).
+
+    PyAV does not show this field of FFmpeg's; a header of Matroska, written to memory, does.
+    """
+    header = io.BytesIO()
+    try:
+        with av.open(header, "w", format="matroska") as out:
+            out.add_stream_from_template(stream, opaque=True)
+            out.start_encoding()
+            said = header.getvalue()
+    except (av.error.FFmpegError, ValueError):  # a codec that Matroska does not hold
+        said = b""
+    across, down = (said.find(mark) for mark in (_SITING_ACROSS, _SITING_DOWN))
+    if min(across, down) < 0:
+        return TOP_LEFT if colour.transfer in HDR_TRANSFERS else LEFT
+    places = (said[across + len(_SITING_ACROSS)], said[down + len(_SITING_DOWN)])
+    return _SITINGS.get(places, LEFT)
 
 
 def _said(nothing: tuple[int, ...], *values: int) -> int:

@@ -3,6 +3,7 @@
 from av.container import InputContainer
 from av.stream import Stream
 
+from containers.media.picture import HDR_TRANSFERS
 from containers.media.sidecar import can_hold, codec_name
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, Container, Settings
@@ -71,6 +72,8 @@ def plan_inference(settings: Settings, video: Video, environment: ExtractEnviron
         weights_sha256=facts.weights_sha256,
         scale=target_size(settings, video.width, video.height)[1] / video.height,
         strength=settings.strength,
+        grain=settings.grain,
+        anchored=facts.architecture is not None and video.working_colour.transfer in HDR_TRANSFERS,
         engine=engine,
         dtype=dtype,
         batch=batch,

@@ -10,7 +10,7 @@ from containers.upscaler.models import Pending, Upscaler
 
 
 class Repeats:
-    """Wraps an Upscaler whose result for a picture depends on that picture alone.
+    """Wraps an Upscaler; where its results depend on more than the picture, passes all on.
 
     The bytes are those of computing every picture, for the same picture gives the same result
     wherever in a batch it stands. Comparing costs under a millisecond for a 720p picture.
@@ -29,7 +29,7 @@ class Repeats:
         places: list[int] = []
         before = self._source
         for picture in pictures:
-            if before is None or not _equal(before, picture):
+            if before is None or not self._upscaler.repeats or not _equal(before, picture):
                 fresh.append(picture)
             places.append(len(fresh) - 1)  # -1: the last result of the batch before
             before = picture

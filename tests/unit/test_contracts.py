@@ -280,6 +280,12 @@ def test_any_metadata_gives_settings_or_one_sentence(fields: dict[str, str]) -> 
             {"strength": "0.5", "model": "lanczos"},
             "strength has no meaning for lanczos; leave it out",
         ),
+        ({"grain": "some"}, "grain: got 'some', allowed are keep, and levels over 0 up to 32"),
+        ({"grain": "0"}, "grain: got '0', allowed are keep, and levels over 0 up to 32"),
+        (
+            {"grain": "keep", "model": "lanczos"},
+            "grain needs a network, for lanczos keeps all grain; leave it out",
+        ),
         ({"codec": "vp9"}, "codec: got 'vp9', allowed are h264, hevc, av1, prores, ffv1"),
         ({"quality": "52"}, "quality 52: h264 allows 0 to 51"),
         (

@@ -144,6 +144,29 @@ def test_full_range_is_kept(tmp_path: Path) -> None:
     assert video.working_colour.full_range
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "location"),
+    [
+        ("film.mp4", "libx264", {}, 1),
+        ("film.mkv", "libx264", {"chroma_sample_location": "topleft"}, 3),
+        ("film.mp4", "libx264", {"chroma_sample_location": "center"}, 2),
+        ("film.ts", "mpeg2video", {}, 1),
+        ("film.mkv", "mpeg1video", {}, 2),
+        ("film.mkv", "ffv1", {}, 1),
+    ],
+)
+def test_where_chroma_lies_is_as_the_stream_says(
+    name: str, codec: str, options: dict[str, str], location: int, tmp_path: Path
+) -> None:
+    clip = Clip(codec=codec, frames=3, options=options)
+    assert extracted(tmp_path, name, clip).manifest.video.chroma_location == location
+
+
+def test_unsaid_chroma_of_hdr_lies_top_left(tmp_path: Path) -> None:
+    clip = Clip(codec="ffv1", frames=2, options={}, colour=(9, 16, 9, 1))
+    assert extracted(tmp_path, "film.mkv", clip).manifest.video.chroma_location == 3
+
+
 def test_the_rate_of_a_variable_film_is_its_average(tmp_path: Path) -> None:
     pts = [0, 1, 2, 3, 14, 15, 16, 17, 18, 19]
     clip = Clip(pts=pts, time_base=Fraction(1, 19), rate=Fraction(10))

@@ -162,6 +162,26 @@ def test_strength_is_passed_on() -> None:
     assert plan_inference(Settings(strength=0.6), video(), environment()).strength == 0.6
 
 
+@pytest.mark.parametrize(("asked", "grain"), [(None, None), ("keep", "keep"), ("2.5", 2.5)])
+def test_grain_is_passed_on(asked: Any, grain: Any) -> None:
+    assert plan_inference(Settings(grain=asked), video(), environment()).grain == grain
+
+
+@pytest.mark.parametrize(("transfer", "anchored"), [(1, False), (16, True), (18, True)])
+def test_networks_are_held_to_the_source_in_hdr_only(transfer: int, anchored: bool) -> None:
+    colour = Colour(primaries=9, transfer=transfer, matrix=9, full_range=False)
+    facts = video(working_colour=colour)
+    assert plan_inference(Settings(), facts, environment()).anchored is anchored
+    lanczos = Settings(model=ModelName.LANCZOS)
+    assert not plan_inference(lanczos, facts, environment()).anchored
+
+
+def test_encoders_are_told_where_chroma_lies_unless_it_goes_without_saying() -> None:
+    assert "chroma_sample_location" not in encoder(video()).options
+    said = encoder(video(chroma_location=3)).options["chroma_sample_location"]
+    assert said == "topleft"
+
+
 def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
     settings = Settings(model=ModelName.LANCZOS)
     planned = plan_inference(settings, video(3840, 2160), environment())

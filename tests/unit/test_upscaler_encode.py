@@ -11,6 +11,7 @@ import pytest
 from containers.common.pictures import PictureReader, to_frame
 from containers.common.worker import WorkerError
 from containers.media import nvenc
+from containers.media.picture import TOP_LEFT, chroma_location
 from containers.upscaler.encode import (
     NULL_ENCODER,
     EncodedFile,
@@ -23,7 +24,7 @@ from contracts.job import Codec, Container
 from contracts.manifest import Colour, Manifest
 from contracts.names import ExitCode
 from tests.media_support import picture
-from tests.unit.upscaler_support import coded, manifest
+from tests.unit.upscaler_support import BT709, coded, manifest
 
 CODECS: dict[Codec, dict[str, Any]] = {
     Codec.H264: {"encoder": "libx264", "options": {"preset": "veryfast", "crf": "20", "g": "5"}},
@@ -208,3 +209,12 @@ def test_the_null_sink_delivers_each_picture_and_keeps_none(tmp_path: Path) -> N
 @pytest.mark.parametrize("codec", CODECS)
 def test_encoders_that_work_pass_the_probe(codec: Codec) -> None:
     probe_encoder(manifest(codec=codec, **CODECS[codec]))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_headers_say_where_chroma_lies(tmp_path: Path, codec: Codec) -> None:
+    facts = CODECS[codec]
+    options = {**facts["options"], "chroma_sample_location": "topleft"}
+    encode(tmp_path / "a", manifest(codec=codec, **{**facts, "options": options}), 2)
+    with av.open(str(tmp_path / "a")) as film:
+        assert chroma_location(film.streams.video[0], BT709) == TOP_LEFT

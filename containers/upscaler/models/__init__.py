@@ -27,7 +27,9 @@ class Target:
     colour: Colour
     """Of the result: the source's, but for the range of ProRes."""
     bits: Bits
-    """Of the RGB between them."""
+    """Of the RGB between them, where that is of integers."""
+    chroma_location: int = 1
+    """See manifest.Video; of the source, and of results in 4:2:0. Others have it left."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -39,6 +41,7 @@ class Target:
             pixel_format=manifest.encoder.pixel_format,
             source_colour=manifest.video.working_colour,
             colour=manifest.result_colour,
+            chroma_location=manifest.video.chroma_location,
             bits=by_dtype.get(manifest.inference.dtype, 16 if deep else 8),
         )
 
@@ -85,6 +88,11 @@ class Upscaler(Protocol):
     def in_flight(self) -> int:
         """Batches worth beginning before the first one's pictures are asked for."""
         return 1
+
+    @property
+    def repeats(self) -> bool:
+        """Whether equal pictures have equal results, whatever their timestamps."""
+        return True
 
     def busy_seconds(self) -> float:
         """How long the device has computed, of all batches whose pictures were asked for."""
@@ -157,18 +165,6 @@ def load_upscaler(
     Raises WorkerError UNSUPPORTED where this worker cannot do exactly what `inference` asks:
     other weights, no such device, a number format or thread count that the device does not have.
     """
-    network = _load(inference, target, model_dir=model_dir, device=device)
-    if inference.strength == 1:
-        return network
-    from containers.upscaler.models.blend import Blend
-    from containers.upscaler.models.lanczos import Lanczos
-
-    return Blend(network, Lanczos(target, inference.threads), inference.strength)
-
-
-def _load(
-    inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
-) -> Upscaler:
     descriptor = describe(inference.model)
     if inference.weights_sha256 != descriptor.weights_sha256:
         raise WorkerError(

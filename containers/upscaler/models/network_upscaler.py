@@ -1,4 +1,4 @@
-"""A network on a device: pictures in, pictures out. Tiles, repeats and the tail are here."""
+"""A network on a device: pictures in, pictures out. Tiles are here, colour is in device/."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,11 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
+from containers.upscaler.device import samples
+from containers.upscaler.device.ends import Ends
 from containers.upscaler.memory import available_bytes
 from containers.upscaler.models import (
     DeviceChoice,
@@ -32,8 +33,6 @@ from contracts.manifest import Inference
 from contracts.models import CATALOGUE, Architecture, ModelName
 from contracts.names import ExitCode
 from contracts.planning import SMALLEST_TILE, plan_tile
-
-_PEAKS = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +83,7 @@ class Tiling:
 
 
 class NetworkUpscaler(Upscaler):
-    """An Upscaler that runs a network at its own scale and resamples to the size asked for.
-
-    Where that size is not the network's own, its result is resampled with an antialiased bicubic
-    kernel on the device.
-    """
+    """An Upscaler that runs a network at its own scale; device.ends stands at both ends of it."""
 
     def __init__(
         self,
@@ -102,8 +97,9 @@ class NetworkUpscaler(Upscaler):
         self._transfer = Transfer(self._device)
         self._inference = inference
         self._architecture = architecture
-        self._size = target.size
-        self._converter = target.converter()
+        self._target = target
+        self._ends: Ends | None = None
+        self._ends_kind: tuple[str, int, int] | None = None
         self._planned = False
         self.tiling = Tiling(inference.tile, inference.halo)
         self.device = engine.device
@@ -123,6 +119,11 @@ class NetworkUpscaler(Upscaler):
         """See Upscaler.in_flight."""
         return self._transfer.in_flight
 
+    @property
+    def repeats(self) -> bool:
+        """See Upscaler.repeats: grain that stood still would be seen."""
+        return self._inference.grain is None
+
     def busy_seconds(self) -> float:
         """See Upscaler.busy_seconds."""
         return self._transfer.busy_seconds()
@@ -137,18 +138,26 @@ class NetworkUpscaler(Upscaler):
             raise ValueError(f"{count} pictures do not fit a batch of {batch}")
         if not self._planned:
             self._fit_memory(pictures[0].width, pictures[0].height)
-        source = self._transfer.upload(torch.from_numpy(self._converter.rgb(pictures)))
+        ends = self._ends_for(pictures[0])
+        planes = samples.upload(pictures, self._device, self._transfer.upload)
         with self._transfer.computing():
-            peak = _PEAKS[source.dtype]
-            rgb = source.permute(0, 3, 1, 2).to(torch.float32).div_(peak)
+            rgb = ends.rgb(planes)
+            given = rgb
             if count < batch:
-                rgb = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
-            cells = self.cells(rgb.contiguous(memory_format=torch.channels_last))
-            result = self._rounded(cells[:count], peak, source.dtype)
-        arrival = self._transfer.download(result)
-        return Pending(
-            lambda: self._converter.pictures(arrival.tensor().numpy(), pictures), arrival.wait
-        )
+                given = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
+            cells = self.cells(given.contiguous(memory_format=torch.channels_last))
+            stamps = [picture.pts for picture in pictures]
+            sheet = ends.write(cells[:count], self.engine.shuffle, planes, rgb, stamps)
+        arrival, target = self._transfer.download(sheet.packed), self._target.pixel_format
+        return Pending(lambda: sheet.pictures(arrival.tensor(), target, stamps), arrival.wait)
+
+    def _ends_for(self, picture: Picture) -> Ends:
+        """Its tables hold as long as pictures come in one size and format."""
+        kind = (picture.pixel_format, picture.width, picture.height)
+        if self._ends is None or self._ends_kind != kind:
+            self._ends = Ends(self._inference, self._target, picture, self._device)
+            self._ends_kind = kind
+        return self._ends
 
     def _fit_memory(self, width: int, height: int) -> None:
         """Tile smaller than planned where this worker has less memory than the plan counted on."""
@@ -218,20 +227,3 @@ class NetworkUpscaler(Upscaler):
             :, :, top * factor : (top + height) * factor, left * factor : (left + width) * factor
         ]  # fmt: skip
         return True
-
-    def _rounded(self, cells: Tensor, peak: float, dtype: torch.dtype) -> Tensor:
-        """Cells -> (n, height, width, 3) of the target's size, in the RGB's type."""
-        shuffle = self.engine.shuffle
-        width, height = self._size
-        if (cells.shape[3] * shuffle, cells.shape[2] * shuffle) != (width, height):
-            cells = functional.interpolate(
-                functional.pixel_shuffle(cells, shuffle),
-                size=(height, width),
-                mode="bicubic",
-                antialias=True,
-            )
-            shuffle = 1
-        levels = cells.mul_(peak).round_().clamp_(0.0, peak).to(dtype)
-        n, _, rows, columns = levels.shape
-        grid = levels.unflatten(1, (3, shuffle, shuffle)).permute(0, 4, 2, 5, 3, 1)
-        return grid.reshape(n, rows * shuffle, columns * shuffle, 3)
