@@ -135,6 +135,10 @@ def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
     if picture is not None:
         rows["before/after"] = str(picture)
     rows |= {f"dropped {d.source_index}": f"{d.kind} {d.codec}: {d.reason}" for d in ledger.dropped}
+    styles = [f"stream {s.source_index}: {s.lost}" for s in ledger.streams if s.lost]
+    labels = [f"{item.of}: {item.label} {item.value}" for item in ledger.lost]
+    if styles or labels:
+        rows["not held"] = "; ".join(styles + labels)
     return data, rows
 
 

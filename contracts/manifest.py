@@ -11,6 +11,13 @@ from contracts.models import Engine, ModelName
 CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
 """Matrix coefficients (ITU-T H.273) that the workers turn into RGB and back."""
 
+UNSPECIFIED, BT709, SMPTE170M, EBU_3213 = 2, 1, 6, 22
+SAME_CURVE, SAME_BT601 = (1, 6, 14, 15), (5, 6)
+"""Code points of one transfer curve, and of one matrix. x264 and x265 do not know EBU_3213."""
+PRORES_PRIMARIES, PRORES_TRANSFERS = (1, 5, 6, 9, 11, 12), (1, 16, 18)
+PRORES_MATRICES = (1, 6, 9)
+"""What a ProRes frame's header can say (SMPTE RDD 36, 5.1.1); it knows no full range."""
+
 
 class Colour(Contract):
     """Code points of ITU-T H.273; 2 means unspecified in the source."""
@@ -103,16 +110,15 @@ class SidecarStream(Contract):
     sidecar_index: int
     kind: Literal["audio", "subtitle"]
     codec: str
-    """As in the source, e.g. aac, mov_text."""
-    sidecar_codec: str
-    """As stored; differs where Matroska cannot hold the source's (mov_text becomes subrip)."""
+    """FFmpeg's name, e.g. aac, mov_text."""
     time_base: Rational
     packets: int = Field(ge=0)
     sha256: str
     """Over the payloads of the stored packets, in order."""
-    language: str | None = None
-    title: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Its tags: language, title and the like."""
     disposition: int = 0
+    """FFmpeg's AV_DISPOSITION bits."""
 
 
 class DroppedStream(Contract):
@@ -131,6 +137,16 @@ class Chapter(Contract):
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
+class Attachment(Contract):
+    """A file within the film: a font, or the picture for its case."""
+
+    name: str
+    kind: str
+    """MIME type."""
+    sha256: str
+    cover: bool = False
+
+
 class Sidecar(Contract):
     """All that is not video. `payload` is None where nothing was copied."""
 
@@ -138,9 +154,13 @@ class Sidecar(Contract):
     index: ObjectRef | None = None
     """npz: for stream i the arrays pts_i, dts_i, duration_i, int64, shape (packets,)."""
     streams: tuple[SidecarStream, ...] = ()
-    attachments: int = 0
+    attachments: tuple[Attachment, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     metadata: dict[str, str] = Field(default_factory=dict)
+    """The file's tags."""
+    film_labels: dict[str, str] = Field(default_factory=dict)
+    """The video stream's tags, its time code among them."""
+    film_disposition: int = 0
     dropped: tuple[DroppedStream, ...] = ()
 
 
@@ -249,10 +269,20 @@ class Manifest(Versioned):
 
     @property
     def result_colour(self) -> Colour:
-        """Of the result: the film's, but ProRes knows no full range."""
-        colour = self.video.working_colour
-        full = colour.full_range and self.encoder.codec is not Codec.PRORES
-        return colour.model_copy(update={"full_range": full})
+        """Of the result: the film's, as far as the codec has a word for it."""
+        colour, codec = self.video.working_colour, self.encoder.codec
+        if codec in (Codec.H264, Codec.HEVC) and colour.primaries == EBU_3213:
+            return colour.model_copy(update={"primaries": UNSPECIFIED})
+        if codec is not Codec.PRORES:
+            return colour
+        transfer = BT709 if colour.transfer in SAME_CURVE else colour.transfer
+        matrix = SMPTE170M if colour.matrix in SAME_BT601 else colour.matrix
+        return Colour(
+            primaries=colour.primaries if colour.primaries in PRORES_PRIMARIES else UNSPECIFIED,
+            transfer=transfer if transfer in PRORES_TRANSFERS else UNSPECIFIED,
+            matrix=matrix if matrix in PRORES_MATRICES else BT709,
+            full_range=False,
+        )
 
     def shards_of(self, run: Run) -> tuple[Shard, ...]:
         return self.shards[run.first_shard : run.first_shard + run.shards]
@@ -317,6 +347,23 @@ class LedgerStream(Contract):
     packets_muxed: int
     payload_equal: bool
     """Payload hash equal to the source's; False only for a converted subtitle."""
+    lost: str | None = None
+    """What the conversion of a subtitle left out."""
+    offset_seconds: float
+    """Of its first packet against the first frame, in the source; of sound the decoder's
+    preparation counts."""
+    result_offset_seconds: float
+
+
+class LostLabel(Contract):
+    """A tag, a disposition or a chapter that the result's container cannot hold."""
+
+    of: str
+    """`file`, `film` or `stream N`, N being the source's."""
+    label: str
+    value: str
+    found: str | None
+    """What the result says instead."""
 
 
 class Ledger(Contract):
@@ -334,8 +381,17 @@ class Ledger(Contract):
     timestamps_equal: bool
     max_timestamp_error_seconds: float
     """0 in MP4; at most 0.0005 in Matroska, which counts in milliseconds."""
+    frames_tested: int
+    """Decoded from the finished file: the first of each shard, and all since the last keyframe."""
+    colour: Colour
+    sample_aspect_ratio: Rational
+    rotation: int
+    """Read back; equal to what was planned."""
+    attachments: int = 0
+    """Fonts and covers, each with the source's bytes."""
     streams: tuple[LedgerStream, ...] = ()
     dropped: tuple[DroppedStream, ...] = ()
+    lost: tuple[LostLabel, ...] = ()
 
     @property
     def balanced(self) -> bool:

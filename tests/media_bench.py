@@ -226,6 +226,8 @@ def encode_shard(manifest: Manifest, frames: Iterable[VideoFrame]) -> bytes:
         for number, source in enumerate(frames):
             frame = source.reformat(output.width, output.height, encoder.pixel_format)
             frame.pts, frame.time_base, frame.pict_type = number, context.time_base, 0
+            frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+            frame.colorspace = colour.matrix
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return buffer.getvalue()

@@ -1,7 +1,8 @@
 """Small synthetic films for tests, made with PyAV; and a plain way to look into films."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 av.logging.set_level(None)
@@ -183,9 +185,11 @@ def _subtitle_payload(text: str, codec: str) -> bytes:
 
 
 def _sound(mono: np.ndarray, sample_format: str) -> AudioFrame:
-    planar = np.stack([mono, mono])
+    planar: Any = np.stack([mono, mono])
     if sample_format.startswith("s16"):
         planar = (planar * 32767).astype(np.int16)
+    elif sample_format.startswith("s32"):
+        planar = (planar * 2**30).astype(np.int32)
     array = planar if sample_format.endswith("p") else planar.T.reshape(1, -1)
     return AudioFrame.from_ndarray(np.ascontiguousarray(array), sample_format, "stereo")
 
@@ -200,6 +204,40 @@ def _chapter(number: int, chapter: tuple[float, float, str]) -> Any:
 
 def _decoding_time(packet: Packet) -> Fraction:
     return Fraction(packet.dts or 0) * packet.time_base
+
+
+def remux(
+    path: Path,
+    *sources: Path,
+    labels: Mapping[int, Mapping[str, str]] | None = None,
+    dispositions: Mapping[int, Disposition] | None = None,
+    tags: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Path:
+    """All streams of all sources, copied; `labels` and `dispositions` by the stream's number."""
+    name = FORMATS.get(path.suffix)
+    with (
+        contextlib.ExitStack() as opened,
+        av.open(str(path), "w", format=name, container_options=dict(options or {})) as out,
+    ):
+        films = [opened.enter_context(av.open(str(source))) for source in sources]
+        out.metadata.update(tags or {})
+        packets: list[Packet] = []
+        for film in films:
+            taken = {}
+            for stream in film.streams:
+                target = out.add_stream_from_template(stream, opaque=True)
+                target.metadata.update(stream.metadata)
+                target.metadata.update((labels or {}).get(target.index, {}))
+                target.disposition = (dispositions or {}).get(target.index, stream.disposition)
+                taken[stream.index] = target
+            for packet in film.demux():
+                if packet.size:
+                    packet.stream = taken[packet.stream_index]
+                    packets.append(packet)
+        for packet in sorted(packets, key=_decoding_time):
+            out.mux(packet)
+    return path
 
 
 def damage(path: Path, numbers: Iterable[int], first: float = 0.0, last: float = 1.0) -> Path:

@@ -5,12 +5,12 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from containers.common.media import decode_frames, decode_pictures, open_source
 from containers.common.pictures import Picture
@@ -31,18 +31,16 @@ from containers.media.probe import (
 )
 from containers.media.scan import Head, Scan, decode_head, scan_packets
 from containers.media.sidecar import SidecarWriter
+from containers.media.streams import chapters, labels
 from containers.media.timeline import Timeline
 from contracts import keys, planning
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Job
-from contracts.manifest import Chapter, Fields, Inference, Manifest, Sidecar, Video
+from contracts.manifest import Fields, Inference, Manifest, Sidecar, Video
 from contracts.messages import ExtractResult
 from contracts.models import CATALOGUE
 from contracts.names import ExitCode, Stage
-
-FORMAT_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
-"""Metadata that describes the source's file, not the film."""
 
 log = logging.getLogger(__name__)
 
@@ -153,9 +151,11 @@ class _Extraction:
                 container=result,
                 sidecar=Sidecar(
                     streams=writer.close(),
-                    attachments=writer.attachments,
-                    chapters=_chapters(container),
-                    metadata=_metadata(container),
+                    attachments=tuple(writer.attachments),
+                    chapters=tuple(chapters(container)),
+                    metadata=_file_labels(container),
+                    film_labels=_film_labels(container, stream),
+                    film_disposition=int(stream.disposition),
                     dropped=tuple(writer.dropped),
                 ),
                 writer=writer,
@@ -284,17 +284,12 @@ def _frame_seconds(inference: Inference, video: Video, environment: ExtractEnvir
     )
 
 
-def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
-    return tuple(
-        Chapter(
-            start=chapter["start"],
-            end=chapter["end"],
-            time_base=chapter["time_base"] or Fraction(1, 1000),
-            metadata=chapter["metadata"],
-        )
-        for chapter in container.chapters()
-    )
+def _file_labels(container: InputContainer) -> dict[str, str]:
+    return {k: v for k, v in labels(container.metadata).items() if k.lower() != "timecode"}
 
 
-def _metadata(container: InputContainer) -> dict[str, str]:
-    return {k: v for k, v in container.metadata.items() if k.lower() not in FORMAT_TAGS}
+def _film_labels(container: InputContainer, stream: VideoStream) -> dict[str, str]:
+    """Some formats note the time code of the first frame for the file, not for the stream."""
+    said = {k.lower(): v for k, v in container.metadata.items()}
+    timecode = {"timecode": said["timecode"]} if "timecode" in said else {}
+    return {**timecode, **labels(stream.metadata)}

@@ -1,47 +1,29 @@
 """The ledger: the finished file read back and held against the plan, packet by packet."""
 
-import hashlib
 import math
-from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
-from av.packet import Packet
 
 from containers.common.media import ISO_MEDIA
 from containers.media.clock import rescale
 from containers.media.join import mismatch
-from containers.media.mux import SidecarFiles, result_codec
+from containers.media.losses import lost_labels
+from containers.media.readback import ReadBack, Track, read_back
 from containers.media.sidecar import exact_times
+from containers.media.streams import result_codec
+from containers.media.text import left_out
+from containers.media.tracks import SidecarFiles
 from contracts.manifest import Ledger, LedgerStream, Manifest, ShardResult, SidecarStream
 
 MATROSKA_ERROR = Fraction(1, 2000)
 """Matroska rounds to milliseconds."""
 COPY_ERROR = Fraction(1, 1000)
 """By how many seconds a copied packet may lie off the film."""
-EMPTY_TITLE = b"\0\0"
-"""With these MP4 fills the time between titles."""
 _MILLISECOND = Fraction(1, 1000)
-
-
-@dataclass
-class _Track:
-    """What was read back of one stream."""
-
-    time_base: Fraction
-    pts: "array[int]" = field(default_factory=lambda: array("q"))
-    digest: Any = field(default_factory=hashlib.sha256)
-
-    def add(self, packet: Packet) -> None:
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        self.pts.append(stamp or 0)
-        self.digest.update(packet)
 
 
 def check_result(
@@ -55,7 +37,8 @@ def check_result(
 
     Raises LEDGER_MISMATCH naming the first frame or packet that is not as planned.
     """
-    film, *copies = _read_back(path, manifest)
+    found = read_back(path, manifest)
+    film = found.film
     shift = _shift(film, manifest, timestamps)
     exact = manifest.output.container in ISO_MEDIA
     error = _largest_error(
@@ -68,9 +51,11 @@ def check_result(
     )
     streams = [
         _check_copy(track, stream, sidecar, manifest, shift)
-        for track, stream in zip(copies, manifest.sidecar.streams, strict=True)
+        for track, stream in zip(found.copies, manifest.sidecar.streams, strict=True)
         if sidecar is not None
     ]
+    _check_picture(found, manifest)
+    _check_attachments(found, manifest)
     ledger = Ledger(
         frames_coded=manifest.fields.coded_frames or manifest.video.frames,
         frames_removed=manifest.fields.removed_frames,
@@ -79,32 +64,40 @@ def check_result(
         frames_in_result=len(film.pts),
         timestamps_equal=True,
         max_timestamp_error_seconds=error,
+        frames_tested=found.frames_tested,
+        colour=found.colour,
+        sample_aspect_ratio=found.sample_aspect_ratio,
+        rotation=found.rotation,
+        attachments=len(manifest.sidecar.attachments),
         streams=tuple(streams),
         dropped=manifest.sidecar.dropped,
+        lost=tuple(lost_labels(found, manifest)),
     )
     if not ledger.balanced:
         raise mismatch(f"the ledger does not balance: {ledger.to_json()}")
     return ledger
 
 
-def _read_back(path: Path, manifest: Manifest) -> list[_Track]:
-    """The film's track, then those of the copied streams in the manifest's order."""
-    streams = manifest.sidecar.streams
-    titles = {1 + i for i, s in enumerate(streams) if s.kind == "subtitle"}
-    with av.open(str(path)) as container:
-        wanted = [s for s in container.streams if s.type in ("video", "audio", "subtitle")]
-        if len(wanted) != 1 + len(streams):
-            raise mismatch(f"the result has {len(wanted)} streams instead of {1 + len(streams)}")
-        tracks = {s.index: _Track(s.time_base or Fraction(1)) for s in wanted}
-        for packet in container.demux(wanted):
-            number = packet.stream_index
-            filler = number in titles and bytes(memoryview(packet)[:2]) == EMPTY_TITLE
-            if packet.size and not filler:
-                tracks[number].add(packet)
-    return [tracks[index] for index in sorted(tracks)]
+def _check_picture(found: ReadBack, manifest: Manifest) -> None:
+    """Wrong colours, shape or orientation garble every frame, so they fail the job."""
+    wanted = manifest.result_colour
+    pairs = [(f"colour {name}", getattr(found.colour, name), value) for name, value in wanted]
+    pairs += [
+        ("sample aspect ratio", found.sample_aspect_ratio, manifest.video.sample_aspect_ratio),
+        ("rotation", found.rotation, manifest.video.rotation),
+    ]
+    for what, got, planned in pairs:
+        if got != planned:
+            raise mismatch(f"the result says {what} {got} instead of {planned}")
 
 
-def _shift(film: _Track, manifest: Manifest, timestamps: np.ndarray) -> Fraction:
+def _check_attachments(found: ReadBack, manifest: Manifest) -> None:
+    for attachment in manifest.sidecar.attachments:
+        if attachment.sha256 not in found.attachments:
+            raise mismatch(f"the attachment {attachment.name} is missing or has other bytes")
+
+
+def _shift(film: Track, manifest: Manifest, timestamps: np.ndarray) -> Fraction:
     """Matroska cannot start below zero and then moves all streams by whole milliseconds."""
     if manifest.output.container in ISO_MEDIA or not film.pts:
         return Fraction(0)
@@ -139,22 +132,23 @@ def _largest_error(
 
 
 def _check_copy(
-    track: _Track,
+    track: Track,
     stream: SidecarStream,
     sidecar: SidecarFiles,
     manifest: Manifest,
     shift: Fraction,
 ) -> LedgerStream:
     """Times within a millisecond of the plan, payloads equal unless the text was converted."""
-    codec = result_codec(stream, manifest.output.container)
+    codec = result_codec(stream.codec, manifest.output.container)
     what = f"stream {stream.source_index} ({stream.codec}), packet"
     equal = track.digest.hexdigest() == stream.sha256
-    if codec == stream.sidecar_codec and not equal:
+    if codec == stream.codec and not equal:
         raise mismatch(f"stream {stream.source_index} ({stream.codec}) has other bytes than before")
     planned = exact_times(sidecar.index, stream.sidecar_index).pts.tolist()
     found, muxed = list(track.pts), len(track.pts)
     if codec.startswith("pcm_"):  # demuxers cut raw sound as they like
         found, planned, muxed = found[:1], planned[:1], stream.packets
+    start = manifest.video.start_pts * manifest.video.time_base
     _largest_error(
         what,
         found,
@@ -170,5 +164,13 @@ def _check_copy(
         result_codec=codec,
         packets_planned=stream.packets,
         packets_muxed=muxed,
-        payload_equal=equal and codec == stream.codec,
+        payload_equal=equal,
+        lost=None if equal else left_out(stream.codec, codec),
+        offset_seconds=_offset(planned, stream.time_base, start),
+        result_offset_seconds=_offset(found, track.time_base, start + shift),
     )
+
+
+def _offset(stamps: list[int], time_base: Fraction, start: Fraction) -> float:
+    """Seconds of the first packet after `start`, the first frame's."""
+    return round(float(stamps[0] * time_base - start), 6) if stamps else 0.0

@@ -4,7 +4,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from containers.media.picture import HDR_TRANSFERS
-from containers.media.sidecar import can_hold, codec_name
+from containers.media.streams import can_hold, codec_name
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, Container, Settings
 from contracts.manifest import Inference, Output, Video

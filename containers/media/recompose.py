@@ -13,7 +13,8 @@ from containers.common.storage import Store
 from containers.common.worker import Task
 from containers.media.join import JoinedShards, mismatch
 from containers.media.ledger import check_result
-from containers.media.mux import SidecarFiles, write_result
+from containers.media.mux import write_result
+from containers.media.tracks import SidecarFiles
 from contracts import keys
 from contracts.base import ObjectRef
 from contracts.environ import RecomposeEnvironment

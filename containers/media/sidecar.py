@@ -5,7 +5,6 @@ index; the file itself only keeps payloads and their order.
 """
 
 import hashlib
-import io
 from array import array
 from collections import deque
 from collections.abc import Iterator
@@ -23,62 +22,28 @@ from av.stream import Discard, Stream
 from numpy.lib.npyio import NpzFile
 
 from containers.common.errors import WorkerError
-from containers.common.media import MUXERS, discard_others, is_still
-from containers.media.text import mov_text_to_plain
+from containers.common.media import discard_others
+from containers.media.streams import (
+    COVER_KINDS,
+    codec_name,
+    is_cover,
+    is_timecode,
+    labels,
+    why_not,
+)
+from containers.media.text import words
 from contracts.job import Container
-from contracts.manifest import DroppedStream, SidecarStream
+from contracts.manifest import Attachment, DroppedStream, SidecarStream
 from contracts.names import ExitCode
 
 NO_TIMESTAMP = -(2**63)
 """In the index: the packet has none."""
-PLAIN_TEXT = frozenset({"subrip", "text", "mov_text"})
-"""Subtitles that convert into one another without loss of words."""
-NOT_GIVEN_BACK = frozenset({"tta"})
-"""Sound that FFmpeg writes into Matroska and then cannot read without the file's duration."""
 MUXER_OPTIONS = {"max_interleave_delta": "1000000"}
 """Microseconds that the muxer may wait for a sparse stream: we interleave ourselves."""
-MAX_PRIMERS = {Container.MP4: 256, Container.MOV: 256, Container.MKV: 1, Container.WEBM: 1}
-"""Packets before the start of an edit list: MP4 hides them again, Matroska would play them, so it
-gets only the last, which a decoder needs for its first samples."""
+MAX_PRIMERS = 256
+"""Packets before the start of an edit list that are kept, for a decoder may need them. The result
+hides them again."""
 _MILLISECOND = Fraction(1, 1000)
-
-
-def codec_name(stream: Stream) -> str:
-    """FFmpeg's name of the codec, whichever decoder serves it."""
-    if stream.codec_context is not None:
-        return stream.codec_context.codec.canonical_name
-    return (stream.name if stream.type == "data" else None) or "unknown"
-
-
-def can_hold(container: Container, stream: Stream) -> bool:
-    """True if a file can carry the stream as it is, or converted from plain text to plain text."""
-    codec = codec_name(stream)
-    if codec in PLAIN_TEXT:
-        return container is not Container.WEBM
-    if container is Container.MKV and codec in NOT_GIVEN_BACK:
-        return False
-    try:
-        with av.open(io.BytesIO(), "w", format=MUXERS[container]) as out:
-            out.add_stream_from_template(stream, opaque=True)
-            out.start_encoding()
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def why_not(stream: Stream, result: Container) -> str | None:
-    """Why a stream cannot come along, or None."""
-    if stream.type == "video":
-        return "a picture, not the film" if is_still(stream) else "only one video stream is kept"
-    if stream.type == "attachment":
-        return None if result is Container.MKV else f"{result.name} cannot hold attachments"
-    if stream.type not in ("audio", "subtitle"):
-        return f"a {stream.type} stream"
-    if not can_hold(result, stream):
-        return f"{result.name} cannot hold {codec_name(stream)}"
-    if not can_hold(Container.MKV, stream):
-        return f"the sidecar (MKV) cannot hold {codec_name(stream)}"
-    return None
 
 
 @dataclass
@@ -87,8 +52,10 @@ class _Copy:
 
     target: Stream
     facts: dict[str, Any]
-    converts: bool
-    primers: deque[Packet]
+    raw_text: bool
+    """MP4's timed text, stored as it is in a track of plain text, for Matroska has no name for it.
+    """
+    primers: deque[Packet] = field(default_factory=lambda: deque(maxlen=MAX_PRIMERS))
     """Hidden packets before the start, which prime the decoder."""
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     dts: "array[int]" = field(default_factory=lambda: array("q"))
@@ -101,46 +68,52 @@ class SidecarWriter:
 
     def __init__(self, source: InputContainer, film: Stream, result: Container, path: Path) -> None:
         self.dropped: list[DroppedStream] = []
-        self.attachments = 0
+        self.attachments: list[Attachment] = []
         self._path = path
-        self._clock = 0
-        self._primers = MAX_PRIMERS[result]
+        self._clock: int | None = None
         self._copies: dict[int, _Copy] = {}
+        self._covers: dict[int, Stream] = {}
         others = [s for s in source.streams if s.index != film.index]
         kept = [s for s in others if self._keeps(s, result)]
         self._out = self._opened() if kept else None
         for stream in kept:
             self._take(stream)
-        if self._out is not None and not self._copies:
-            _add_filler(self._out)
 
     def _keeps(self, stream: Stream, result: Container) -> bool:
         reason = why_not(stream, result)
         if reason is None:
             return True
-        if stream.discard is not Discard.all:  # a chapter track: kept as chapters
-            name = codec_name(stream)
-            self.dropped.append(
-                DroppedStream(
-                    source_index=stream.index, kind=stream.type, codec=name, reason=reason
-                )
-            )
+        # A chapter track is kept as chapters, a time code as a label of the film.
+        if stream.discard is not Discard.all and not is_timecode(stream):
+            self._drop(stream, reason)
         stream.discard = Discard.all
         return False
+
+    def _drop(self, stream: Stream, reason: str) -> None:
+        self.dropped.append(
+            DroppedStream(
+                source_index=stream.index,
+                kind=stream.type,
+                codec=codec_name(stream),
+                reason=reason,
+            )
+        )
 
     def _opened(self) -> OutputContainer:
         return av.open(str(self._path), "w", format="matroska", container_options=MUXER_OPTIONS)
 
     def _take(self, stream: Any) -> None:
         assert self._out is not None  # noqa: S101 - opened where a stream is kept
+        if is_cover(stream):
+            self._covers[stream.index] = stream
+            return
         if stream.type == "attachment":
-            mimetype = stream.mimetype or "application/octet-stream"
-            self._out.add_attachment(stream.name or "attachment", mimetype, stream.data)
-            self.attachments += 1
+            kind = stream.mimetype or "application/octet-stream"
+            self._attach(stream.name or "attachment", kind, stream.data)
             return
         codec = codec_name(stream)
-        converts = codec == "mov_text"
-        if converts:
+        raw_text = codec == "mov_text"
+        if raw_text:
             target = self._out.add_mux_stream("subrip")
         else:
             target = self._out.add_stream_from_template(stream, opaque=True)
@@ -148,21 +121,37 @@ class SidecarWriter:
             "source_index": stream.index,
             "kind": stream.type,
             "codec": codec,
-            "sidecar_codec": "subrip" if converts else codec,
             "time_base": stream.time_base,
-            "language": stream.language,
-            "title": stream.metadata.get("title"),
+            "labels": labels(stream.metadata),
             "disposition": int(stream.disposition),
         }
-        self._copies[stream.index] = _Copy(target, facts, converts, deque(maxlen=self._primers))
+        self._copies[stream.index] = _Copy(target, facts, raw_text)
+
+    def _attach(self, name: str, kind: str, data: bytes, *, cover: bool = False) -> None:
+        assert self._out is not None  # noqa: S101 - there is an attachment
+        self._out.add_attachment(name, kind, data)
+        digest = hashlib.sha256(data).hexdigest()
+        self.attachments.append(Attachment(name=name, kind=kind, sha256=digest, cover=cover))
+
+    def _attach_cover(self, stream: Stream, data: bytes) -> None:
+        """Demuxers give covers before all other packets, when the sidecar's header is open yet."""
+        if self._clock is not None:
+            self._drop(stream, "a cover behind the film's beginning")
+            return
+        kind = COVER_KINDS[codec_name(stream)]
+        name = stream.metadata.get("filename") or "cover." + kind.removeprefix("image/")
+        self._attach(name, kind, data, cover=True)
 
     def add(self, packet: Packet) -> None:
         """Store a packet if its stream is kept. The packet is spent afterwards."""
+        cover = self._covers.pop(packet.stream_index, None)
+        if cover is not None:
+            self._attach_cover(cover, bytes(packet))
         copy = self._copies.get(packet.stream_index)
         if copy is None or not packet.size:
             return
         if packet.is_discard:
-            if not (copy.started or copy.converts):
+            if not (copy.started or copy.raw_text):
                 copy.primers.append(packet)
             return
         copy.started = True
@@ -172,11 +161,10 @@ class SidecarWriter:
 
     def _keep(self, copy: _Copy, packet: Packet) -> None:
         payload = packet
-        if copy.converts:
-            text = mov_text_to_plain(bytes(packet))
-            if not text:
+        if copy.raw_text:
+            if not words(bytes(packet), "mov_text"):
                 return  # MP4 fills the time between titles with empty ones
-            payload = Packet(text)
+            payload = Packet(bytes(packet))
         copy.pts.append(NO_TIMESTAMP if packet.pts is None else packet.pts)
         copy.dts.append(NO_TIMESTAMP if packet.dts is None else packet.dts)
         copy.durations.append(packet.duration or 0)
@@ -187,7 +175,7 @@ class SidecarWriter:
         milliseconds = packet.time_base / _MILLISECOND
         stamp = packet.dts if packet.dts is not None else packet.pts
         duration = round((packet.duration or 0) * milliseconds)
-        self._clock = max(self._clock, round((stamp or 0) * milliseconds))
+        self._clock = max(self._clock or 0, round((stamp or 0) * milliseconds))
         payload.stream, payload.time_base = copy.target, _MILLISECOND
         payload.pts = payload.dts = self._clock
         payload.duration = duration
@@ -198,6 +186,8 @@ class SidecarWriter:
         """Finish the file, read it back and tell what each stream became."""
         if self._out is None:
             return ()
+        if not self._copies:
+            _add_filler(self._out)
         self._out.start_encoding()
         self._out.close()
         try:

@@ -120,11 +120,10 @@ def manifests(draw: st.DrawFn) -> Manifest:
         sidecar_index=0,
         kind=draw(st.sampled_from(["audio", "subtitle"])),
         codec="aac",
-        sidecar_codec="aac",
         time_base=Fraction(1, 48_000),
         packets=draw(SIZES),
         sha256="0" * 64,
-        title=draw(st.none() | TEXT),
+        labels=draw(st.dictionaries(TEXT, TEXT, max_size=2)),
     )
     return Manifest(
         job_id=draw(JOB_IDS),

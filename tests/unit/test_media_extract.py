@@ -1,5 +1,6 @@
 """The extract worker on real films: timestamps, facts, sidecar, plan."""
 
+import hashlib
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ from contracts.manifest import Colour
 from contracts.messages import ExtractResult
 from contracts.names import ExitCode, Stage
 from tests.media_bench import INTERMEDIATE_BUCKET, Bench
-from tests.media_support import OPEN_GOP, Clip, decode_all, make
+from tests.media_support import OPEN_GOP, Clip, decode_all, make, png
 
 MPEG2 = {"bf": "2", "g": "12"}
 TITLES = [(0.1, 0.5, "Hallo"), (0.7, 1.2, "Welt")]
@@ -178,7 +179,7 @@ def test_audio_packets_rest_in_the_sidecar_with_their_exact_times(tmp_path: Path
     (stream,) = bench.manifest.sidecar.streams
     sound = packets(bench.film, "audio")
     times = sidecar_times(bench)
-    assert (stream.codec, stream.sidecar_codec, stream.language) == ("aac", "aac", "eng")
+    assert (stream.codec, stream.labels) == ("aac", {"language": "eng"})
     assert (stream.time_base, stream.packets) == (Fraction(1, 48000), len(sound))
     assert times["pts_0"].tolist() == [p.pts for p in sound]
     assert times["dts_0"].tolist() == [p.dts for p in sound]
@@ -192,16 +193,16 @@ def test_audio_packets_rest_in_the_sidecar_with_their_exact_times(tmp_path: Path
     assert [bytes(p) for p in packets(stored, "audio")] == [bytes(p) for p in sound]
 
 
-def test_timed_text_becomes_plain_lines(tmp_path: Path) -> None:
+def test_timed_text_is_stored_as_it_is(tmp_path: Path) -> None:
     clip = Clip(subtitles=TITLES, subtitle_codec="mov_text")
     bench = extracted(tmp_path, "film.mp4", clip)
     (stream,) = bench.manifest.sidecar.streams
-    assert (stream.codec, stream.sidecar_codec, stream.packets) == ("mov_text", "subrip", 2)
+    assert (stream.codec, stream.packets) == ("mov_text", 2)
     stored = tmp_path / "sidecar.mkv"
     stored.write_bytes(
         bench.s3.objects[INTERMEDIATE_BUCKET, keys.sidecar_key(bench.job_id)]["data"]
     )
-    assert [bytes(p) for p in packets(stored, "subtitle")] == [b"Hallo", b"Welt"]
+    assert [bytes(p) for p in packets(stored, "subtitle")] == [b"\0\5Hallo", b"\0\4Welt"]
 
 
 def test_chapters_titles_and_attachments_are_set_aside(tmp_path: Path) -> None:
@@ -210,7 +211,9 @@ def test_chapters_titles_and_attachments_are_set_aside(tmp_path: Path) -> None:
     assert [c.metadata for c in sidecar.chapters] == [{"title": "Anfang"}, {"title": "Ende"}]
     assert [float(c.end * c.time_base) for c in sidecar.chapters] == [1.0, 1.6]
     assert sidecar.metadata == {"title": "Ein Film"}
-    assert (sidecar.attachments, sidecar.streams, sidecar.dropped) == (1, (), ())
+    (attachment,) = sidecar.attachments
+    assert (attachment.name, attachment.kind) == ("font.ttf", "application/x-truetype-font")
+    assert (sidecar.streams, sidecar.dropped) == ((), ())
     assert sidecar.payload is not None
 
 
@@ -227,11 +230,12 @@ def test_what_cannot_come_along_is_named_with_the_reason(tmp_path: Path) -> None
     assert dropped.reason == "MP4 cannot hold pcm_alaw"
 
 
-def test_a_cover_is_dropped_and_not_taken_for_the_film(tmp_path: Path) -> None:
+def test_a_cover_is_not_taken_for_the_film(tmp_path: Path) -> None:
     manifest = extracted(tmp_path, "film.mkv", Clip(cover=True)).manifest
-    (dropped,) = manifest.sidecar.dropped
+    (cover,) = manifest.sidecar.attachments
     assert manifest.video.codec == "h264"
-    assert (dropped.codec, dropped.reason) == ("png", "a picture, not the film")
+    assert (cover.name, cover.kind, cover.cover) == ("cover.png", "image/png", True)
+    assert cover.sha256 == hashlib.sha256(png(32, 24)).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.encoding import ENCODERS, plan_encoder
 from containers.media.plan import plan_inference, plan_output
-from containers.media.text import mov_text_to_plain, plain_to_mov_text
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, PIXEL_FORMATS, PRESETS, Codec, Container, Settings
 from contracts.manifest import Colour, Video
@@ -250,33 +249,6 @@ def test_rescaling_goes_to_the_nearest_unit() -> None:
     assert rescale(1, Fraction(1, 24), Fraction(1, 1000)) == 42
     assert rescale(-1, Fraction(1, 24), Fraction(1, 1000)) == -42
     assert rescale(3003, Fraction(1, 90000), Fraction(1, 30000)) == 1001
-
-
-@pytest.mark.parametrize(
-    ("sample", "text"),
-    [
-        (b"\0\0", b""),
-        (b"\0\5Hallo", b"Hallo"),
-        (b"\0\5Hallo\0\0\0\x0cstylxxxx", b"Hallo"),
-        (b"\0\6\xfe\xff\0H\0i", b"Hi"),
-        ("\0\7Grüße".encode(), "Grüße".encode()),
-    ],
-)
-def test_the_words_of_timed_text(sample: bytes, text: bytes) -> None:
-    assert mov_text_to_plain(sample) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "sample"),
-    [
-        (b"Hallo", b"\0\5Hallo"),
-        (b"<i>Hallo</i> {\\an8}du\r\nda", b"\0\x0bHallo du\nda"),
-        (b"1 < 2 and 3 > 2", b"\0\x0f1 < 2 and 3 > 2"),
-        (b"", b"\0\1 "),
-    ],
-)
-def test_plain_lines_as_timed_text(text: bytes, sample: bytes) -> None:
-    assert plain_to_mov_text(text) == sample
 
 
 @pytest.mark.parametrize(
