@@ -135,6 +135,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             values={
                 "model_dir": settings.model_dir,
                 "device": settings.device,
+                "children": settings.worker_children,
                 "progress_seconds": settings.progress_seconds,
                 **_decoding_values(settings),
                 **_facts(worker, settings.worker_price),

@@ -180,6 +180,8 @@ class ProcessEnvironment(DecodingEnvironment):
     model_dir: str
     """Folder of the safetensors files inside the image."""
     device: Literal["auto", "cpu", "cuda"]
+    children: int = Field(ge=1)
+    """Processes that share a run, each with a device of its own."""
     progress_seconds: float = Field(gt=0)
 
 

@@ -87,8 +87,9 @@ def progress_prefix(job_id: str) -> str:
     return f"{JOBS}{job_id}/progress/"
 
 
-def progress_key(job_id: str, run: int) -> str:
-    return f"{progress_prefix(job_id)}{run:05d}.json"
+def progress_key(job_id: str, run: int, child: int = 0) -> str:
+    """Each child of a worker with several devices tells its own."""
+    return f"{progress_prefix(job_id)}{run:05d}{f'-{child}' if child else ''}.json"
 
 
 def stage_result_key(job_id: str, stage: Stage) -> str:

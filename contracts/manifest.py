@@ -330,7 +330,7 @@ class ShardResult(Versioned):
 
 
 class Progress(Versioned):
-    """How far a run is; overwritten about once a second."""
+    """How far a run, or a child's share of it, is; overwritten about once a second."""
 
     run: int
     frames: int

@@ -35,7 +35,7 @@ class ComputeSettings(SettingsPart):
     worker_memory_mib: int = Field(default=14336, ge=256)
     """Memory of a worker. An instance keeps some of its own for itself."""
     worker_gpus: int = Field(default=1, ge=0)
-    """GPUs of a worker; 0: it upscales on processors."""
+    """GPUs of a worker, each with a share of its shards; 0: it upscales on processors."""
     worker_scratch_gib: int = Field(default=60, ge=30)
     """Disk of a worker's instance."""
     spot_max_vcpus: int = Field(default=64, ge=1)
@@ -138,6 +138,11 @@ class ComputeSettings(SettingsPart):
             raise ValueError(
                 f"{field}: got {value}, allowed are {least} to {limit_field} ({limit})"
             )
+
+    @property
+    def worker_children(self) -> int:
+        """Processes of a worker: one for each GPU, or a single one on processors."""
+        return 1 if self.device == "cpu" else max(1, self.worker_gpus)
 
     @property
     def parallelism(self) -> int:

@@ -1,40 +1,69 @@
 """`python -m containers.upscaler process` and `python -m containers.upscaler weights --to DIR`."""
 
 import argparse
+import functools
 import json
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contracts.names import ExitCode, Stage
+
+if TYPE_CHECKING:
+    from containers.upscaler.children import Share
 
 
 def main() -> int:
     """Returns the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m containers.upscaler", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("process", help="do one run of shards; reads SUPERRES_* variables")
+    process = commands.add_parser(
+        "process", help="do one run of shards; reads SUPERRES_* variables"
+    )
+    process.add_argument(
+        "--share", type=_share, help="only this part of the run, such as 0/4: what children do"
+    )
     weights = commands.add_parser("weights", help="fill a folder with the models' weights")
     weights.add_argument("--to", type=Path, required=True, metavar="DIR")
     weights.add_argument("--json", action="store_true", help="say what was done as JSON")
     arguments = parser.parse_args()
     if arguments.command == "weights":
         return fill_weights(arguments.to, as_json=arguments.json)
-    return process_run()
+    return process_run(arguments.share)
 
 
-def process_run() -> int:
-    """One run. Ends the process without waiting for a stage that still computes a frame."""
+def _share(text: str) -> "Share":
+    from containers.upscaler.children import Share
+
+    return Share.parse(text)
+
+
+COMMAND = (sys.executable, "-m", "containers.upscaler", "process")
+
+
+def process_run(share: "Share | None" = None, command: Sequence[str] = COMMAND) -> int:
+    """One run, or a share of it. With several devices, `command` is run for each one's share.
+
+    Ends the process without waiting for a stage that still computes a frame.
+    """
     # Until the worker listens itself, in a container nobody would: it is process 1.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.INTERRUPTED))
     os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 writes its settings between the log lines
     from containers.common.worker import run_worker
-    from containers.upscaler.process import process
+    from containers.upscaler.children import Share, children_wanted, run_children
     from contracts.environ import ProcessEnvironment
 
-    code = run_worker(Stage.PROCESS, ProcessEnvironment, process)
+    count = children_wanted(os.environ)
+    if share is None and count > 1:
+        return run_children(count, command, os.environ)
+    from containers.upscaler.process import process
+
+    body = functools.partial(process, share=share or Share())
+    code = run_worker(Stage.PROCESS, ProcessEnvironment, body)
     logging.shutdown()
     os._exit(code)
 

@@ -19,11 +19,13 @@ from containers.common.film import Film
 from containers.common.pictures import Picture
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
+from containers.upscaler.children import Share
 from containers.upscaler.encode import EncodedFile, open_encoder, probe_encoder
 from containers.upscaler.infer import Batch, Enlarged
 from containers.upscaler.memory import peak_memory_mib
 from containers.upscaler.models import Target, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
+from containers.upscaler.processors import warn_of_crowding
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
 from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
@@ -67,8 +69,11 @@ class Counter:
         self.frames = 0
 
 
-def process(task: Task[ProcessEnvironment]) -> None:
-    """Do run `task.run` of the job: leave every one of its shards committed.
+WHOLE = Share()
+
+
+def process(task: Task[ProcessEnvironment], share: Share = WHOLE) -> None:
+    """Do run `task.run` of the job, or a share of it: leave every one of its shards committed.
 
     Raises WorkerError: BAD_SOURCE, UNSUPPORTED, TRANSIENT and what the store raises.
     """
@@ -78,8 +83,8 @@ def process(task: Task[ProcessEnvironment]) -> None:
     with tempfile.TemporaryDirectory(prefix="superres-") as folder:
         limits = Confinement.of(task.environment)
         with FilmDecoder(limits, manifest.source.key) as film:
-            work = RunOfShards(task, manifest, run, Path(folder), film)
-            with _progress(task, run, work.counter):
+            work = RunOfShards(task, manifest, run, Path(folder), film, share)
+            with _progress(task, run, share, work.counter):
                 work.do()
 
 
@@ -102,13 +107,14 @@ class RunOfShards:
         run: Run,
         folder: Path,
         film: FilmDecoder,
+        share: Share = WHOLE,
     ) -> None:
         self.counter = Counter()
         self._store = task.store
         self._meter = task.meter
         self._environment = task.environment
         self._manifest = manifest
-        self._run = run
+        self._shards = share.of(manifest.shards_of(run))
         self._folder = folder
         self._film = film
 
@@ -123,7 +129,7 @@ class RunOfShards:
     def decoded(self) -> Iterator[Batch]:
         """The pictures of all shards that are not committed yet."""
         manifest, source = self._manifest, self._manifest.source
-        missing = [s for s in manifest.shards_of(self._run) if not self._is_committed(s)]
+        missing = [s for s in self._shards if not self._is_committed(s)]
         if not missing:
             return
         film = Film.of(self._store, manifest)
@@ -150,6 +156,7 @@ class RunOfShards:
 
     def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
         """Pictures of the output's size. Loads the model while the first frames are decoded."""
+        warn_of_crowding(self._manifest.inference.threads)
         upscaler = load_upscaler(
             self._manifest.inference,
             Target.of(self._manifest),
@@ -247,11 +254,13 @@ def _consecutive(shards: list[Shard]) -> Iterator[list[Shard]]:
 
 
 @contextlib.contextmanager
-def _progress(task: Task[ProcessEnvironment], run: Run, counter: Counter) -> Iterator[None]:
+def _progress(
+    task: Task[ProcessEnvironment], run: Run, share: Share, counter: Counter
+) -> Iterator[None]:
     """Say every `progress_seconds` how far the run is, and once more at its end."""
     ended = threading.Event()
     thread = threading.Thread(
-        target=_report, args=(task, run, counter, ended), name="progress", daemon=True
+        target=_report, args=(task, run, share, counter, ended), name="progress", daemon=True
     )
     thread.start()
     try:
@@ -262,10 +271,14 @@ def _progress(task: Task[ProcessEnvironment], run: Run, counter: Counter) -> Ite
 
 
 def _report(
-    task: Task[ProcessEnvironment], run: Run, counter: Counter, ended: threading.Event
+    task: Task[ProcessEnvironment],
+    run: Run,
+    share: Share,
+    counter: Counter,
+    ended: threading.Event,
 ) -> None:
     bucket = task.environment.intermediate_bucket
-    key = progress_key(task.environment.job_id, run.index)
+    key = progress_key(task.environment.job_id, run.index, share.number)
     said, last = -1, False
     while not last:
         last = ended.wait(task.environment.progress_seconds)

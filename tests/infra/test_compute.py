@@ -194,3 +194,17 @@ def test_instances_and_volumes_carry_the_tags_that_providers_do_not_give_them(
         assert set(tags) == {"instance", "volume"}
         assert tags["instance"] == tags["volume"]
         assert tags["instance"]["cost-center"] == "video"
+
+
+@pytest.mark.parametrize(
+    ("changes", "children"),
+    [
+        ((), 1),
+        (("worker_gpus=4", 'gpu_instance_types=["g5.12xlarge"]'), 4),
+        (("worker_gpus=0", "device=cpu", "inference_dtype=float32"), 1),
+    ],
+)
+def test_a_worker_has_a_child_for_each_gpu(changes: tuple[str, ...], children: int) -> None:
+    stack = variant("prod", *changes, "worker_dollars_per_hour=1")
+    variables = {v["name"]: v["value"] for v in container(stack, "process")["environment"]}
+    assert variables["SUPERRES_CHILDREN"] == str(children)

@@ -40,7 +40,7 @@ def meter(seconds: list[float], **fields: Any) -> Meter:
     """A meter whose clock shows these times, one after the other."""
     environment = ProcessEnvironment(
         stack="prod", job_id="film-1", intermediate_bucket="b", model_dir="/m", device="cpu",
-        progress_seconds=1, **fields,
+        children=1, progress_seconds=1, **fields,
     )  # fmt: skip
     return Meter(Stage.PROCESS, environment, clock=iter(seconds).__next__, now=lambda: 1.5)
 

@@ -17,6 +17,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from containers.common.pictures import Picture
+from containers.upscaler.children import Share
 from containers.upscaler.colour import Converter
 from containers.upscaler.models import Target, Upscaler
 from contracts.base import ObjectRef
@@ -39,6 +40,7 @@ from tests.media_support import make, picture
 
 BUCKET = "work"
 SOURCES = "source"
+MODULE = "tests.unit.upscaler_support"
 JOB_ID = "clip-0123456789abcdef0123"
 BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
 X264 = {"preset": "ultrafast", "crf": "23"}
@@ -168,7 +170,7 @@ def environment(model_dir: Path, **changes: str) -> dict[str, str]:
     """The worker's variables."""
     fields = {
         "job_id": JOB_ID, "intermediate_bucket": BUCKET, "model_dir": str(model_dir),
-        "device": "cpu", "progress_seconds": "0.05", **changes,
+        "device": "cpu", "children": "1", "progress_seconds": "0.05", **changes,
     }  # fmt: skip
     return {"SUPERRES_" + name.upper(): value for name, value in fields.items()}
 
@@ -221,7 +223,8 @@ def main() -> None:
 
     worker.s3_client = lambda: FolderS3(Path(sys.argv[1]))
     os.environ.setdefault("SUPERRES_DEVICE", "cpu")
-    process_run()
+    share = Share.parse(sys.argv[3]) if len(sys.argv) > 3 else None
+    sys.exit(process_run(share, [sys.executable, "-m", MODULE, sys.argv[1]]))
 
 
 if __name__ == "__main__":

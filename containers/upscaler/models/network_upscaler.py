@@ -23,6 +23,7 @@ from containers.upscaler.models import (
     require_dtype,
 )
 from containers.upscaler.models.engine import Engine
+from containers.upscaler.models.execution import Execution
 from containers.upscaler.models.networks import Compact, Network, RRDBNet
 from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
 from containers.upscaler.models.transfer import Transfer
@@ -38,9 +39,14 @@ log = logging.getLogger(__name__)
 
 
 def load_network(
-    inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
+    inference: Inference,
+    target: Target,
+    *,
+    model_dir: Path,
+    device: DeviceChoice,
+    execution: Execution | None = None,
 ) -> "NetworkUpscaler":
-    """See models.load_upscaler, which is the way in."""
+    """See models.load_upscaler, which is the way in. `execution` is for measuring torch."""
     kind = device_kind(device)
     require_dtype(describe(inference.model), inference.engine, kind, inference.dtype)
     configure(inference.threads)
@@ -55,7 +61,7 @@ def load_network(
     else:
         with torch.device("meta"):
             network = _build(inference.model)
-        engine = TorchEngine(network, weights, inference.dtype, kind)
+        engine = TorchEngine(network, weights, inference.dtype, kind, execution)
     return NetworkUpscaler(engine, inference, target, architecture)
 
 
