@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 
-.PHONY: help setup demo test lint docs bench bench-quality promote aws-smoke lock clean
+.PHONY: help setup demo test lint docs bench bench-quality bench-gpu promote aws-smoke lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
@@ -15,6 +15,7 @@ help:
 	@echo "make prove-iam  take each permission away and show what stops (a few minutes)"
 	@echo "make bench  measure speed and memory beside the peers (about 30 minutes); PARTS=peers: a part"
 	@echo "make bench-quality  restore reduced films by every model, score them, make a page for eyes"
+	@echo "make bench-gpu  models, formats and ways to run on this machine's GPU; ARGS='--device cpu --quick'"
 	@echo "make promote FROM=dev TO=staging   give a stack the images and commit another runs"
 	@echo "make aws-smoke  one clip through a throwaway stack on AWS; needs an account, costs money"
 	@echo "make clean  remove what make made here (caches in your home stay)"
@@ -58,6 +59,10 @@ bench: $(STAMP)
 bench-quality: $(STAMP)
 	@$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[bench]'
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
+
+# ARGS: --json, --device cpu --quick
+bench-gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 # ARGS: --dry-run, --json, --outputs FILE
 promote: $(STAMP)
