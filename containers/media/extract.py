@@ -4,43 +4,30 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import av.error
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
-from containers.common.media import decode_frames, decode_pictures, open_source
+from containers.common.confined.film import FilmDecoder
+from containers.common.confined.parent import Confinement
 from containers.common.pictures import Picture
-from containers.common.storage import SCAN_AHEAD_BLOCKS, RangedReader
-from containers.common.worker import Task, WorkerError
-from containers.media import plan, timeline
+from containers.common.storage import SCAN_AHEAD_BLOCKS
+from containers.common.worker import Task
+from containers.media import plan
 from containers.media.encoding import plan_encoder
+from containers.media.examined import ExaminedFilm, examined
 from containers.media.fields import Planned, plan_fields
-from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
-    bad_source,
-    check_colour,
-    check_header,
-    check_size,
-    choose_video,
-    open_film,
 )
-from containers.media.scan import Head, Scan, decode_head, scan_packets
-from containers.media.sidecar import SidecarWriter
-from containers.media.streams import chapters, labels
-from containers.media.timeline import Timeline
 from contracts import keys, planning
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
-from contracts.job import Container, Job
+from contracts.job import Job
 from contracts.manifest import Fields, Inference, Manifest, Sidecar, Video
 from contracts.messages import ExtractResult
 from contracts.models import CATALOGUE
-from contracts.names import ExitCode, Stage
+from contracts.names import Stage
 
 log = logging.getLogger(__name__)
 
@@ -83,21 +70,6 @@ def _stage_result(manifest: Manifest, environment: ExtractEnvironment) -> Extrac
     )
 
 
-@dataclass(frozen=True)
-class _Scanned:
-    """What the pass over the packets gave."""
-
-    format: str
-    video: Video
-    timeline: Timeline
-    keyframes: np.ndarray
-    """Their timestamps, int64, in the file's order."""
-    container: Container
-    sidecar: Sidecar
-    """Not uploaded yet."""
-    writer: SidecarWriter
-
-
 class _Extraction:
     """One film on its way to its manifest."""
 
@@ -108,76 +80,41 @@ class _Extraction:
         self.name = self.limits.name
 
     def manifest(self) -> Manifest:
-        """Judge, scan, test the end, upload; the manifest is not written yet."""
+        """Have the film examined, plan, upload; the manifest is not written yet."""
         self.limits.check("max_source_bytes", self.job.source.size, "has {got} bytes")
-        reader = self.store.reader(self.job.source, SCAN_AHEAD_BLOCKS)
-        try:
-            head = self._judge(reader)
-            scanned = self._scan(reader, head)
-            self._check_limits(scanned)
-            self._test_end(reader, scanned, head)
-            planned = self._plan_fields(reader, scanned)
-        except (WorkerError, av.error.FFmpegError) as error:
-            if reader.failure is not None:  # which a demuxer may have taken for the film's end
-                raise reader.failure from None
-            if isinstance(error, (WorkerError, OSError, MemoryError)):
-                raise
-            raise bad_source(f"{self.name} cannot be read ({error.strerror})") from error
-        return self._plan(scanned, planned)
+        film = examined(self.job, self.environment, self.store, self.folder)
+        if film.decoded:
+            log.info("packets do not tell all timestamps: decoded the whole film for them")
+        if film.skipped:
+            log.warning("left out %d broken frames at the ends", film.skipped)
+        return self._plan(film, self._plan_fields(film))
 
-    def _judge(self, reader: RangedReader) -> Head:
-        with contextlib.closing(open_film(self.limits, reader)) as container:
-            stream = choose_video(self.name, container)
-            check_header(self.limits, self.job.settings, container, stream)
-            head = decode_head(container, stream, self.name)
-        check_size(self.limits, self.job.settings, head.first.width, head.first.height)
-        return head
+    def _plan_fields(self, film: ExaminedFilm) -> Planned:
+        """Judged here, by pictures that another confined child decodes."""
+        source, stamps = self.job.source, film.timestamps
+        with contextlib.ExitStack() as stack:
+            decoders: list[FilmDecoder] = []
 
-    def _scan(self, reader: RangedReader, head: Head) -> _Scanned:
-        with contextlib.closing(open_source(reader)) as container:
-            stream = choose_video(self.name, container)
-            result = plan.choose_container(self.job.settings, container, stream)
-            writer = SidecarWriter(container, stream, result, self.folder / "sidecar.mkv")
-            scan = scan_packets(container, stream, writer, self.limits)
-            demuxer = container.format.name.split(",")[0]
-            line = timeline.from_packets(scan, head, self.name, demuxer)
-            if line is None:
-                line = self._decode_all(scan, head)
-            return _Scanned(
-                format=container.format.name,
-                video=describe(stream, head.first, line.timestamps, line.end_pts),
-                timeline=line,
-                keyframes=np.array(scan.keys, np.int64),
-                container=result,
-                sidecar=Sidecar(
-                    streams=writer.close(),
-                    attachments=tuple(writer.attachments),
-                    chapters=tuple(chapters(container)),
-                    metadata=_file_labels(container),
-                    film_labels=_film_labels(container, stream),
-                    film_disposition=int(stream.disposition),
-                    dropped=tuple(writer.dropped),
-                ),
-                writer=writer,
-            )
+            def decode(first: int, count: int) -> Iterator[Picture]:
+                if not decoders:
+                    limits = Confinement.of(self.environment)
+                    decoders.append(stack.enter_context(FilmDecoder(limits, self.name)))
+                reader = self.store.reader(source, SCAN_AHEAD_BLOCKS)
+                wanted = stamps[first : first + count]
+                return decoders[0].pictures(reader, source.size, film.video, wanted, first)
 
-    def _decode_all(self, scan: Scan, head: Head) -> Timeline:
-        log.info("packets do not tell all timestamps: decoding the whole film for them")
-        reader = self.store.reader(self.job.source, SCAN_AHEAD_BLOCKS)
-        with contextlib.closing(open_source(reader)) as container:
-            stream = choose_video(self.name, container)
-            return timeline.from_decoding(container, stream, scan, head, self.name)
+            setting = self.job.settings.deinterlace
+            return plan_fields(setting, film.video, stamps, film.keyframes, decode)
 
-    def _upload_sidecar(self, scanned: _Scanned) -> Sidecar:
-        sidecar, job_id = scanned.sidecar, self.job.job_id
+    def _upload_sidecar(self, film: ExaminedFilm) -> Sidecar:
+        sidecar, job_id = film.sidecar, self.job.job_id
         if not (sidecar.streams or sidecar.attachments):
             return sidecar
         index = self.folder / "sidecar.npz"
-        scanned.writer.save_index(index)
+        with index.open("wb") as out:
+            np.savez_compressed(out, allow_pickle=False, **film.index)
         places = {
-            "payload": self._upload(
-                self.folder / "sidecar.mkv", keys.sidecar_key(job_id), "video/x-matroska"
-            ),
+            "payload": self._upload(film.payload, keys.sidecar_key(job_id), "video/x-matroska"),
             "index": self._upload(index, keys.sidecar_index_key(job_id)),
         }
         return sidecar.model_copy(update=places)
@@ -189,52 +126,9 @@ class _Extraction:
         self.store.upload(path, bucket, key, content_type)
         return ObjectRef(bucket=bucket, key=key)
 
-    def _check_limits(self, scanned: _Scanned) -> None:
-        video = scanned.video
-        check_colour(self.name, video.working_colour)
-        seconds = float((video.end_pts - video.start_pts) * video.time_base)
-        self.limits.check("max_frames", video.frames, "has {got} frames")
-        self.limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
-        if scanned.timeline.skipped:
-            log.warning("left out %d broken frames at the ends", scanned.timeline.skipped)
-
-    def _test_end(self, reader: RangedReader, scanned: _Scanned, head: Head) -> None:
-        """Decode the last frames, so that a film cut short is refused now, not hours later."""
-        first = scanned.timeline.tail(scanned.keyframes)
-        frames = decode_frames(
-            lambda: open_source(reader),
-            scanned.timeline.timestamps[first:].tolist(),
-            stream_index=scanned.video.stream_index,
-            first_frame=first,
-            name=self.name,
-        )
-        for frame in frames:
-            if (frame.width, frame.height) != (head.first.width, head.first.height):
-                raise WorkerError(
-                    ExitCode.UNSUPPORTED,
-                    f"{self.name} changes its picture size from "
-                    f"{head.first.width}x{head.first.height} to {frame.width}x{frame.height}; "
-                    "cut it into parts of one size",
-                )
-
-    def _plan_fields(self, reader: RangedReader, scanned: _Scanned) -> Planned:
-        stamps = scanned.timeline.timestamps
-
-        def decode(first: int, count: int) -> Iterator[Picture]:
-            return decode_pictures(
-                lambda: open_source(reader),
-                stamps[first : first + count].tolist(),
-                stream_index=scanned.video.stream_index,
-                first_frame=first,
-                name=self.name,
-            )
-
-        setting = self.job.settings.deinterlace
-        return plan_fields(setting, scanned.video, stamps, scanned.keyframes, decode)
-
-    def _plan(self, scanned: _Scanned, planned: Planned) -> Manifest:
+    def _plan(self, film: ExaminedFilm, planned: Planned) -> Manifest:
         settings, video, environment = self.job.settings, planned.video, self.environment
-        output = plan.plan_output(settings, video, scanned.container)
+        output = plan.plan_output(settings, video, film.container)
         film_seconds = float((video.end_pts - video.start_pts) * video.time_base)
         length = planning.shard_seconds(
             film_seconds, settings.shard_seconds, environment.worker_parallelism
@@ -245,10 +139,10 @@ class _Extraction:
         return Manifest(
             job_id=self.job.job_id,
             source=self.job.source,
-            format=scanned.format,
+            format=film.format,
             video=video,
             timestamps=self._upload_timestamps(planned.timestamps),
-            fields=self._upload_plan(planned, scanned.timeline),
+            fields=self._upload_plan(planned, film.timestamps),
             inference=inference,
             encoder=plan_encoder(
                 settings,
@@ -260,7 +154,7 @@ class _Extraction:
             output=output,
             shards=shards,
             runs=planning.plan_runs(shards, a_frame, environment.worker_parallelism),
-            sidecar=self._upload_sidecar(scanned),
+            sidecar=self._upload_sidecar(film),
         )
 
     def _upload_timestamps(self, timestamps: np.ndarray) -> ObjectRef:
@@ -268,11 +162,11 @@ class _Extraction:
         np.save(path, timestamps)
         return self._upload(path, keys.timestamps_key(self.job.job_id))
 
-    def _upload_plan(self, planned: Planned, coded: Timeline) -> Fields:
+    def _upload_plan(self, planned: Planned, coded: np.ndarray) -> Fields:
         if planned.plan is None:
             return planned.fields
         path = self.folder / "fields.npz"
-        planned.plan.save(path, coded.timestamps)
+        planned.plan.save(path, coded)
         place = self._upload(path, keys.fields_key(self.job.job_id))
         return planned.fields.model_copy(update={"plan": place})
 
@@ -282,14 +176,3 @@ def _frame_seconds(inference: Inference, video: Video, environment: ExtractEnvir
     return planning.frame_seconds(
         video.width, video.height, inference.scale, model, environment.worker_gflops
     )
-
-
-def _file_labels(container: InputContainer) -> dict[str, str]:
-    return {k: v for k, v in labels(container.metadata).items() if k.lower() != "timecode"}
-
-
-def _film_labels(container: InputContainer, stream: VideoStream) -> dict[str, str]:
-    """Some formats note the time code of the first frame for the file, not for the stream."""
-    said = {k.lower(): v for k, v in container.metadata.items()}
-    timecode = {"timecode": said["timecode"]} if "timecode" in said else {}
-    return {**timecode, **labels(stream.metadata)}

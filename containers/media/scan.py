@@ -60,6 +60,8 @@ def _first_frames(
                 frames += decode_packet(packet)
             if len(frames) >= HEAD_FRAMES or (not frames and number > KEYFRAME_PATIENCE):
                 break
+    except MemoryError:
+        raise
     except av.error.FFmpegError:
         pass  # the scan meets the same damage and names it
     return frames[:HEAD_FRAMES]

@@ -5,6 +5,7 @@ index; the file itself only keeps payloads and their order.
 """
 
 import hashlib
+import io
 from array import array
 from collections import deque
 from collections.abc import Iterator
@@ -64,12 +65,14 @@ class _Copy:
 
 
 class SidecarWriter:
-    """Stores packets that someone else reads. Memory: 24 bytes a packet."""
+    """Stores packets that someone else reads, in a file object. Memory: 24 bytes a packet."""
 
-    def __init__(self, source: InputContainer, film: Stream, result: Container, path: Path) -> None:
+    def __init__(
+        self, source: InputContainer, film: Stream, result: Container, file: io.RawIOBase
+    ) -> None:
         self.dropped: list[DroppedStream] = []
         self.attachments: list[Attachment] = []
-        self._path = path
+        self._file = file
         self._clock: int | None = None
         self._copies: dict[int, _Copy] = {}
         self._covers: dict[int, Stream] = {}
@@ -100,7 +103,7 @@ class SidecarWriter:
         )
 
     def _opened(self) -> OutputContainer:
-        return av.open(str(self._path), "w", format="matroska", container_options=MUXER_OPTIONS)
+        return av.open(self._file, "w", format="matroska", container_options=MUXER_OPTIONS)
 
     def _take(self, stream: Any) -> None:
         assert self._out is not None  # noqa: S101 - opened where a stream is kept
@@ -191,7 +194,8 @@ class SidecarWriter:
         self._out.start_encoding()
         self._out.close()
         try:
-            stored = payload_hashes(self._path)
+            self._file.seek(0)
+            stored = payload_hashes(self._file)
         except av.error.FFmpegError as error:
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
@@ -213,15 +217,14 @@ class SidecarWriter:
             )
         return SidecarStream(sidecar_index=index, packets=packets, sha256=sha256, **copy.facts)
 
-    def save_index(self, path: Path) -> None:
+    def index(self) -> dict[str, np.ndarray]:
         """The exact timestamps of all packets, as the contract describes them."""
         arrays: dict[str, np.ndarray] = {}
         for i, copy in enumerate(self._copies.values()):
             arrays[f"pts_{i}"] = np.array(copy.pts, np.int64)
             arrays[f"dts_{i}"] = np.array(copy.dts, np.int64)
             arrays[f"duration_{i}"] = np.array(copy.durations, np.int64)
-        with path.open("wb") as out:
-            np.savez_compressed(out, allow_pickle=False, **arrays)
+        return arrays
 
 
 def _add_filler(out: OutputContainer) -> None:
@@ -232,9 +235,9 @@ def _add_filler(out: OutputContainer) -> None:
     out.mux(filler)
 
 
-def payload_hashes(path: Path) -> dict[int, tuple[int, str]]:
+def payload_hashes(file: io.RawIOBase) -> dict[int, tuple[int, str]]:
     """Of each audio and subtitle stream: packets, and SHA-256 over their payloads in order."""
-    with av.open(str(path)) as container:
+    with av.open(file, "r") as container:
         digests = {s.index: hashlib.sha256() for s in container.streams}
         counts = dict.fromkeys(digests, 0)
         for packet in container.demux():

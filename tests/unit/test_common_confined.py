@@ -349,3 +349,14 @@ def nothing_left() -> Iterator[None]:
     assert not [t for t in threading.enumerate() if t.name == "decoder"]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize(
+    "module", ["containers.common.confined.decoder", "containers.media.examine"]
+)
+def test_what_runs_confined_loads_no_sdk(module: str) -> None:
+    """Nor a framework: it would only take time and room."""
+    unwanted = "{'boto3', 'botocore', 'torch'}"
+    script = f"import sys, {module}; print(sorted({unwanted} & set(sys.modules)))"
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"[]\n"

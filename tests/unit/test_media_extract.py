@@ -189,7 +189,8 @@ def test_audio_packets_rest_in_the_sidecar_with_their_exact_times(tmp_path: Path
     stored.write_bytes(
         bench.s3.objects[INTERMEDIATE_BUCKET, keys.sidecar_key(bench.job_id)]["data"]
     )
-    assert payload_hashes(stored)[0] == (len(sound), stream.sha256)
+    with stored.open("rb", buffering=0) as file:
+        assert payload_hashes(file)[0] == (len(sound), stream.sha256)
     assert [bytes(p) for p in packets(stored, "audio")] == [bytes(p) for p in sound]
 
 

@@ -183,11 +183,13 @@ class ConfinedChild:
 
     def ask(self, file: Any, size: int) -> str:
         """Wait for the task's answer (JSON, not judged yet)."""
+        said = ""
         for message in self.messages(file, size):
-            if isinstance(message, Done):
-                return message.answer
-            raise self.nonsense()
-        raise self.nonsense()
+            if not isinstance(message, Done):
+                self.kill()
+                raise self.nonsense()
+            said = message.answer
+        return said
 
     def _next(self, waiting: Callable[[], bool] | None) -> Message:
         self._wait(waiting)

@@ -1,0 +1,200 @@
+"""The child's part of extract: all that touches the film's bytes, for `extract` to plan with."""
+
+import contextlib
+from dataclasses import dataclass
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from containers.common import media
+from containers.common.confined.child import Link, SourceFile, answer
+from containers.common.confined.files import Descriptor, write_arrays
+from containers.common.errors import WorkerError
+from containers.common.media import decode_frames, open_source
+from containers.media import plan, timeline
+from containers.media.picture import describe
+from containers.media.probe import (
+    Limits,
+    bad_source,
+    check_colour,
+    check_header,
+    check_size,
+    choose_video,
+    open_film,
+)
+from containers.media.scan import Head, Scan, decode_head, scan_packets
+from containers.media.sidecar import SidecarWriter
+from containers.media.streams import chapters, labels
+from containers.media.timeline import Timeline
+from contracts.base import Contract
+from contracts.environ import ExtractEnvironment
+from contracts.job import Container, Settings, SourceObject
+from contracts.manifest import Sidecar, Video
+from contracts.names import ExitCode
+
+
+class Examine(Contract):
+    """Look into a film."""
+
+    source: SourceObject
+    settings: Settings
+    environment: ExtractEnvironment
+    payload: int
+    """Descriptor of the file for the sidecar's payload."""
+    numbers: int
+    """Descriptor of the file for the arrays."""
+
+
+class Found(Contract):
+    """What is in a film; the parent believes nothing of it without a check."""
+
+    format: str
+    video: Video
+    container: Container
+    sidecar: Sidecar
+    """Its files are not anywhere yet."""
+    skipped: int
+    """Frames of a recording before its first or behind its last whole one."""
+    decoded: bool
+    """The timestamps are from decoding the whole film."""
+    arrays: dict[str, int]
+    """Lengths of the arrays: `timestamps`, `keyframes`, and those of the sidecar's index."""
+
+
+def serve(link: Link) -> None:
+    """Examine one film."""
+    media.on_packet = link.alive
+    task = Examine.model_validate_json(link.task() or "")
+    answer(link, _Examination(task).found(SourceFile(link, task.source.size)))
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """What the pass over the packets gave."""
+
+    format: str
+    video: Video
+    timeline: Timeline
+    keyframes: np.ndarray
+    """Their timestamps, int64, in the file's order."""
+    container: Container
+    sidecar: Sidecar
+    writer: SidecarWriter
+
+
+class _Examination:
+    """One film on its way to its facts."""
+
+    def __init__(self, task: Examine) -> None:
+        self.task = task
+        self.limits = Limits(task.source, task.environment)
+        self.name = self.limits.name
+        self.decoded = False
+
+    def found(self, file: SourceFile) -> Found:
+        """Judge, scan, test the end. Raises WorkerError for what is wrong with the film."""
+        try:
+            head = self._judge(file)
+            scanned = self._scan(file, head)
+            self._check_limits(scanned)
+            self._test_end(file, scanned, head)
+        except av.error.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise bad_source(f"{self.name} cannot be read ({error.strerror})") from error
+        arrays = {
+            "timestamps": scanned.timeline.timestamps,
+            "keyframes": scanned.keyframes,
+            **scanned.writer.index(),
+        }
+        return Found(
+            format=scanned.format,
+            video=scanned.video,
+            container=scanned.container,
+            sidecar=scanned.sidecar,
+            skipped=scanned.timeline.skipped,
+            decoded=self.decoded,
+            arrays=write_arrays(Descriptor(self.task.numbers), arrays),
+        )
+
+    def _judge(self, file: SourceFile) -> Head:
+        with contextlib.closing(open_film(self.limits, file)) as container:
+            stream = choose_video(self.name, container)
+            check_header(self.limits, self.task.settings, container, stream)
+            head = decode_head(container, stream, self.name)
+        check_size(self.limits, self.task.settings, head.first.width, head.first.height)
+        return head
+
+    def _scan(self, file: SourceFile, head: Head) -> _Scanned:
+        with contextlib.closing(open_source(file)) as container:
+            stream = choose_video(self.name, container)
+            result = plan.choose_container(self.task.settings, container, stream)
+            writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
+            scan = scan_packets(container, stream, writer, self.limits)
+            demuxer = container.format.name.split(",")[0]
+            line = timeline.from_packets(scan, head, self.name, demuxer)
+            if line is None:
+                line = self._decode_all(file, scan, head)
+            return _Scanned(
+                format=container.format.name,
+                video=describe(stream, head.first, line.timestamps, line.end_pts),
+                timeline=line,
+                keyframes=np.array(scan.keys, np.int64),
+                container=result,
+                sidecar=Sidecar(
+                    streams=writer.close(),
+                    attachments=tuple(writer.attachments),
+                    chapters=tuple(chapters(container)),
+                    metadata=_file_labels(container),
+                    film_labels=_film_labels(container, stream),
+                    film_disposition=int(stream.disposition),
+                    dropped=tuple(writer.dropped),
+                ),
+                writer=writer,
+            )
+
+    def _decode_all(self, file: SourceFile, scan: Scan, head: Head) -> Timeline:
+        """Packets do not tell all timestamps."""
+        self.decoded = True
+        with contextlib.closing(open_source(file)) as container:
+            stream = choose_video(self.name, container)
+            return timeline.from_decoding(container, stream, scan, head, self.name)
+
+    def _check_limits(self, scanned: _Scanned) -> None:
+        video = scanned.video
+        check_colour(self.name, video.working_colour)
+        seconds = float((video.end_pts - video.start_pts) * video.time_base)
+        self.limits.check("max_frames", video.frames, "has {got} frames")
+        self.limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
+
+    def _test_end(self, file: SourceFile, scanned: _Scanned, head: Head) -> None:
+        """Decode the last frames, so that a film cut short is refused now, not hours later."""
+        first = scanned.timeline.tail(scanned.keyframes)
+        frames = decode_frames(
+            lambda: open_source(file),
+            scanned.timeline.timestamps[first:].tolist(),
+            stream_index=scanned.video.stream_index,
+            first_frame=first,
+            name=self.name,
+        )
+        for frame in frames:
+            if (frame.width, frame.height) != (head.first.width, head.first.height):
+                raise WorkerError(
+                    ExitCode.UNSUPPORTED,
+                    f"{self.name} changes its picture size from "
+                    f"{head.first.width}x{head.first.height} to {frame.width}x{frame.height}; "
+                    "cut it into parts of one size",
+                )
+
+
+def _file_labels(container: InputContainer) -> dict[str, str]:
+    return {k: v for k, v in labels(container.metadata).items() if k.lower() != "timecode"}
+
+
+def _film_labels(container: InputContainer, stream: VideoStream) -> dict[str, str]:
+    """Some formats note the time code of the first frame for the file, not for the stream."""
+    said = {k.lower(): v for k, v in container.metadata.items()}
+    timecode = {"timecode": said["timecode"]} if "timecode" in said else {}
+    return {**timecode, **labels(stream.metadata)}
