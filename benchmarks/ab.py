@@ -107,18 +107,25 @@ def _embedded(picture: NDArray[np.uint8]) -> str:
 
 
 def count(votes: Sequence[Mapping[str, Any]], key: Mapping[str, Any]) -> list[Score]:
-    """Scores of all methods, best first. Raises SystemExit for votes on another page."""
+    """Scores of all methods, best first. Raises SystemExit for votes that the key does not fit."""
     points: dict[str, list[float]] = {}
     for ballot in votes:
-        if ballot["seed"] != key["seed"] or len(ballot["votes"]) > len(key["pairs"]):
-            raise SystemExit("these votes are of another page than the key; name the key of theirs")
-        for vote in ballot["votes"]:
-            pair = key["pairs"][vote["pair"]]
-            won = {"a": 1.0, "b": 0.0, "same": 0.5}[vote["choice"]]
-            points.setdefault(pair["a"], []).append(won)
-            points.setdefault(pair["b"], []).append(1 - won)
+        try:
+            _add(points, ballot, key)
+        except (KeyError, IndexError, TypeError) as error:
+            raise SystemExit(f"votes or key are not what the page made: {error!r}") from error
     scores = [_score(method, values) for method, values in points.items()]
     return sorted(scores, key=lambda score: -score.share)
+
+
+def _add(points: dict[str, list[float]], ballot: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+    if ballot["seed"] != key["seed"] or len(ballot["votes"]) != len(key["pairs"]):
+        raise SystemExit("these votes are of another page than the key; name the key of theirs")
+    for vote in ballot["votes"]:
+        pair = key["pairs"][vote["pair"]]
+        won = {"a": 1.0, "b": 0.0, "same": 0.5}[vote["choice"]]
+        points.setdefault(pair["a"], []).append(won)
+        points.setdefault(pair["b"], []).append(1 - won)
 
 
 def _score(method: str, points: Sequence[float]) -> Score:

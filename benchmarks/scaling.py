@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks.chart import Panel, chart
 from benchmarks.clips import play, sample_frames
 from benchmarks.peaks import peaks_below
+from benchmarks.peer import cores
 from benchmarks.superres import ROOT, superres, table
 from contracts.models import ModelName
 from contracts.names import Stage
@@ -23,6 +24,10 @@ from contracts.names import Stage
 IMAGE = ROOT / "docs" / "images" / "scaling.svg"
 RATE = 25
 LANCZOS, NETWORK = ModelName.LANCZOS.value, ModelName.ANIMEVIDEOV3.value
+ABOUT = (
+    "Three charts: seconds of the process stage by shards and workers; peak memory of the stages "
+    "by minutes of film; peak memory of the stages by megapixels of the result."
+)
 STAGES = (Stage.EXTRACT, Stage.PROCESS, Stage.RECOMPOSE)
 
 
@@ -78,7 +83,7 @@ def timings(folder: Path, sizes: Sizes) -> list[Timing]:
     """x4 to 1280x720 with lanczos, in H.264 as by default."""
     film = play(sample_frames(), folder / "shards.mp4", sizes.frames)
     found: list[Timing] = []
-    for workers in sizes.workers:
+    for workers in (number for number in sizes.workers if number <= cores()):
         for shards in sizes.shards:
             timed = superres(
                 film, folder / "out.mp4", "--model", LANCZOS, "--scale", "4",
@@ -137,9 +142,11 @@ def report(folder: Path, *, quick: bool, image: Path | None = None) -> str:
     sizes = QUICK if quick else IN_EARNEST
     times, lengths = timings(folder, sizes), by_length(folder, sizes.lengths)
     areas = by_size(folder, sizes)
-    if image is not None:
-        image.write_text(drawing(times, lengths, areas))
-    return scaling_text(times, lengths, areas, sizes)
+    text = scaling_text(times, lengths, areas, sizes)
+    if image is None:
+        return text
+    image.write_text(drawing(times, lengths, areas))
+    return f"![{ABOUT}](images/{image.name})\n\n{text}"
 
 
 def drawing(times: Sequence[Timing], lengths: Sequence[Memory], areas: Sequence[Memory]) -> str:
@@ -164,11 +171,7 @@ def drawing(times: Sequence[Timing], lengths: Sequence[Memory], areas: Sequence[
         Panel("Memory by length", "minutes of film", "MiB, peak", of_length, logarithmic=True),
         Panel("Memory by size", "megapixels of the result", "MiB, peak", of_size),
     ]
-    about = (
-        "Three charts: seconds of the process stage by shards and workers; peak memory of the "
-        "stages by minutes of film; peak memory of the stages by megapixels of the result."
-    )
-    return chart(panels, about)
+    return chart(panels, ABOUT)
 
 
 def scaling_text(

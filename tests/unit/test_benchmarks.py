@@ -195,6 +195,8 @@ def test_votes_are_counted_with_ties_as_halves() -> None:
 def test_votes_on_another_page_are_refused() -> None:
     with pytest.raises(SystemExit, match="another page"):
         count([{"seed": 6, "votes": []}], KEY)
+    with pytest.raises(SystemExit, match="not what the page made"):
+        count([{"seed": 5, "votes": [{"pair": n, "choice": "c"} for n in range(3)]}], KEY)
 
 
 @pytest.mark.parametrize(
