@@ -101,6 +101,25 @@ def test_the_networks_own_mean_is_held_to_the_source_where_the_plan_says_so() ->
     assert levels[1] == 180
 
 
+@pytest.mark.parametrize(("anchored", "grows"), [(False, True), (True, False)])
+def test_grain_that_anchoring_keeps_is_not_drawn_twice(anchored: bool, grows: bool) -> None:
+    """A network that flattens all: its lost grain is drawn, unless the plan adds it back."""
+    luma = np.random.default_rng(2).normal(120, 6, (96, 160)).round().astype(np.uint8)
+    picture = Picture(0, "gray", (luma,))
+    target = Target(
+        width=640, height=384, pixel_format="gray", source_colour=BT709, colour=BT709, bits=8
+    )
+    spread = []
+    for grain in (None, "keep"):
+        inference = plan(ModelName.ANIMEVIDEOV3, anchored=anchored, grain=grain)
+        ends = Ends(inference, target, picture, CPU)
+        planes = [torch.from_numpy(luma)[None]]
+        rgb = ends.rgb(planes)
+        flat = torch.full((1, 48, 96, 160), float(rgb.mean()))
+        spread.append(float(ends.write(flat, 4, planes, rgb, [0]).planes[0].float().std()))
+    assert spread[1] == pytest.approx(6.0 if grows else spread[0], rel=0.12)
+
+
 @pytest.mark.parametrize(
     ("model", "size", "levels"),
     [

@@ -67,6 +67,8 @@ class Ends:
 
     def _shares(self, network: Tensor, rgb: Tensor) -> Tensor:
         """What of the source's noise the result has, measured at the source's size."""
+        if self._anchored:
+            return rgb
         return (network * self._strength).add_(rgb * (1 - self._strength))
 
     def _sized(self, cells: Tensor, side: int) -> Cells:
