@@ -27,7 +27,7 @@ def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: P
 
     model = ModelName.ANIMEVIDEOV3
     inference = Inference(
-        model=model, weights_sha256=CATALOGUE[model].weights_sha256, scale=SCALE,
+        model=model, facts=CATALOGUE[model], scale=SCALE,
         engine=Engine(engine), dtype=dtype, threads=threads,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)

@@ -13,6 +13,7 @@ from contracts.job import HOLDS, Codec, Container, Settings
 from contracts.keys import upload_key
 from contracts.limits import S3_KEY_BYTES
 from contracts.manifest import Report
+from contracts.models import ModelName
 from contracts.names import Stage
 
 POLL_SECONDS = 0.15
@@ -175,7 +176,8 @@ def run(request: Request, output: Output) -> Outcome:
     began = time.monotonic()
     with output.steps() as steps:
         steps.update("start", note="embedded AWS")
-        ensure_weights(request.settings.model)
+        if isinstance(request.settings.model, ModelName):
+            ensure_weights(request.settings.model)
         with embedded_stack(overrides(request.workers, request.precision)) as stack:
             start_seconds = time.monotonic() - began
             steps.end("start", "embedded AWS, " + ("warm" if stack.warm else "deployed anew"))

@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contracts.base import Contract, ContractError, Versioned, explain
+from contracts.keys import STORED_MODEL_PATTERN, parse_stored_model, stored_model
 from contracts.limits import SHARD_SECONDS_MAX, SHARD_SECONDS_MIN
 from contracts.models import ModelName
 from contracts.names import METADATA_PREFIX
 
+StoredModelName = Annotated[str, Field(pattern=f"^{STORED_MODEL_PATTERN}$")]
+"""A user's model by the hash of its weights: `models/<sha256>`."""
 JOB_ID_PATTERN = r"[a-z0-9][a-z0-9-]{0,59}"
 
 
@@ -86,7 +89,8 @@ Grain = Literal["keep"] | Annotated[float, Field(gt=0, le=MAX_GRAIN)]
 class Settings(Contract):
     """What a user chooses. Every field has a default, so an upload without metadata works."""
 
-    model: ModelName = ModelName.ANIMEVIDEOV3
+    model: ModelName | StoredModelName = ModelName.ANIMEVIDEOV3
+    """Of the catalogue, or a user's own that is stored already."""
     scale: Literal[2, 3, 4] = 2
     fit: int | None = Field(default=None, ge=2, le=MAX_FIT, multiple_of=2)
     """Lines of the result, instead of a scale; the width follows. Written 2160 or 2160p."""
@@ -137,13 +141,30 @@ class Settings(Contract):
             raise ValueError(f"allowed are keep, and levels over 0 up to {MAX_GRAIN:g}")
         return amount
 
-    @field_validator("model", "codec", "container", mode="before")
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model(cls, value: Any) -> Any:
+        if value in list(ModelName):
+            return ModelName(value)
+        digest = parse_stored_model(value) if isinstance(value, str) else None
+        if digest is None:
+            raise ValueError(
+                "allowed are " + ", ".join(ModelName) + ", and models/<sha256> of a stored model"
+            )
+        return stored_model(digest)
+
+    @field_validator("codec", "container", mode="before")
     @classmethod
     def _known(cls, value: Any, info: Any) -> Any:
-        choices = {"model": ModelName, "codec": Codec, "container": Container}[info.field_name]
+        choices = {"codec": Codec, "container": Container}[info.field_name]
         if value is not None and value not in list(choices):
             raise ValueError("allowed are " + ", ".join(choices))
         return value
+
+    @property
+    def stored_model(self) -> str | None:
+        """SHA-256 of the user's model; None for one of the catalogue."""
+        return None if isinstance(self.model, ModelName) else parse_stored_model(self.model)
 
     @property
     def label(self) -> str:

@@ -4,6 +4,7 @@ IAM policies and lifecycle rules use the patterns, workers and Lambdas the build
 grant can never name a place where nothing is written.
 
     source        uploads/...                                   what users drop
+                  models/<sha256>.{json,safetensors}            users' models, facts and weights
     intermediate  jobs/<job>/job.json                           the accepted job
                   jobs/<job>/extract/{manifest.json,timestamps.npy,fields.npz}
                   jobs/<job>/extract/{sidecar.mkv,sidecar.npz}
@@ -14,14 +15,19 @@ grant can never name a place where nothing is written.
     final         results/<job>/<stem>.<label>.<mp4|mkv>, results/<job>/report.json
 """
 
+import re
 from pathlib import PurePosixPath
 
 from contracts.names import Stage
 
 UPLOADS = "uploads/"
+MODELS = "models/"
 JOBS = "jobs/"
 RESULTS = "results/"
 
+MODEL_FACTS = MODELS + "*.json"
+MODEL_WEIGHTS = MODELS + "*.safetensors"
+STORED_MODEL_PATTERN = rf"{MODELS}[0-9a-f]{{64}}"
 JOB_FILES = JOBS + "*/job.json"
 EXTRACT_FILES = JOBS + "*/extract/*"
 SHARD_FILES = JOBS + "*/shards/*"
@@ -45,6 +51,25 @@ def failure_files(stage: Stage) -> str:
 def upload_key(name: str) -> str:
     """Key of an upload by its file name; the name may hold anything that S3 takes."""
     return UPLOADS + name
+
+
+def stored_model(sha256: str) -> str:
+    """Name of a user's model, by the hash of its weights: what settings hold."""
+    return MODELS + sha256
+
+
+def parse_stored_model(name: str) -> str | None:
+    """The SHA-256 in a model's name or in either of its keys; None for anything else."""
+    stem = name.removesuffix(".json").removesuffix(".safetensors")
+    return stem.removeprefix(MODELS) if re.fullmatch(STORED_MODEL_PATTERN, stem) else None
+
+
+def model_facts_key(sha256: str) -> str:
+    return f"{stored_model(sha256)}.json"
+
+
+def model_weights_key(sha256: str) -> str:
+    return f"{stored_model(sha256)}.safetensors"
 
 
 def job_key(job_id: str) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from contracts.base import Contract, ObjectRef, Rational, Versioned
 from contracts.job import Codec, Container, Grain, SourceObject
-from contracts.models import Engine, ModelName
+from contracts.models import Engine, ModelFacts, NumberFormat
 
 CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
 """Matrix coefficients (ITU-T H.273) that the workers turn into RGB and back."""
@@ -188,8 +188,11 @@ class Run(Contract):
 class Inference(Contract):
     """All that decides the pixels. A worker that cannot honour it exits UNSUPPORTED."""
 
-    model: ModelName
-    weights_sha256: str | None
+    model: str
+    """As in Settings.model."""
+    facts: ModelFacts
+    weights: ObjectRef | None = None
+    """A user's model's; None where the image has them, or where there are none."""
     scale: float = Field(gt=0)
     """The result's lines over the source's."""
     strength: float = Field(default=1.0, gt=0, le=1)
@@ -200,7 +203,7 @@ class Inference(Contract):
     """Whether what a network changes in the mean of a source pixel is added back, enlarged by
     Lanczos: for HDR, whose signal no network was trained on."""
     engine: Engine
-    dtype: Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
+    dtype: NumberFormat
     batch: int = Field(default=1, ge=1)
     tile: int = Field(default=0, ge=0)
     """Tile side in source pixels; 0 is untiled."""

@@ -4,6 +4,7 @@ import itertools
 import math
 from fractions import Fraction
 
+from contracts.job import Settings
 from contracts.limits import (
     BATCH_ARRAY_MAX,
     RUN_SECONDS_TARGET,
@@ -36,22 +37,34 @@ def fitted_size(width: int, height: int, lines: int) -> tuple[int, int]:
     return max(2, 2 * round(width * lines / height / 2)), lines
 
 
+def target_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
+    """Pixels of the result of a source of that size."""
+    if settings.fit is None:
+        return output_size(width, height, settings.scale)
+    return fitted_size(width, height, settings.fit)
+
+
 def _even(value: int) -> int:
     return value + value % 2
 
 
 def plan_tile(
-    width: int, height: int, bytes_per_pixel: float, memory_bytes: float, halo: int
+    width: int, height: int, bytes_per_pixel: float, memory_bytes: float, model: ModelFacts
 ) -> int:
     """The side of the tiles, in source pixels, whose work fits the memory; 0: the whole picture.
 
     Tiles are as large as they may be, for the halo around each is computed twice. `bytes_per_pixel`
-    is of the whole batch. Never below SMALLEST_TILE: what does not fit then fails by name.
+    is of the whole batch. Never below `smallest_tile`: what does not fit then fails by name.
     """
     if width * height * bytes_per_pixel <= memory_bytes:
         return 0
-    side = math.isqrt(int(memory_bytes / bytes_per_pixel)) - 2 * halo
-    return max(side, SMALLEST_TILE)
+    side = math.isqrt(int(memory_bytes / bytes_per_pixel)) - 2 * model.halo
+    return max(side // model.grid * model.grid, smallest_tile(model))
+
+
+def smallest_tile(model: ModelFacts) -> int:
+    """The side, in source pixels, below which tiles are not worth their halo."""
+    return -(-SMALLEST_TILE // model.grid) * model.grid
 
 
 def shard_seconds(film_seconds: float, wanted: float | None, parallelism: int) -> float:

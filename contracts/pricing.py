@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.models import ModelFacts
-from contracts.planning import WORKER_START_SECONDS, frame_seconds, output_size
+from contracts.planning import WORKER_START_SECONDS, frame_seconds
 
 HOURS_A_MONTH = 730.0
 SECONDS_AN_HOUR = 3600.0
@@ -147,13 +147,16 @@ RANGE_BYTES = 8e6
 """Of one ranged read of the source."""
 
 
-def film_cost(film: Film, scale: int, model: ModelFacts, rates: Rates) -> dict[str, float]:
-    """Estimated dollars of one job, by what they are paid for.
+def film_cost(
+    film: Film, size: tuple[int, int], model: ModelFacts, rates: Rates
+) -> dict[str, float]:
+    """Estimated dollars of one job, by what they are paid for; `size` is (width, height) after it.
 
     Without the month's storage of source and result (`storage_month`), data leaving the region,
     instances that wait idle for a job, and work done twice after an interruption.
     """
-    width, height = output_size(film.width, film.height, scale)
+    width, height = size
+    scale = height / film.height
     per_frame = frame_seconds(film.width, film.height, scale, model, rates.worker_gflops)
     compute = film.frames * per_frame
     runs = max(1, math.ceil(compute / RUN_SECONDS))

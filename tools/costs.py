@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from components.settings import StackSettings, parse_settings
 from contracts.models import CATALOGUE, ModelName
 from contracts.names import Stage
+from contracts.planning import output_size
 from contracts.pricing import (
     Film,
     Rates,
@@ -132,18 +133,21 @@ def film_table() -> str:
     ]  # fmt: skip
     heads = [f"{model.value} x{scale}" for model, scale in columns]
     lines = ["| source | " + " | ".join(heads) + " |", "| --- " * (len(heads) + 1) + "|"]
-    for name, film in FILMS.items():
-        costs = [total(film_cost(film, s, CATALOGUE[m], counted)) / MINUTES for m, s in columns]
-        lines.append(f"| {name} | " + " | ".join(f"{cost:.4f}" for cost in costs) + " |")
+    for source, film in FILMS.items():
+        sizes = [output_size(film.width, film.height, scale) for _, scale in columns]
+        models = [CATALOGUE[name] for name, _ in columns]
+        costs = [
+            total(film_cost(film, size, model, counted)) / MINUTES
+            for size, model in zip(sizes, models, strict=True)
+        ]
+        lines.append(f"| {source} | " + " | ".join(f"{cost:.4f}" for cost in costs) + " |")
     return "\n".join(lines)
 
 
 def example_table() -> str:
-    model = CATALOGUE[ModelName.ANIMEVIDEOV3]
-    rows = {
-        f"{stack}": film_cost(FILMS[EXAMPLE], 4, model, rates(settings_of(stack)))
-        for stack in STACKS
-    }
+    model, film = CATALOGUE[ModelName.ANIMEVIDEOV3], FILMS[EXAMPLE]
+    size = output_size(film.width, film.height, 4)
+    rows = {f"{stack}": film_cost(film, size, model, rates(settings_of(stack))) for stack in STACKS}
     return _table("dollars", rows, digits=5)
 
 

@@ -17,6 +17,7 @@ from containers.media import plan
 from containers.media.encoding import plan_encoder
 from containers.media.examined import ExaminedFilm, examined
 from containers.media.fields import Planned, plan_fields
+from containers.media.model import Model, find_model
 from containers.media.probe import (
     Limits,
 )
@@ -26,7 +27,6 @@ from contracts.environ import ExtractEnvironment
 from contracts.job import Job
 from contracts.manifest import Fields, Inference, Manifest, Sidecar, Video
 from contracts.messages import ExtractResult
-from contracts.models import CATALOGUE
 from contracts.names import Stage
 
 log = logging.getLogger(__name__)
@@ -82,12 +82,13 @@ class _Extraction:
     def manifest(self) -> Manifest:
         """Have the film examined, plan, upload; the manifest is not written yet."""
         self.limits.check("max_source_bytes", self.job.source.size, "has {got} bytes")
+        model = find_model(self.job.settings, self.store, self.job.source.bucket)
         film = examined(self.job, self.environment, self.store, self.folder)
         if film.decoded:
             log.info("packets do not tell all timestamps: decoded the whole film for them")
         if film.skipped:
             log.warning("left out %d broken frames at the ends", film.skipped)
-        return self._plan(film, self._plan_fields(film))
+        return self._plan(film, self._plan_fields(film), model)
 
     def _plan_fields(self, film: ExaminedFilm) -> Planned:
         """Judged here, by pictures that another confined child decodes."""
@@ -126,7 +127,7 @@ class _Extraction:
         self.store.upload(path, bucket, key, content_type)
         return ObjectRef(bucket=bucket, key=key)
 
-    def _plan(self, film: ExaminedFilm, planned: Planned) -> Manifest:
+    def _plan(self, film: ExaminedFilm, planned: Planned, model: Model) -> Manifest:
         settings, video, environment = self.job.settings, planned.video, self.environment
         output = plan.plan_output(settings, video, film.container)
         film_seconds = float((video.end_pts - video.start_pts) * video.time_base)
@@ -134,7 +135,7 @@ class _Extraction:
             film_seconds, settings.shard_seconds, environment.worker_parallelism
         )
         shards = planning.plan_shards(video.frames, video.frame_rate, length)
-        inference = plan.plan_inference(settings, video, environment)
+        inference = plan.plan_inference(settings, model, video, environment)
         a_frame = _frame_seconds(inference, video, environment)
         return Manifest(
             job_id=self.job.job_id,
@@ -172,7 +173,6 @@ class _Extraction:
 
 
 def _frame_seconds(inference: Inference, video: Video, environment: ExtractEnvironment) -> float:
-    model = CATALOGUE[inference.model]
     return planning.frame_seconds(
-        video.width, video.height, inference.scale, model, environment.worker_gflops
+        video.width, video.height, inference.scale, inference.facts, environment.worker_gflops
     )

@@ -3,21 +3,14 @@
 from av.container import InputContainer
 from av.stream import Stream
 
+from containers.media.model import Model
 from containers.media.picture import HDR_TRANSFERS
 from containers.media.streams import can_hold, codec_name
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, Container, Settings
 from contracts.manifest import Inference, Output, Video
-from contracts.models import (
-    BYTES_PER_PIXEL,
-    CATALOGUE,
-    MAX_HALO,
-    TAIL_BYTES_PER_PIXEL,
-    Engine,
-    ModelFacts,
-    network_engine,
-)
-from contracts.planning import fitted_size, output_size, plan_tile
+from contracts.models import Engine, ModelFacts, network_dtype, network_engine
+from contracts.planning import plan_tile, target_size
 
 
 def choose_container(settings: Settings, source: InputContainer, film: Stream) -> Container:
@@ -49,27 +42,23 @@ def plan_output(settings: Settings, video: Video, container: Container) -> Outpu
     return Output(width=width, height=height, label=settings.label, container=container)
 
 
-def target_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
-    """Pixels of the result of a source of that size."""
-    if settings.fit is None:
-        return output_size(width, height, settings.scale)
-    return fitted_size(width, height, settings.fit)
-
-
-def plan_inference(settings: Settings, video: Video, environment: ExtractEnvironment) -> Inference:
+def plan_inference(
+    settings: Settings, model: Model, video: Video, environment: ExtractEnvironment
+) -> Inference:
     """Lanczos works on integers; networks on the stack's dtype, tiled where memory asks for it."""
-    facts = CATALOGUE[settings.model]
+    facts = model.facts
     engine, dtype = Engine.OPENCV, "uint16" if video.bit_depth > 8 else "uint8"
     tile, halo, batch = 0, 0, 1
     if facts.architecture is not None:
-        dtype = environment.inference_dtype
+        dtype = network_dtype(facts, environment.inference_dtype)
         engine = network_engine(facts, Engine(environment.inference_engine), dtype)
         tile, halo = _plan_tile(facts, engine, video, environment.inference_memory_mib)
         if not tile:
             batch = _plan_batch(facts, engine, video, environment)
     return Inference(
         model=settings.model,
-        weights_sha256=facts.weights_sha256,
+        facts=facts,
+        weights=model.weights,
         scale=target_size(settings, video.width, video.height)[1] / video.height,
         strength=settings.strength,
         grain=settings.grain,
@@ -85,21 +74,16 @@ def plan_inference(settings: Settings, video: Video, environment: ExtractEnviron
 
 def _plan_tile(facts: ModelFacts, engine: Engine, video: Video, mib: int) -> tuple[int, int]:
     """(tile, halo), in source pixels; (0, 0) where the whole picture fits."""
-    if facts.architecture is None:
-        return 0, 0
-    halo = min(facts.radius, MAX_HALO)
-    need = BYTES_PER_PIXEL[engine, facts.architecture]
-    memory = mib * 1024**2 - video.width * video.height * TAIL_BYTES_PER_PIXEL
-    tile = plan_tile(video.width, video.height, need, max(memory, 0), halo)
-    return tile, halo if tile else 0
+    need = facts.bytes_per_pixel[engine]
+    memory = mib * 1024**2 - video.width * video.height * facts.tail_bytes_per_pixel
+    tile = plan_tile(video.width, video.height, need, max(memory, 0), facts)
+    return tile, facts.halo if tile else 0
 
 
 def _plan_batch(
     facts: ModelFacts, engine: Engine, video: Video, environment: ExtractEnvironment
 ) -> int:
     """Whole pictures at once: as many as the stack asks for, and the memory holds."""
-    if facts.architecture is None:
-        return 1
-    need = BYTES_PER_PIXEL[engine, facts.architecture] + TAIL_BYTES_PER_PIXEL
+    need = facts.bytes_per_pixel[engine] + facts.tail_bytes_per_pixel
     room = environment.inference_memory_mib * 1024**2 // (video.width * video.height * need)
     return max(1, min(environment.inference_batch, int(room)))

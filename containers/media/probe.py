@@ -10,11 +10,11 @@ from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
 from containers.common.media import open_source, video_stream
-from containers.media.plan import target_size
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
 from contracts.manifest import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
+from contracts.planning import target_size
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG-PS, AVI, MXF, IVF, Ogg, FLV and ASF"
 

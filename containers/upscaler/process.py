@@ -217,7 +217,7 @@ class RunOfShards:
             device_memory_mib=upscaler.device_memory_mib(),
             device=upscaler.device,
             engine=self._manifest.inference.engine,
-            weights_sha256=self._manifest.inference.weights_sha256,
+            weights_sha256=self._manifest.inference.facts.weights_sha256,
             versions={"av": av.__version__, **upscaler.versions},
         )
 

@@ -23,21 +23,25 @@ class Tile:
     columns: Span
 
 
-def plan_tiles(width: int, height: int, side: int, halo: int) -> list[Tile]:
+def plan_tiles(width: int, height: int, side: int, halo: int, grid: int = 1) -> list[Tile]:
     """Tiles of all but equal size, none longer than `side`, which cover the picture once.
 
     Each reads `halo` pixels more on every side that is not the picture's edge; with a halo of at
-    least the network's receptive radius the result equals the untiled one.
+    least the network's receptive radius the result equals the untiled one. What a tile reads begins
+    at a multiple of `grid`, of which side and halo must be multiples too.
     """
     if side < 1 or halo < 0:
         raise ValueError(f"a tile has at least one pixel and no negative halo: {side}, {halo}")
-    columns = _spans(width, side, halo)
-    return [Tile(rows, cols) for rows in _spans(height, side, halo) for cols in columns]
+    if side % grid or halo % grid:
+        raise ValueError(f"a tile of {side} pixels and its halo of {halo} leave the grid of {grid}")
+    columns = _spans(width, side, halo, grid)
+    return [Tile(rows, cols) for rows in _spans(height, side, halo, grid) for cols in columns]
 
 
-def _spans(length: int, side: int, halo: int) -> list[Span]:
-    count = math.ceil(length / side)
-    bounds = [length * i // count for i in range(count + 1)]
+def _spans(length: int, side: int, halo: int, grid: int) -> list[Span]:
+    steps = math.ceil(length / grid)
+    count = math.ceil(steps / (side // grid))
+    bounds = [min(steps * i // count * grid, length) for i in range(count + 1)]
     return [
         Span(start, stop, max(start - halo, 0), min(stop + halo, length))
         for start, stop in itertools.pairwise(bounds)

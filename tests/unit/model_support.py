@@ -35,7 +35,7 @@ def plan(model: ModelName, **changes: Any) -> Inference:
     lanczos = model is ModelName.LANCZOS
     fields = {
         "engine": Engine.OPENCV if lanczos else Engine.TORCH, "model": model,
-        "weights_sha256": CATALOGUE[model].weights_sha256, "scale": 4,
+        "facts": CATALOGUE[model], "scale": 4,
         "dtype": "uint8" if lanczos else "float32", "threads": 1, **changes,
     }  # fmt: skip
     return Inference.model_validate(fields)

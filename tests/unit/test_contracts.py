@@ -149,7 +149,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         timestamps=ref,
         inference=Inference(
             model=ModelName.LANCZOS,
-            weights_sha256=None,
+            facts=CATALOGUE[ModelName.LANCZOS],
             scale=2,
             engine=Engine.OPENCV,
             dtype="uint8",

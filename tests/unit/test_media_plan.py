@@ -9,11 +9,12 @@ import pytest
 
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.encoding import ENCODERS, plan_encoder
+from containers.media.model import Model
 from containers.media.plan import plan_inference, plan_output
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, PIXEL_FORMATS, PRESETS, Codec, Container, Settings
-from contracts.manifest import Colour, Video
-from contracts.models import Engine, ModelName
+from contracts.manifest import Colour, Inference, Video
+from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.planning import SMALLEST_TILE
 from tests.media_bench import EXTRACT_ENVIRONMENT
 
@@ -138,6 +139,11 @@ def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixtu
     assert "4104x2304 is more than H.264 decoders take" in caplog.text
 
 
+def plan(settings: Settings, film: Video, stack: ExtractEnvironment) -> Inference:
+    model = Model(CATALOGUE[ModelName(settings.model)])
+    return plan_inference(settings, model, film, stack)
+
+
 @pytest.mark.parametrize(
     ("width", "height", "fit", "size"),
     [
@@ -153,26 +159,26 @@ def test_fit_gives_the_lines_asked_for_and_keeps_the_aspect(
     settings = Settings(fit=fit)
     output = plan_output(settings, video(width, height), Container.MP4)
     assert ((output.width, output.height), output.label) == (size, f"{size[1]}p")
-    planned = plan_inference(settings, video(width, height), environment())
+    planned = plan(settings, video(width, height), environment())
     assert planned.scale == size[1] / height
 
 
 def test_strength_is_passed_on() -> None:
-    assert plan_inference(Settings(strength=0.6), video(), environment()).strength == 0.6
+    assert plan(Settings(strength=0.6), video(), environment()).strength == 0.6
 
 
 @pytest.mark.parametrize(("asked", "grain"), [(None, None), ("keep", "keep"), ("2.5", 2.5)])
 def test_grain_is_passed_on(asked: Any, grain: Any) -> None:
-    assert plan_inference(Settings(grain=asked), video(), environment()).grain == grain
+    assert plan(Settings(grain=asked), video(), environment()).grain == grain
 
 
 @pytest.mark.parametrize(("transfer", "anchored"), [(1, False), (16, True), (18, True)])
 def test_networks_are_held_to_the_source_in_hdr_only(transfer: int, anchored: bool) -> None:
     colour = Colour(primaries=9, transfer=transfer, matrix=9, full_range=False)
     facts = video(working_colour=colour)
-    assert plan_inference(Settings(), facts, environment()).anchored is anchored
+    assert plan(Settings(), facts, environment()).anchored is anchored
     lanczos = Settings(model=ModelName.LANCZOS)
-    assert not plan_inference(lanczos, facts, environment()).anchored
+    assert not plan(lanczos, facts, environment()).anchored
 
 
 def test_encoders_are_told_where_chroma_lies_unless_it_goes_without_saying() -> None:
@@ -183,9 +189,9 @@ def test_encoders_are_told_where_chroma_lies_unless_it_goes_without_saying() -> 
 
 def test_lanczos_works_on_integers_and_needs_no_tiles() -> None:
     settings = Settings(model=ModelName.LANCZOS)
-    planned = plan_inference(settings, video(3840, 2160), environment())
-    assert (planned.dtype, planned.tile, planned.weights_sha256) == ("uint8", 0, None)
-    assert plan_inference(settings, video(bit_depth=10), environment()).dtype == "uint16"
+    planned = plan(settings, video(3840, 2160), environment())
+    assert (planned.dtype, planned.tile, planned.facts.weights_sha256) == ("uint8", 0, None)
+    assert plan(settings, video(bit_depth=10), environment()).dtype == "uint16"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,7 @@ def test_networks_are_tiled_where_memory_asks_for_it(
     width: int, height: int, model: ModelName, tile: int, halo: int
 ) -> None:
     settings = Settings(model=model, scale=4)
-    planned = plan_inference(settings, video(width, height), environment())
+    planned = plan(settings, video(width, height), environment())
     assert (planned.tile, planned.halo, planned.scale) == (tile, halo, 4)
     assert (planned.dtype, planned.threads) == ("float32", 1)
 
@@ -220,11 +226,11 @@ def test_ncnn_takes_what_it_does_faster_and_exactly(
     model: ModelName, wanted: str, dtype: str, engine: Engine
 ) -> None:
     stack = environment(inference_engine=wanted, inference_dtype=dtype)
-    assert plan_inference(Settings(model=model), video(), stack).engine is engine
+    assert plan(Settings(model=model), video(), stack).engine is engine
 
 
 def test_a_picture_that_memory_cannot_hold_gets_the_smallest_tiles() -> None:
-    planned = plan_inference(Settings(), video(3840, 2160), environment(inference_memory_mib="9"))
+    planned = plan(Settings(), video(3840, 2160), environment(inference_memory_mib="9"))
     assert (planned.tile, planned.halo) == (SMALLEST_TILE, 18)
 
 
@@ -312,11 +318,9 @@ def test_as_many_pictures_at_once_as_asked_for_and_as_fit(
     changes: dict[str, str], batch: int
 ) -> None:
     settings = {"inference_engine": "torch", "inference_memory_mib": "3800", **changes}
-    assert plan_inference(Settings(), video(), environment(**settings)).batch == batch
+    assert plan(Settings(), video(), environment(**settings)).batch == batch
 
 
 def test_lanczos_works_on_one_picture_at_a_time() -> None:
-    planned = plan_inference(
-        Settings(model=ModelName.LANCZOS), video(), environment(inference_batch="4")
-    )
+    planned = plan(Settings(model=ModelName.LANCZOS), video(), environment(inference_batch="4"))
     assert planned.batch == 1

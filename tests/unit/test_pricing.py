@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
+from contracts.job import Settings
 from contracts.models import CATALOGUE, ModelName
-from contracts.planning import frame_seconds
+from contracts.planning import frame_seconds, target_size
 from contracts.pricing import (
     EBS_GP3_GB_MONTH,
     GIB_TO_GB,
@@ -30,6 +31,7 @@ RATES = Rates(
     media_dollars_per_hour=0.1,
     intermediate_days=21,
 )
+SIZE = (5120, 2880)
 MODEL = CATALOGUE[ModelName.ANIMEVIDEOV3]
 
 
@@ -76,7 +78,7 @@ def test_a_larger_size_of_a_family_costs_no_less() -> None:
 
 def test_upscaling_costs_the_planners_seconds_at_the_workers_price() -> None:
     seconds = FILM.frames * frame_seconds(1280, 720, 4, MODEL, 8000)
-    costs = film_cost(FILM, 4, MODEL, RATES)
+    costs = film_cost(FILM, SIZE, MODEL, RATES)
     pure = seconds / 3600 * RATES.worker_dollars_per_hour
     assert pure < costs["upscaling"] < 1.3 * pure  # the rest is the runs' start
     assert costs["upscaling"] > 0.5 * total(costs)
@@ -85,9 +87,17 @@ def test_upscaling_costs_the_planners_seconds_at_the_workers_price() -> None:
 @pytest.mark.parametrize("name", [n for n in ModelName if n is not ModelName.LANCZOS])
 def test_twice_the_film_costs_about_twice(name: ModelName) -> None:
     longer = Film(width=1280, height=720, frames_per_second=24, seconds=1200, bytes=600e6)
-    once = total(film_cost(FILM, 4, CATALOGUE[name], RATES))
-    twice = total(film_cost(longer, 4, CATALOGUE[name], RATES))
+    once = total(film_cost(FILM, SIZE, CATALOGUE[name], RATES))
+    twice = total(film_cost(longer, SIZE, CATALOGUE[name], RATES))
     assert 1.9 < twice / once <= 2.0
+
+
+def test_fitting_to_fewer_lines_costs_the_same_network_and_less_encoding() -> None:
+    lines = target_size(Settings.parse({"fit": "2160p"}), FILM.width, FILM.height)
+    fitted, whole = (film_cost(FILM, size, MODEL, RATES) for size in (lines, SIZE))
+    network = FILM.frames * FILM.width * FILM.height * MODEL.flop_per_pixel / 8e12 / 3600 * 0.4
+    assert network < fitted["upscaling"] < whole["upscaling"]
+    assert fitted["intermediate shards"] / whole["intermediate shards"] == pytest.approx(9 / 16)
 
 
 def test_a_faster_worker_at_the_same_price_makes_it_cheaper() -> None:
@@ -97,7 +107,7 @@ def test_a_faster_worker_at_the_same_price_makes_it_cheaper() -> None:
         media_dollars_per_hour=0.1,
         intermediate_days=21,
     )
-    assert total(film_cost(FILM, 4, MODEL, fast)) < total(film_cost(FILM, 4, MODEL, RATES))
+    assert total(film_cost(FILM, SIZE, MODEL, fast)) < total(film_cost(FILM, SIZE, MODEL, RATES))
 
 
 def test_an_idle_month_is_the_sum_of_what_stands() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from containers.upscaler import malloc
-from containers.upscaler.models import describe, load_upscaler, ncnn_engine
+from containers.upscaler.models import load_upscaler, ncnn_engine
 from containers.upscaler.models.network_upscaler import NetworkUpscaler
 from contracts.models import CATALOGUE, Engine, ModelName
 from tests.unit.model_support import (
@@ -222,7 +222,8 @@ import containers.upscaler.process
 from containers.common.pictures import Picture
 from containers.upscaler.models import Target, load_upscaler
 from contracts.manifest import Colour, Inference
-plan = Inference(model="lanczos", weights_sha256=None, scale=2, engine="opencv",
+from contracts.models import CATALOGUE
+plan = Inference(model="lanczos", facts=CATALOGUE["lanczos"], scale=2, engine="opencv",
     dtype="uint8", threads=1)
 colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
 target = Target(width=8, height=8, pixel_format="gray", source_colour=colour, colour=colour, bits=8)
@@ -238,8 +239,8 @@ def test_missing_weights_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_weights_other_than_the_planned_ones_are_refused(weights: Path) -> None:
-    message = refusal(weights, weights_sha256="1" * 64)
-    assert message.startswith(f"the job was planned with weights {'1' * 64} of animevideov3")
+    facts = CATALOGUE[ModelName.ANIMEVIDEOV3].model_copy(update={"weights_sha256": "1" * 64})
+    assert "planned with other facts of animevideov3" in refusal(weights, facts=facts)
 
 
 @pytest.mark.parametrize(
@@ -274,15 +275,6 @@ def test_the_allocator_is_tuned_under_glibc_only(monkeypatch: pytest.MonkeyPatch
     assert malloc.keep_large_blocks() == (platform.libc_ver()[0] == "glibc")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert malloc.keep_large_blocks() is False
-
-
-def test_every_model_of_the_catalogue_is_described() -> None:
-    for name, facts in CATALOGUE.items():
-        descriptor = describe(name)
-        assert descriptor.scale == facts.native_scale
-        assert descriptor.radius == facts.radius
-        assert any(kind == "cpu" for _, kind in descriptor.dtypes)
-    assert describe(ModelName.X4PLUS).licence == "BSD-3-Clause"
 
 
 def test_the_receptive_radius_of_the_catalogue_is_what_the_network_has(weights: Path) -> None:

@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 
 from containers.common.worker import WorkerError
 from containers.upscaler import memory
-from containers.upscaler.models import describe, network_upscaler
+from containers.upscaler.models import network_upscaler
 from containers.upscaler.tiling import plan_tiles
 from contracts.models import (
-    BYTES_PER_PIXEL,
+    CATALOGUE,
     MAX_HALO,
-    TAIL_BYTES_PER_PIXEL,
-    Architecture,
     Engine,
+    ModelFacts,
     ModelName,
 )
 from contracts.names import ExitCode
-from contracts.planning import SMALLEST_TILE, plan_tile
+from contracts.planning import plan_tile, smallest_tile
 from tests.unit.model_support import LEVEL, load, network_output, real_picture
 from tests.unit.upscaler_support import enlarge, texture
 
@@ -34,7 +33,7 @@ def test_tiles_with_the_receptive_radius_equal_the_whole(
 ) -> None:
     picture = texture(61, 83)
     whole = load(weights, ModelName.ANIMEVIDEOV3, 61, 83, engine=engine)
-    halo = describe(ModelName.ANIMEVIDEOV3).radius
+    halo = CATALOGUE[ModelName.ANIMEVIDEOV3].halo
     tiled = load(weights, ModelName.ANIMEVIDEOV3, 61, 83, engine=engine, tile=tile, halo=halo)
     difference = network_output(tiled, picture) - network_output(whole, picture)
     assert np.abs(difference).max() < 0.003 * LEVEL
@@ -70,6 +69,19 @@ def test_tiles_cover_the_picture_once(width: int, height: int) -> None:
     assert (seen == 1).all()
 
 
+@pytest.mark.parametrize(("width", "height"), [(83, 61), (64, 48), (5, 130)])
+def test_what_tiles_read_begins_on_the_grid(width: int, height: int) -> None:
+    seen = np.zeros((height, width), int)
+    for tile in plan_tiles(width, height, 24, 16, grid=8):
+        seen[tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] += 1
+        for span in (tile.rows, tile.columns):
+            assert span.read_start % 8 == span.start % 8 == 0
+            assert 0 < span.stop - span.start <= 24
+    assert (seen == 1).all()
+    with pytest.raises(ValueError, match="leave the grid of 8"):
+        plan_tiles(width, height, 20, 16, grid=8)
+
+
 def test_tiles_without_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         plan_tiles(10, 10, 0, 0)
@@ -92,15 +104,20 @@ def test_rrdb_tiles_stay_within_the_stated_bound_and_show_no_seam(weights: Path)
     width=st.integers(1, 9000),
     height=st.integers(1, 5000),
     mib=st.integers(1, 50_000),
-    need=st.sampled_from(sorted(set(BYTES_PER_PIXEL.values()))),
-    halo=st.integers(0, MAX_HALO),
+    need=st.sampled_from([1_300, 3_600, 15_500, 54_000]),
+    radius=st.none() | st.integers(0, 400),
+    grid=st.sampled_from([1, 8, 12, 64]),
 )
 def test_what_is_planned_fits_the_memory_or_is_as_small_as_may_be(
-    width: int, height: int, mib: int, need: int, halo: int
+    width: int, height: int, mib: int, need: int, radius: int | None, grid: int
 ) -> None:
-    side = plan_tile(width, height, need, mib * 1024**2, halo)
-    pixels = (side + 2 * halo) ** 2 if side else width * height
-    assert pixels * need <= mib * 1024**2 or side == SMALLEST_TILE
+    fields = {**CATALOGUE[ModelName.X4PLUS].model_dump(), "radius": radius, "grid": grid}
+    model = ModelFacts.model_validate(fields)
+    side = plan_tile(width, height, need, mib * 1024**2, model)
+    pixels = (side + 2 * model.halo) ** 2 if side else width * height
+    assert pixels * need <= mib * 1024**2 or side == smallest_tile(model)
+    assert side % grid == model.halo % grid == 0
+    assert model.halo >= min(MAX_HALO, MAX_HALO if radius is None else radius)
 
 
 class Short:
@@ -145,8 +162,9 @@ def test_memory_that_holds_not_even_the_smallest_tile_ends_the_worker(weights: P
 def test_a_worker_with_less_memory_than_planned_tiles_at_once(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need = BYTES_PER_PIXEL[Engine.TORCH, Architecture.COMPACT]
-    free = 72 * 130 * TAIL_BYTES_PER_PIXEL + 76 * 76 * need
+    facts = CATALOGUE[ModelName.ANIMEVIDEOV3]
+    need = facts.bytes_per_pixel[Engine.TORCH]
+    free = 72 * 130 * facts.tail_bytes_per_pixel + 76 * 76 * need
     monkeypatch.setattr(network_upscaler, "available_bytes", lambda kind: free)
     upscaler = load(weights, ModelName.ANIMEVIDEOV3, 72, 130)
     upscaler.engine = short = Short(upscaler.engine, pixels=76 * 76)

@@ -81,7 +81,7 @@ def test_a_damaged_file_is_refused_by_hash_and_mended_by_filling(tmp_path: Path)
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(
-        WorkerError, match=r"SHA-256 .* the catalogue says .* weights --to"
+        WorkerError, match=r"SHA-256 .* animevideov3 should have .* weights --to"
     ) as caught:
         read_weights(tmp_path, ModelName.ANIMEVIDEOV3)
     assert caught.value.exit_code is ExitCode.UNSUPPORTED

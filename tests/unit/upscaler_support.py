@@ -124,7 +124,7 @@ def manifest(frames: int = 12, **changes: Any) -> Manifest:
         ),
         timestamps=ObjectRef(bucket=BUCKET, key=timestamps_key(JOB_ID)),
         inference=Inference(
-            model=model, weights_sha256=CATALOGUE[model].weights_sha256, scale=scale,
+            model=model, facts=CATALOGUE[model], scale=scale,
             engine=changes.get("engine", engine),
             dtype=changes.get("dtype", dtype), batch=changes.get("batch", 1),
             tile=changes.get("tile", 0), halo=changes.get("halo", 0), threads=1,

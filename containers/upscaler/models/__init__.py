@@ -9,7 +9,7 @@ from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
 from containers.upscaler.colour import Bits, Converter
 from contracts.manifest import Colour, Inference, Manifest
-from contracts.models import CATALOGUE, Engine, ModelName
+from contracts.models import CATALOGUE, Engine, ModelFacts
 from contracts.names import ExitCode
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -110,51 +110,13 @@ class Upscaler(Protocol):
         return self.begin(pictures).pictures()
 
 
-@dataclass(frozen=True)
-class SizeRule:
-    """What pictures a network takes; others are padded at the right and the bottom."""
-
-    minimum: int = 1
-    multiple: int = 1
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """What a worker must know of a model before it loads it."""
-
-    name: ModelName
-    scale: int | None
-    """The network's own factor; None where any factor is native."""
-    size: SizeRule
-    radius: int
-    """Halo in source pixels beyond which nothing reaches a pixel of the result."""
-    dtypes: Mapping[tuple[Engine, str], tuple[str, ...]]
-    """By engine and kind of device, the number formats it computes in."""
-    weights_sha256: str | None
-    licence: str
-
-
-_NETWORK_DTYPES = {
+_FORMATS = {
     (Engine.TORCH, "cpu"): ("float32", "bfloat16"),
     (Engine.TORCH, "cuda"): ("float32", "float16", "bfloat16"),
     (Engine.NCNN, "cpu"): ("float32",),
+    (Engine.OPENCV, "cpu"): ("uint8", "uint16"),
 }
-_LANCZOS_DTYPES = {(Engine.OPENCV, "cpu"): ("uint8", "uint16")}
-
-
-def describe(name: ModelName) -> Descriptor:
-    """The descriptor of a model of the catalogue."""
-    facts = CATALOGUE[name]
-    network = facts.weights_sha256 is not None
-    return Descriptor(
-        name=name,
-        scale=facts.native_scale,
-        size=SizeRule(),
-        radius=facts.radius,
-        dtypes=_NETWORK_DTYPES if network else _LANCZOS_DTYPES,
-        weights_sha256=facts.weights_sha256,
-        licence="BSD-3-Clause" if network else "Apache-2.0",
-    )
+"""By engine and kind of device, the number formats it computes in."""
 
 
 def load_upscaler(
@@ -165,18 +127,17 @@ def load_upscaler(
     Raises WorkerError UNSUPPORTED where this worker cannot do exactly what `inference` asks:
     other weights, no such device, a number format or thread count that the device does not have.
     """
-    descriptor = describe(inference.model)
-    if inference.weights_sha256 != descriptor.weights_sha256:
+    facts = inference.facts
+    if inference.weights is None and facts not in CATALOGUE.values():
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"the job was planned with weights {inference.weights_sha256} of "
-            f"{inference.model.value}, this worker has {descriptor.weights_sha256}; "
-            "start the job again or run it with the image that planned it",
+            f"the job was planned with other facts of {facts.name}, or with other weights, than "
+            "this worker has; start the job again or run it with the image that planned it",
         )
-    if descriptor.scale is None:
+    if facts.native_scale is None:
         from containers.upscaler.models.lanczos import Lanczos
 
-        require_dtype(descriptor, inference.engine, "cpu", inference.dtype)
+        require_dtype(facts, inference.engine, "cpu", inference.dtype)
         return Lanczos(target, inference.threads)
     from containers.upscaler.malloc import keep_large_blocks
 
@@ -186,15 +147,20 @@ def load_upscaler(
     return load_network(inference, target, model_dir=model_dir, device=device)
 
 
-def require_dtype(descriptor: Descriptor, engine: Engine, kind: str, dtype: str) -> None:
+def require_dtype(facts: ModelFacts, engine: Engine, kind: str, dtype: str) -> None:
     """Raises WorkerError UNSUPPORTED where a model does not compute so on that device."""
-    if dtype not in descriptor.dtypes.get((engine, kind), ()):
+    possible = {
+        (other, where): [name for name in formats if name in facts.dtypes]
+        for (other, where), formats in _FORMATS.items()
+        if other in (facts.bytes_per_pixel or (Engine.OPENCV,))
+    }
+    if dtype not in possible.get((engine, kind), ()):
         known = "; ".join(
             f"{name.value} on {where}: {', '.join(types)}"
-            for (name, where), types in descriptor.dtypes.items()
+            for (name, where), types in possible.items()
         )
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"{descriptor.name.value} does not compute in {dtype} with {engine.value} on {kind} "
+            f"{facts.name} does not compute in {dtype} with {engine.value} on {kind} "
             f"({known}); plan the job so or run it on another worker",
         )

@@ -13,7 +13,6 @@ from torch import Tensor
 from containers.common.worker import WorkerError
 from containers.upscaler import ncnn_writer
 from containers.upscaler.models.networks import SCALE
-from contracts.models import Architecture
 from contracts.names import ExitCode
 
 PACKAGE = "ncnn"
@@ -25,11 +24,8 @@ _NARROW = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf1
 class NcnnEngine:
     """See engine.Engine."""
 
-    def __init__(
-        self, architecture: Architecture, weights: Mapping[str, Tensor], threads: int
-    ) -> None:
+    def __init__(self, compact: bool, weights: Mapping[str, Tensor], threads: int) -> None:
         ncnn = _package()
-        compact = architecture is Architecture.COMPACT
         tensors = {name: tensor.numpy() for name, tensor in weights.items()}
         write = ncnn_writer.compact if compact else ncnn_writer.rrdb
         self._ncnn = ncnn

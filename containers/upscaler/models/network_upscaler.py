@@ -14,26 +14,19 @@ from containers.common.worker import WorkerError
 from containers.upscaler.device import samples
 from containers.upscaler.device.ends import Ends
 from containers.upscaler.memory import available_bytes
-from containers.upscaler.models import (
-    DeviceChoice,
-    Pending,
-    Target,
-    Upscaler,
-    describe,
-    require_dtype,
-)
+from containers.upscaler.models import DeviceChoice, Pending, Target, Upscaler, require_dtype
 from containers.upscaler.models.engine import Engine
 from containers.upscaler.models.execution import Execution
 from containers.upscaler.models.networks import Compact, Network, RRDBNet
 from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
 from containers.upscaler.models.transfer import Transfer
 from containers.upscaler.tiling import Tile, plan_tiles
-from containers.upscaler.weights import read_weights
+from containers.upscaler.weights import read_stored_weights, read_weights
 from contracts import models
 from contracts.manifest import Inference
-from contracts.models import CATALOGUE, Architecture, ModelName
+from contracts.models import Architecture, ModelName
 from contracts.names import ExitCode
-from contracts.planning import SMALLEST_TILE, plan_tile
+from contracts.planning import plan_tile, smallest_tile
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +41,30 @@ def load_network(
 ) -> "NetworkUpscaler":
     """See models.load_upscaler, which is the way in. `execution` is for measuring torch."""
     kind = device_kind(device)
-    require_dtype(describe(inference.model), inference.engine, kind, inference.dtype)
+    require_dtype(inference.facts, inference.engine, kind, inference.dtype)
     configure(inference.threads)
-    weights = safetensors.torch.load(read_weights(model_dir, inference.model))
-    architecture = CATALOGUE[inference.model].architecture
-    if architecture is None:
-        raise ValueError(f"{inference.model.value} has no network")
+    return NetworkUpscaler(_engine(inference, model_dir, kind, execution), inference, target)
+
+
+def _engine(
+    inference: Inference, model_dir: Path, kind: str, execution: Execution | None
+) -> Engine:
+    facts = inference.facts
+    if facts.architecture is Architecture.SPANDREL:
+        from containers.upscaler.models.spandrel_engine import SpandrelEngine
+
+        stored = safetensors.torch.load(read_stored_weights(model_dir, facts))
+        return SpandrelEngine(stored, facts, inference.dtype, kind)
+    model = ModelName(inference.model)
+    weights = safetensors.torch.load(read_weights(model_dir, model))
     if inference.engine is models.Engine.NCNN:
         from containers.upscaler.models.ncnn_engine import NcnnEngine
 
-        engine: Engine = NcnnEngine(architecture, weights, inference.threads)
-    else:
-        with torch.device("meta"):
-            network = _build(inference.model)
-        engine = TorchEngine(network, weights, inference.dtype, kind, execution)
-    return NetworkUpscaler(engine, inference, target, architecture)
+        compact = facts.architecture is Architecture.COMPACT
+        return NcnnEngine(compact, weights, inference.threads)
+    with torch.device("meta"):
+        network = _build(model)
+    return TorchEngine(network, weights, inference.dtype, kind, execution)
 
 
 def _build(model: ModelName) -> Network:
@@ -91,18 +93,12 @@ class Tiling:
 class NetworkUpscaler(Upscaler):
     """An Upscaler that runs a network at its own scale; device.ends stands at both ends of it."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        inference: Inference,
-        target: Target,
-        architecture: Architecture,
-    ) -> None:
+    def __init__(self, engine: Engine, inference: Inference, target: Target) -> None:
         self.engine = engine
         self._device = torch.device(engine.kind)
         self._transfer = Transfer(self._device)
         self._inference = inference
-        self._architecture = architecture
+        self._facts = inference.facts
         self._target = target
         self._ends: Ends | None = None
         self._ends_kind: tuple[str, int, int] | None = None
@@ -168,13 +164,13 @@ class NetworkUpscaler(Upscaler):
     def _fit_memory(self, width: int, height: int) -> None:
         """Tile smaller than planned where this worker has less memory than the plan counted on."""
         self._planned = True
-        need = models.BYTES_PER_PIXEL[self._inference.engine, self._architecture]
-        halo = min(CATALOGUE[self._inference.model].radius, models.MAX_HALO)
-        free = available_bytes(self.engine.kind) - width * height * models.TAIL_BYTES_PER_PIXEL
-        side = plan_tile(width, height, need * self._inference.batch, max(free, 0), halo)
+        facts = self._facts
+        need = facts.bytes_per_pixel[self._inference.engine] * self._inference.batch
+        free = available_bytes(self.engine.kind) - width * height * facts.tail_bytes_per_pixel
+        side = plan_tile(width, height, need, max(free, 0), facts)
         if side and (not self.tiling.side or side < self.tiling.side):
             log.warning("this worker's memory asks for tiles of %d pixels", side)
-            self.tiling = Tiling(side, halo, self.tiling.splits + 1)
+            self.tiling = Tiling(side, facts.halo, self.tiling.splits + 1)
 
     def cells(self, rgb: Tensor) -> Tensor:
         """(n, 3, h, w) in 0 to 1 -> float32 cells, the base picture included.
@@ -191,16 +187,16 @@ class NetworkUpscaler(Upscaler):
         return self._tiled(rgb) if self.tiling.side else self.engine.run(rgb)
 
     def _split(self, width: int, height: int) -> None:
-        side = (self.tiling.side or max(width, height)) // 2
-        if side < SMALLEST_TILE:
+        facts = self._facts
+        side = (self.tiling.side or max(width, height)) // 2 // facts.grid * facts.grid
+        if side < smallest_tile(facts):
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
-                f"{self.device} has too little memory for {self._inference.model.value} even in "
+                f"{self.device} has too little memory for {facts.name} even in "
                 f"tiles of {self.tiling.side} pixels; run the job on a larger worker",
             )
-        halo = min(CATALOGUE[self._inference.model].radius, models.MAX_HALO)
         log.warning("memory ran out; going on with tiles of %d pixels", side)
-        self.tiling = Tiling(side, halo, self.tiling.splits + 1)
+        self.tiling = Tiling(side, facts.halo, self.tiling.splits + 1)
 
     def _tiled(self, x: Tensor) -> Tensor | None:
         height, width = x.shape[2:]
@@ -212,7 +208,8 @@ class NetworkUpscaler(Upscaler):
             device=self._device,
             memory_format=torch.channels_last,
         )
-        for tile in plan_tiles(width, height, self.tiling.side, self.tiling.halo):
+        tiling = self.tiling
+        for tile in plan_tiles(width, height, tiling.side, tiling.halo, self._facts.grid):
             if not self._fill(cells, x, tile, factor):
                 return None
         return cells

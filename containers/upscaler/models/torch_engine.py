@@ -1,6 +1,6 @@
 """Networks in PyTorch, on processors and CUDA devices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from containers.upscaler.models.execution import Execution, executed, usual
 from containers.upscaler.models.networks import SCALE, Compact, Network
 from contracts.names import ExitCode
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _CPU_OUT_OF_MEMORY = "DefaultCPUAllocator: "
 """How PyTorch's processor allocator begins its RuntimeError; it has no class of its own."""
 
@@ -27,7 +27,7 @@ class TorchEngine:
         execution: Execution | None = None,
     ) -> None:
         """`network` was built on the meta device. `execution`: by default what the kind suits."""
-        narrow = _DTYPES[dtype]
+        narrow = DTYPES[dtype]
         placed = {
             name: _placed(tensor, kind, _layer_type(network, name, narrow))
             for name, tensor in weights.items()
@@ -45,20 +45,28 @@ class TorchEngine:
 
     def run(self, x: Tensor) -> Tensor | None:
         """See Engine.run."""
-        try:
-            narrow = x.to(self._dtype).contiguous(memory_format=torch.channels_last)
-            return self._call(narrow).to(torch.float32)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return None
-        except RuntimeError as error:
-            if _CPU_OUT_OF_MEMORY not in str(error):
-                raise
-            return None
+        return unless_memory_ran_out(lambda: self._run(x))
+
+    def _run(self, x: Tensor) -> Tensor:
+        narrow = x.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        return self._call(narrow).to(torch.float32)
 
     def peak_memory_mib(self) -> int:
         """See Engine.peak_memory_mib."""
         return torch.cuda.max_memory_allocated() // 1024**2 if self.kind == "cuda" else 0
+
+
+def unless_memory_ran_out(compute: Callable[[], Tensor]) -> Tensor | None:
+    """What `compute` gives; None where its device ran out of memory."""
+    try:
+        return compute()
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return None
+    except RuntimeError as error:
+        if _CPU_OUT_OF_MEMORY not in str(error):
+            raise
+        return None
 
 
 def device_kind(wanted: str) -> str:
