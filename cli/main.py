@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +15,11 @@ from cli.promote import promote
 from contracts.base import ContractError
 from contracts.job import Codec, Container, Settings
 from contracts.models import ModelName
+
+MODEL_HELP = (
+    f"One of {', '.join(ModelName)}, or your own: a .safetensors or .pth file of any network that "
+    "spandrel knows.  [default: animevideov3]"
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +34,7 @@ cli.add_command(promote)
 @cli.command()
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Result: a file or a folder.")
-@click.option("--model", help=f"One of {', '.join(ModelName)}.  [default: animevideov3]")
+@click.option("--model", help=MODEL_HELP)
 @click.option("--scale", help="2, 3 or 4.  [default: 2]")
 @click.option("--fit", help="Lines of the result, such as 2160p, instead of a scale.")
 @click.option("--strength", help="Share of the network, 0 to 1; the rest is Lanczos.  [default: 1]")
@@ -63,14 +69,19 @@ def run(
 ) -> None:
     """Upscale VIDEO through the whole pipeline on this machine; needs no account."""
     from cli import run as job
+    from cli.models import model_file
 
     output = Output(as_json)
     try:
         given = {k: v for k, v in chosen.items() if v is not None}
         if {"scale", "fit"} <= given.keys():
             raise UserError("--scale and --fit both say how large the result is; give one")
+        own = model_file(given["model"]) if "model" in given else None
+        if own is not None:
+            del given["model"]
         settings = Settings.parse(given)
         request = job.checked(video, out, settings, workers, precision, picture, force=force)
+        request = replace(request, model_file=own)
         output.result(*_summary(job.run(request, output)))
     except ContractError as error:
         _fail(output, UserError("--" + _as_options(str(error))))

@@ -1,7 +1,7 @@
 """A deployed stack as the command line sees it: upload, follow, fetch; on AWS or embedded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,11 @@ class Pipeline:
         self._states = session.client("stepfunctions", endpoint_url=stack.endpoint, config=config)
         self._stack = stack
         self._extract: ExtractResult | None = None
+
+    def store_model(self, files: Mapping[str, Path]) -> None:
+        """Put a user's model, by the keys of its files, where jobs look for it."""
+        for key, path in files.items():
+            self._s3.upload_file(str(path), self._stack.outputs["source_bucket"], key)
 
     def upload(
         self, video: Path, settings: Settings, sent: Callable[[int], None]

@@ -2,11 +2,12 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.embedded import PRECISIONS, embedded_stack, ensure_weights, overrides
 from cli.errors import UserError
+from cli.models import inspected, stored_files
 from cli.output import Output, Steps
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
 from contracts.job import HOLDS, Codec, Container, Settings
@@ -32,6 +33,8 @@ class Request:
     workers: int
     precision: str
     picture: Path | None
+    model_file: Path | None = None
+    """A user's own, instead of the settings' model."""
 
 
 def checked(
@@ -176,8 +179,7 @@ def run(request: Request, output: Output) -> Outcome:
     began = time.monotonic()
     with output.steps() as steps:
         steps.update("start", note="embedded AWS")
-        if isinstance(request.settings.model, ModelName):
-            ensure_weights(request.settings.model)
+        request = _with_model(request, steps)
         with embedded_stack(overrides(request.workers, request.precision)) as stack:
             start_seconds = time.monotonic() - began
             steps.end("start", "embedded AWS, " + ("warm" if stack.warm else "deployed anew"))
@@ -206,6 +208,19 @@ def run(request: Request, output: Output) -> Outcome:
         log_dir=stack.log_dir,
         picture=request.picture if _drew(request, target, report, output) else None,
     )
+
+
+def _with_model(request: Request, steps: Steps) -> Request:
+    """With its weights at hand; a model's file becomes the name under which it is stored."""
+    if request.model_file is not None:
+        steps.update("start", note=f"looking at {request.model_file.name}")
+        chosen = {**request.settings.model_dump(), "model": inspected(request.model_file)}
+        request = replace(request, settings=Settings.parse(chosen))
+    if isinstance(request.settings.model, ModelName):
+        ensure_weights(request.settings.model)
+    elif request.settings.stored_model is not None:
+        stored_files(request.settings.stored_model)
+    return request
 
 
 def _say_what_changed(settings: Settings, report: Report, output: Output) -> None:
@@ -244,6 +259,8 @@ def _upload(pipeline: Pipeline, request: Request, steps: Steps) -> str:
         steps.update("upload", sent, max(size, 1), request.video.name)
 
     count(0)
+    if request.settings.stored_model is not None:
+        pipeline.store_model(stored_files(request.settings.stored_model))
     job_id, _ = pipeline.upload(request.video, request.settings, count)
     steps.end("upload", f"{request.video.name}, {size / 1e6:.1f} MB")
     return job_id

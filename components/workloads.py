@@ -34,6 +34,8 @@ from contracts.images import ImageName
 from contracts.keys import (
     EXTRACT_FILES,
     JOB_FILES,
+    MODEL_FACTS,
+    MODEL_WEIGHTS,
     PROGRESS_FILES,
     RESULT_FILES,
     SHARD_FILES,
@@ -187,6 +189,7 @@ def extract_link(storage: Storage) -> Link:
     return join_links(
         intermediate.named("intermediate_bucket"),
         storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.read("ReadModelFacts", MODEL_FACTS),
         storage.source.list_keys("TellMissingFromRefused"),
         intermediate.read("ReadJob", JOB_FILES, stage_result_files(Stage.EXTRACT)),
         intermediate.list_keys("SeeWhatIsMissing"),
@@ -203,6 +206,7 @@ def process_link(storage: Storage) -> Link:
     return join_links(
         intermediate.named("intermediate_bucket"),
         storage.source.read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.read("ReadModel", MODEL_WEIGHTS),
         storage.source.list_keys("TellMissingFromRefused"),
         intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
         intermediate.list_keys("SeeWhatIsMissing"),

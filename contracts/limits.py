@@ -23,7 +23,9 @@ S3_USER_METADATA_BYTES = 2_048
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 S3_PUT_BYTES = 5 * 1024**3
 
-# Ours. A shard is the unit of work, of retry and of loss.
+# Ours. A user's model is read whole, by every worker.
+MODEL_BYTES_MAX = 2 * 1024**3
+# A shard is the unit of work, of retry and of loss.
 SHARD_SECONDS_DEFAULT = 10.0
 SHARD_SECONDS_MIN = 0.04
 SHARD_SECONDS_MAX = 60.0

@@ -1,4 +1,4 @@
-"""`python -m containers.upscaler process` and `python -m containers.upscaler weights --to DIR`."""
+"""`python -m containers.upscaler`: `process`, `weights --to DIR` and `inspect FILE --to DIR`."""
 
 import argparse
 import functools
@@ -30,9 +30,15 @@ def main() -> int:
     weights = commands.add_parser("weights", help="fill a folder with the models' weights")
     weights.add_argument("--to", type=Path, required=True, metavar="DIR")
     weights.add_argument("--json", action="store_true", help="say what was done as JSON")
+    inspect = commands.add_parser("inspect", help="make a model of yours ready to be stored")
+    inspect.add_argument("file", type=Path, help="safetensors, or torch.save's of weights alone")
+    inspect.add_argument("--to", type=Path, required=True, metavar="DIR")
+    inspect.add_argument("--json", action="store_true", help="say what it is as JSON")
     arguments = parser.parse_args()
     if arguments.command == "weights":
         return fill_weights(arguments.to, as_json=arguments.json)
+    if arguments.command == "inspect":
+        return inspect_model(arguments.file, arguments.to, as_json=arguments.json)
     return process_run(arguments.share)
 
 
@@ -89,6 +95,34 @@ def fill_weights(folder: Path, *, as_json: bool) -> int:
         for row in rows:
             state = "converted" if row["converted"] else "there already"
             sys.stdout.write(f"{row['path']}  {row['sha256']}  {state}\n")
+    return ExitCode.OK
+
+
+def inspect_model(path: Path, folder: Path, *, as_json: bool) -> int:
+    """Write a user's model into `folder`, as a stack stores it, and say on stdout what it is."""
+    from containers.common.worker import WorkerError
+    from containers.upscaler.inspection import inspect
+
+    try:
+        found = inspect(path, folder)
+    except WorkerError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return error.exit_code
+    facts = found.facts
+    if as_json:
+        sys.stdout.write(facts.to_json() + "\n")
+        return ExitCode.OK
+    reach = "without bounds" if facts.radius is None else f"{facts.radius} pixels"
+    rows = {
+        "model": f"{facts.name}, {facts.native_scale}x",
+        "work": f"{facts.flop_per_pixel / 1e6:.2f} MFLOP per source pixel",
+        "memory": f"{max(facts.bytes_per_pixel.values())} bytes per source pixel",
+        "reach": f"{reach}; tiles overlap by {facts.halo}",
+        "licence": facts.licence or "not said in the file",
+        "weights": str(found.weights_path),
+        "facts": str(found.facts_path),
+    }
+    sys.stdout.writelines(f"{name:8} {value}\n" for name, value in rows.items())
     return ExitCode.OK
 
 

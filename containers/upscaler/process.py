@@ -26,6 +26,7 @@ from containers.upscaler.memory import peak_memory_mib
 from containers.upscaler.models import Target, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
 from containers.upscaler.processors import warn_of_crowding
+from containers.upscaler.weights import fetch_stored_weights
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
 from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
@@ -160,11 +161,18 @@ class RunOfShards:
         upscaler = load_upscaler(
             self._manifest.inference,
             Target.of(self._manifest),
-            model_dir=Path(self._environment.model_dir),
+            model_dir=self._model_dir(),
             device=self._environment.device,
         )
         log.info("model loaded", extra={"device": upscaler.device, **upscaler.versions})
         yield from infer.enlarged(batches, upscaler)
+
+    def _model_dir(self) -> Path:
+        weights = self._manifest.inference.weights
+        if weights is None:
+            return Path(self._environment.model_dir)
+        fetch_stored_weights(self._store, weights, self._folder)
+        return self._folder
 
     def encoded(self, batches: Iterable[Enlarged]) -> Iterator[EncodedShard]:
         """Finished files, in order."""

@@ -11,13 +11,16 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from safetensors.numpy import save
 
+from containers.common.storage import Store
 from containers.common.worker import WorkerError
 from containers.upscaler.ncnn_format import FormatError, Layer, read_layers
+from contracts.base import ObjectRef
+from contracts.limits import MODEL_BYTES_MAX
 from contracts.models import CATALOGUE, ModelFacts, ModelName, weights_file
 from contracts.names import ExitCode
 
@@ -62,6 +65,26 @@ def read_stored_weights(folder: Path, facts: ModelFacts) -> bytes:
     return _checked(folder / f"{facts.weights_sha256}.safetensors", facts, advice)
 
 
+def fetch_stored_weights(store: Store, weights: ObjectRef, folder: Path) -> None:
+    """Download a user's model into `folder`, where read_stored_weights looks for it.
+
+    Raises WorkerError: SOURCE_MISSING, LIMIT_EXCEEDED and what the store raises.
+    """
+    place = f"s3://{weights.bucket}/{weights.key}"
+    found = store.info(weights.bucket, weights.key)
+    if found is None:
+        raise WorkerError(
+            ExitCode.SOURCE_MISSING,
+            f"{place} does not exist, but its description does; store both files of the model",
+        )
+    if found.size > MODEL_BYTES_MAX:
+        raise WorkerError(
+            ExitCode.LIMIT_EXCEEDED,
+            f"{place} has {found.size} bytes, a model may have {MODEL_BYTES_MAX}",
+        )
+    store.download(weights.bucket, weights.key, folder / PurePosixPath(weights.key).name)
+
+
 def _checked(path: Path, facts: ModelFacts, advice: str) -> bytes:
     try:
         data = path.read_bytes()
@@ -100,11 +123,12 @@ def _ensure(folder: Path, model: ModelName) -> WeightsFile:
             f"the weights of {model.value} converted from {PACKAGE} {PACKAGE_VERSION} have "
             f"SHA-256 {found}, the catalogue says {wanted}; reinstall the package",
         )
-    _write_atomically(path, data)
+    write_atomically(path, data)
     return WeightsFile(model, path, found, len(data), converted=True)
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make a file appear whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         try:
             file.write(data)

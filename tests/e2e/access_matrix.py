@@ -44,12 +44,12 @@ _ANSWERS = {
 MAY: dict[str, set[str]] = {
     "extract-job": {
         "read source version", "list source", *_LISTS,
-        "read job.json", "read extract result",
+        "read job.json", "read extract result", "read model facts",
         "write extract", "write extract result", "write extract failure",
     },
     "process-job": {
         "read source version", "list source", *_LISTS,
-        "read extract", "read shard",
+        "read extract", "read shard", "read model weights",
         "write shard", "write progress", "write process failure",
     },
     "recompose-job": {
@@ -112,6 +112,8 @@ def _storage(outputs: Mapping[str, str]) -> Iterator[tuple[str, Call]]:
     result = f"{keys.RESULTS}{JOB}/film.mkv"
     for bucket, key, what in (
         (source, upload, "source"),
+        (source, keys.model_facts_key("0" * 64), "model facts"),
+        (source, keys.model_weights_key("0" * 64), "model weights"),
         (final, result, "final"),
         *((intermediate, key, what) for what, key in S3_FILES.items()),
     ):

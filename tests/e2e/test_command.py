@@ -1,5 +1,6 @@
 """`superres run` as a person runs it: in a process of its own."""
 
+import hashlib
 import json
 import os
 import signal
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from containers.upscaler.inspection import read_model
 from contracts.names import ExitCode
 from tests.e2e.conftest import SAMPLE
+from tests.media_support import make
+from tests.unit.users_models import saved
 
 ROOT = SAMPLE.parents[1]
 
@@ -77,6 +81,18 @@ def test_a_run_prints_its_result_as_json_and_starts_warm_the_second_time(
         assert (tmp_path / f"{number}.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_film_goes_through_a_model_of_ones_own(state: Path, tmp_path: Path) -> None:
+    film = make(tmp_path / "film.mp4", frames=6, width=62, height=46)
+    model, target = saved(tmp_path, "compact", ".pth"), tmp_path / "large.mp4"
+    done = superres(state, film, "--model", model, "--scale", "3", "-o", target, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["frames"], result["width"], result["height"]) == (6, 186, 138)
+    weights = hashlib.sha256(read_model(model).stored).hexdigest()
+    assert {shard["weights_sha256"] for shard in result["shards"]} == {weights}
+    assert "spandrel" in result["shards"][0]["versions"]
+
+
 def test_a_failed_job_is_one_sentence_and_the_workers_exit_code(
     state: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +113,7 @@ def test_a_failed_job_is_one_sentence_and_the_workers_exit_code(
         (["missing.mp4"], "no such file"),
         ([SAMPLE, "--scale", "5"], "allowed are 2, 3 and 4"),
         ([SAMPLE, "--model", "magic"], "allowed are lanczos"),
+        ([SAMPLE, "--model", "nowhere.pth"], "no such file"),
         ([SAMPLE, "-o", "/proc"], "cannot be written to"),
         ([SAMPLE, "-o", "/no/such/folder/x.mp4"], "not a folder"),
         ([SAMPLE, "-o", "x.gif"], ".mp4 or .mkv"),

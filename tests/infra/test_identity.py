@@ -72,7 +72,11 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
     }
     assert _objects(stack, "extract-job") == {
         "GetObjectVersion": {"source/uploads/*"},
-        "GetObject": {f"{job}/job.json", f"{job}/results/extract.json"},
+        "GetObject": {
+            "source/models/*.json",
+            f"{job}/job.json",
+            f"{job}/results/extract.json",
+        },
         "ListBucket": {"intermediate", "source"},
         "PutObject": {
             f"{job}/extract/*",
@@ -83,7 +87,7 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
     }
     assert _objects(stack, "process-job") == {
         "GetObjectVersion": {"source/uploads/*"},
-        "GetObject": {f"{job}/extract/*", f"{job}/shards/*"},
+        "GetObject": {"source/models/*.safetensors", f"{job}/extract/*", f"{job}/shards/*"},
         "ListBucket": {"intermediate", "source"},
         "PutObject": {f"{job}/shards/*", f"{job}/progress/*", f"{job}/failures/process-*"},
     }

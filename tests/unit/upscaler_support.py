@@ -79,6 +79,9 @@ class FolderS3:
         metadata = json.loads(path.with_suffix(".metadata").read_text())
         return {"ContentLength": path.stat().st_size, "Metadata": metadata}
 
+    def download_fileobj(self, bucket: str, key: str, file: Any) -> None:
+        file.write(self._there({"Bucket": bucket, "Key": key}).read_bytes())
+
     def _there(self, call: dict[str, Any]) -> Path:
         path = self.path(call["Bucket"], call["Key"])
         if not path.exists():
@@ -94,7 +97,7 @@ def _error(code: str, status: int) -> ClientError:
 def manifest(frames: int = 12, **changes: Any) -> Manifest:
     """A job of `frames` frames, 64x48 at 25/s, in shards of four frames.
 
-    Changes: model, scale, dtype, batch, tile, halo, codec, encoder, options, container,
+    Changes: inference, model, scale, dtype, batch, tile, halo, codec, encoder, options, container,
     pixel_format, width, height, colour, shard_frames, run_shards, rate.
     """
     model = changes.get("model", ModelName.LANCZOS)
@@ -123,7 +126,7 @@ def manifest(frames: int = 12, **changes: Any) -> Manifest:
             working_colour=colour, frames=frames, start_pts=0, end_pts=frames * 40,
         ),
         timestamps=ObjectRef(bucket=BUCKET, key=timestamps_key(JOB_ID)),
-        inference=Inference(
+        inference=changes.get("inference") or Inference(
             model=model, facts=CATALOGUE[model], scale=scale,
             engine=changes.get("engine", engine),
             dtype=changes.get("dtype", dtype), batch=changes.get("batch", 1),

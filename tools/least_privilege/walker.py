@@ -63,9 +63,8 @@ class Walker:
 
     def upload(self, name: str, **changes: Any) -> tuple[str, SourceObject]:
         """A short film with sound, cut for two workers; gives the job's id."""
-        settings = Settings(
-            model=ModelName.LANCZOS, shard_seconds=0.5, container=Container.MKV, **changes
-        )
+        fields = {"model": ModelName.LANCZOS, "shard_seconds": 0.5, "container": Container.MKV}
+        settings = Settings.parse({**fields, **changes})
         with tempfile.TemporaryDirectory() as folder:
             film = make(Path(folder) / f"{name}.mkv", frames=50, width=64, height=36, audio="aac")
             return Pipeline(self.stack).upload(film, settings, lambda _: None)

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from boto3.dynamodb.types import TypeSerializer
 
-from cli.pipeline import FINAL_STATES
+from cli.embedded import ensure_weights, weights_dir
+from cli.models import inspected, stored_files
+from cli.pipeline import FINAL_STATES, Pipeline
 from components.workloads import STAGE_FUNCTIONS
 from contracts import keys
 from contracts.environ import WORKERS, Environment
@@ -25,7 +27,7 @@ from contracts.messages import (
     RegistryRecord,
     StageRequest,
 )
-from contracts.models import ModelName
+from contracts.models import ModelName, weights_file
 from contracts.names import PROJECT, Stage, execution_arn
 from tools.least_privilege.walker import Walker
 
@@ -37,6 +39,16 @@ ENDLESS = ["python", "-c", "import time; time.sleep(999)"]
 def success(walker: Walker) -> None:
     """A film goes all the way."""
     job_id, _ = walker.upload("success")
+    walker.finish(job_id, "SUCCEEDED")
+
+
+def users_model(walker: Walker) -> None:
+    """A film goes through a model that its user brought."""
+    ensure_weights(ModelName.ANIMEVIDEOV3)
+    name = inspected(weights_dir() / weights_file(ModelName.ANIMEVIDEOV3))
+    settings = Settings(model=name)
+    Pipeline(walker.stack).store_model(stored_files(str(settings.stored_model)))
+    job_id, _ = walker.upload("users-model", model=name)
     walker.finish(job_id, "SUCCEEDED")
 
 
@@ -208,6 +220,7 @@ def lost_round(walker: Walker) -> None:
 Walk = Callable[[Walker], None]
 TOLD: tuple[Walk, ...] = (  # child_lost before source_lost, which ends an array only at times
     success,
+    users_model,
     bad_source,
     child_lost,
     source_lost,
