@@ -1,7 +1,7 @@
 """What planner, worker and command line must agree on of a model: its facts, and the catalogue.
 
 The catalogue's networks are Real-ESRGAN's (Wang et al., https://arxiv.org/abs/2107.10833). A user's
-own model has the same facts; they are measured when it is stored (docs/decisions/0034).
+own model has the same facts; they are measured when it is stored (docs/decisions/0036).
 """
 
 from enum import StrEnum

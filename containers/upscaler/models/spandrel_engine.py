@@ -102,7 +102,7 @@ def _stand_in_for_operators() -> None:
 
     PyPI's torchvision is compiled against CUDA's torch; beside the processor's its library does
     not load, and its import then stumbles over two names. spandrel uses neither, so schemas without
-    an implementation will do (docs/decisions/0034).
+    an implementation will do (docs/decisions/0036).
     """
     library = torch.library.Library("torchvision", "DEF")
     for name in _OPERATORS:
