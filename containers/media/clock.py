@@ -22,6 +22,6 @@ def mp4_timescale(time_base: Fraction, timestamps: np.ndarray, end_pts: int) -> 
     return min(scale, MAX_TIMESCALE)
 
 
-def rescale(units: int, source: Fraction, target: Fraction) -> int:
-    """The nearest number of units; halves go up, as Matroska's and MP4's writers do."""
-    return math.floor(units * source / target + Fraction(1, 2))
+def rescale(units: int, source: Fraction, target: Fraction, later: Fraction = Fraction(0)) -> int:
+    """The nearest number of units, `later` seconds later; halves go up, as the muxers' do."""
+    return math.floor((units * source + later) / target + Fraction(1, 2))

@@ -16,7 +16,7 @@ from containers.media.readback import ReadBack, Track, read_back
 from containers.media.sidecar import exact_times
 from containers.media.streams import result_codec
 from containers.media.text import left_out
-from containers.media.tracks import SidecarFiles
+from containers.media.tracks import SidecarFiles, head_start
 from contracts.manifest import Ledger, LedgerStream, Manifest, ShardResult, SidecarStream
 
 MATROSKA_ERROR = Fraction(1, 2000)
@@ -39,7 +39,7 @@ def check_result(
     """
     found = read_back(path, manifest)
     film = found.film
-    shift = _shift(film, manifest, timestamps)
+    shift = _shift(film, manifest, timestamps, head_start(manifest, sidecar))
     exact = manifest.output.container in ISO_MEDIA
     error = _largest_error(
         "frame",
@@ -97,10 +97,10 @@ def _check_attachments(found: ReadBack, manifest: Manifest) -> None:
             raise mismatch(f"the attachment {attachment.name} is missing or has other bytes")
 
 
-def _shift(film: Track, manifest: Manifest, timestamps: np.ndarray) -> Fraction:
-    """Matroska cannot start below zero and then moves all streams by whole milliseconds."""
+def _shift(film: Track, manifest: Manifest, timestamps: np.ndarray, later: Fraction) -> Fraction:
+    """How much later the result is; Matroska's muxer moves in whole milliseconds."""
     if manifest.output.container in ISO_MEDIA or not film.pts:
-        return Fraction(0)
+        return later
     planned = rescale(int(timestamps[0]), manifest.video.time_base, _MILLISECOND)
     return (rescale(min(film.pts), film.time_base, _MILLISECOND) - planned) * _MILLISECOND
 

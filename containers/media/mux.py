@@ -18,7 +18,7 @@ from containers.media.join import VideoPacket
 from containers.media.sidecar import MUXER_OPTIONS, read_stream
 from containers.media.streams import TEXT, result_codec
 from containers.media.text import convert
-from containers.media.tracks import SidecarFiles, add_tracks
+from containers.media.tracks import SidecarFiles, add_tracks, head_start
 from contracts.job import Container
 from contracts.manifest import Manifest, SidecarStream
 
@@ -43,10 +43,11 @@ def write_result(
     Memory: MP4's sample table, and about a second of packets.
     """
     options = dict(MUXER_OPTIONS)
-    scale = None
+    scale, later = None, head_start(manifest, sidecar)
     if manifest.output.container in ISO_MEDIA:
         video = manifest.video
-        scale = mp4_timescale(video.time_base, timestamps, video.end_pts)
+        units = int(later / video.time_base)
+        scale = mp4_timescale(video.time_base, timestamps + units, video.end_pts + units)
         options["movflags"] = _FLAGS[manifest.output.container]
         options["video_track_timescale"] = str(scale)
         options["movie_timescale"] = str(scale)  # the unit of start offsets
@@ -57,9 +58,9 @@ def write_result(
         out.start_encoding()
         for cover in tracks.covers:
             out.mux(cover)
-        sources = [_film_packets(tracks.film, packets, manifest.video.time_base)]
+        sources = [_film_packets(tracks.film, packets, manifest.video.time_base, later)]
         if sidecar is not None:
-            sources += [_copied_packets(t, s, sidecar, manifest) for t, s in tracks.copies]
+            sources += [_copied_packets(t, s, sidecar, manifest, later) for t, s in tracks.copies]
         for _, packet in heapq.merge(*sources, key=lambda item: item[0]):
             out.mux(packet)
 
@@ -81,20 +82,24 @@ def _describe(out: OutputContainer, manifest: Manifest) -> None:
 
 
 def _film_packets(
-    film: VideoStream, packets: Iterable[VideoPacket], source: Fraction
+    film: VideoStream, packets: Iterable[VideoPacket], source: Fraction, later: Fraction
 ) -> Iterator[Timed]:
     target = film.time_base or source
     for item in packets:
         packet = item.packet
         packet.stream, packet.time_base = film, target
-        packet.pts = rescale(item.pts, source, target)
-        packet.dts = rescale(item.dts, source, target)
+        packet.pts = rescale(item.pts, source, target, later)
+        packet.dts = rescale(item.dts, source, target, later)
         packet.duration = rescale(item.duration, source, target)
         yield float(item.dts * source), packet
 
 
 def _copied_packets(
-    target: Stream, stream: SidecarStream, sidecar: SidecarFiles, manifest: Manifest
+    target: Stream,
+    stream: SidecarStream,
+    sidecar: SidecarFiles,
+    manifest: Manifest,
+    later: Fraction,
 ) -> Iterator[Timed]:
     """Decoding times must rise in the result's units; where they do not, by the least change."""
     strict = int(manifest.output.container in ISO_MEDIA)
@@ -104,11 +109,11 @@ def _copied_packets(
         packet = item.packet
         if stream.codec in TEXT and codec != stream.codec:
             packet = Packet(convert(bytes(packet), stream.codec, codec))
-        dts = rescale(item.dts, stream.time_base, unit)
+        dts = rescale(item.dts, stream.time_base, unit, later)
         last = dts if last is None else max(dts, last + strict)
         packet.stream, packet.time_base = target, unit
         packet.dts = last
-        packet.pts = max(last, rescale(item.pts, stream.time_base, unit))
+        packet.pts = max(last, rescale(item.pts, stream.time_base, unit, later))
         packet.duration = rescale(item.duration, stream.time_base, unit)
         packet.is_keyframe = True
         yield float(item.dts * stream.time_base), packet

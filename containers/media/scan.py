@@ -163,6 +163,8 @@ def _check_whole(container: InputContainer, stream: VideoStream, scan: Scan, nam
     else:
         announced = (container.duration or 0) / av.time_base
     start = max(0.0, (container.start_time or 0) / av.time_base)
+    if demuxer == "matroska":
+        start = 0.0  # its writers count from zero, wherever the film starts
     if demuxer not in LOOSE_END and scan.seconds_seen - start < announced - SLACK_SECONDS:
         raise bad_source(
             f"{name} is cut off: it announces {announced:.3f} s and ends after "

@@ -1,6 +1,7 @@
 """The result's tracks: film, copied streams, covers and attachments, each with its labels."""
 
 import io
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,22 @@ class SidecarFiles:
 
     payload: Path
     index: NpzFile
+
+
+def head_start(manifest: Manifest, sidecar: SidecarFiles | None) -> Fraction:
+    """Seconds by which the whole result is later than the source, so that no frame is before zero:
+    a whole number of the film's units.
+
+    Only a transport stream whose clock wraps soon after its start has such frames.
+    """
+    unit = manifest.video.time_base
+    starts = [manifest.video.start_pts * unit]
+    if starts[0] >= 0 or sidecar is None:
+        return max(-starts[0], Fraction(0))
+    for stream in manifest.sidecar.streams:
+        times = exact_times(sidecar.index, stream.sidecar_index).pts
+        starts += [int(times[0]) * stream.time_base] if len(times) else []
+    return math.ceil(-min(starts) / unit) * unit
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ def _add_copy(
     manifest: Manifest,
 ) -> Stream:
     container = manifest.output.container
-    target = _opened(out, found, stream, sidecar, container)
+    target = _opened(out, found, stream, sidecar, manifest)
     target.metadata.update(_spelt(stream.labels, container))
     target.disposition = Disposition(stream.disposition)
     return target
@@ -126,8 +143,9 @@ def _opened(
     found: Stream,
     stream: SidecarStream,
     sidecar: SidecarFiles,
-    container: Container,
+    manifest: Manifest,
 ) -> Stream:
+    container = manifest.output.container
     codec = result_codec(stream.codec, container)
     if codec == "mov_text":
         titles = out.add_stream("mov_text")
@@ -137,7 +155,7 @@ def _opened(
     if codec != stream.codec:
         return out.add_mux_stream(codec)
     if container not in ISO_MEDIA and stream.kind == "audio" and codec not in OWN_DELAY:
-        return _add_delayed(out, found, _hidden_seconds(stream, sidecar))
+        return _add_delayed(out, found, _hidden_seconds(stream, sidecar, manifest))
     target = out.add_stream_from_template(found, opaque=True)
     if isinstance(target, AudioStream) and target.layout.name.endswith(" channels"):
         # Matroska counts channels and does not name them; MP4 wants names for raw sound.
@@ -145,10 +163,11 @@ def _opened(
     return target
 
 
-def _hidden_seconds(stream: SidecarStream, sidecar: SidecarFiles) -> Fraction:
+def _hidden_seconds(stream: SidecarStream, sidecar: SidecarFiles, manifest: Manifest) -> Fraction:
     """Of the sound, what comes before zero: it primes the decoder and is not heard."""
     times = exact_times(sidecar.index, stream.sidecar_index).pts
-    return -min(0, int(times[0])) * stream.time_base if len(times) else Fraction(0)
+    first = int(times[0]) * stream.time_base if len(times) else Fraction(0)
+    return -min(Fraction(0), first + head_start(manifest, sidecar))
 
 
 def _add_delayed(out: OutputContainer, found: Stream, hidden: Fraction) -> Stream:
