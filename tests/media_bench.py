@@ -14,14 +14,15 @@ from botocore.exceptions import ClientError
 from containers.common.media import MUXERS, decode_frames, open_source
 from containers.common.worker import run_worker
 from containers.media import extract, recompose
+from containers.upscaler.process import process
 from contracts import keys
 from contracts.base import Contract
-from contracts.environ import ExtractEnvironment, RecomposeEnvironment
+from contracts.environ import ExtractEnvironment, ProcessEnvironment, RecomposeEnvironment
 from contracts.job import Job, Settings, SourceObject, make_job_id
 from contracts.manifest import Manifest, Report, Shard, ShardResult
 from contracts.messages import Failure
 from contracts.models import ModelName
-from contracts.names import ENVIRONMENT_PREFIX, SHARD_RESULT_METADATA, Stage
+from contracts.names import ENVIRONMENT_PREFIX, SHARD_RESULT_METADATA, ExitCode, Stage
 
 C = TypeVar("C", bound=Contract)
 
@@ -134,6 +135,24 @@ class Bench:
             Stage.EXTRACT, ExtractEnvironment, extract.run,
             environ=_variables(fields), client=self.s3,
         )  # fmt: skip
+
+    def upscale(self) -> int:
+        """Run the real process worker on every run; the first exit code that is not OK."""
+        fields = {
+            "job_id": self.job_id,
+            "intermediate_bucket": INTERMEDIATE_BUCKET,
+            "model_dir": "nowhere",
+            "device": "cpu",
+            "progress_seconds": 60,
+        }
+        codes = (
+            run_worker(
+                Stage.PROCESS, ProcessEnvironment, process, client=self.s3,
+                environ={**_variables(fields), "AWS_BATCH_JOB_ARRAY_INDEX": str(run.index)},
+            )
+            for run in self.manifest.runs
+        )  # fmt: skip
+        return next((code for code in codes if code != ExitCode.OK), ExitCode.OK)
 
     def recompose(self) -> int:
         """Run the recompose worker; its exit code."""
