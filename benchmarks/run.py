@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import deploy, engines, overhead, overlap, peer, scaling
+from benchmarks import deploy, engines, indexing, overhead, overlap, peer, scaling
 from benchmarks.page import PAGE, provenance, write_section
 from benchmarks.superres import Timed, table
 
@@ -44,6 +44,11 @@ def _memory(folder: Path, quick: bool) -> str:
     return f"{provenance(*OURS)}\n\n{rows_text(rows)}\n\nGrowth: {growth}."
 
 
+def _index(folder: Path, quick: bool) -> str:
+    hours = 0.01 if quick else indexing.HOURS
+    return f"{provenance('av')}\n\n{indexing.index_text(indexing.measure(folder, hours), hours)}"
+
+
 def _engines(_folder: Path, quick: bool) -> str:
     size, rounds = ((64, 48), 2) if quick else ((640, 360), 5)
     packages = ", ".join(engines.PEER_PACKAGES)
@@ -74,6 +79,7 @@ PARTS = {
     "start": Part("the embedded AWS, until it stands", _start),
     "overhead": Part("what a run costs beside its shards", _overhead),
     "memory": Part("a worker's memory against the film's length", _memory),
+    "index": Part("a long film, judged and indexed", _index),
     "engines": Part("the model alone, beside other runtimes", _engines),
     "overlap": Part("decoder, model and encoder apart and side by side", _overlap),
     "peers": Part("end to end, beside framelift", _peers),

@@ -1,17 +1,20 @@
 """The ledger finds what the writer did wrong, by name, before anything is handed over."""
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from av.packet import Packet
 
-from containers.media import mux, recompose
+from containers.common.media import decode_frames, open_source
+from containers.media import mux, recompose, tracks
 from containers.media.join import VideoPacket
 from containers.media.sidecar import StoredPacket
 from contracts.names import ExitCode, Stage
-from tests.media_bench import FINAL_BUCKET, Bench
+from tests.media_bench import FINAL_BUCKET, Bench, encode_shard
 from tests.media_support import make
 
 Packets = Iterable[VideoPacket]
@@ -82,3 +85,39 @@ def test_sound_with_other_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 
     meddle_with_sound(monkeypatch, losing)
     assert refused(bench) == "stream 1 (aac) has other bytes than before"
+
+
+def test_a_frame_that_cannot_be_decoded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(packets: Packets) -> Iterator[VideoPacket]:
+        for number, packet in enumerate(packets):
+            if number == 10:  # the first of shard 1
+                noise = Packet(b"\0\0\0\x40" + b"\xff" * 64)
+                noise.is_keyframe = True
+                yield replace(packet, packet=noise)
+            else:
+                yield packet
+
+    meddle_with_frames(monkeypatch, broken)
+    assert refused(bench).startswith("shard 1, frame 10: cannot be decoded")
+
+
+def test_colours_other_than_planned(bench: Bench) -> None:
+    manifest = bench.manifest
+    other = manifest.video.working_colour.model_copy(update={"matrix": 9})
+    video = manifest.video.model_copy(update={"working_colour": other})
+    for shard in manifest.shards:
+        stamps = bench.timestamps[shard.first_frame : shard.first_frame + shard.frames]
+        frames = decode_frames(
+            lambda: open_source(io.BytesIO(bench.film.read_bytes())), stamps, stream_index=0
+        )
+        body = encode_shard(manifest.model_copy(update={"video": video}), frames)
+        bench.commit(shard, body)
+    assert refused(bench) == "the result says colour matrix 9 instead of 5"
+
+
+def test_a_missing_attachment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(make(tmp_path / "film.mkv", attachment=b"font" * 9))
+    assert bench.extract() == ExitCode.OK
+    bench.process()
+    monkeypatch.setattr(tracks, "_add_attachments", lambda *_: [])
+    assert refused(bench) == "the attachment font.ttf is missing or has other bytes"
