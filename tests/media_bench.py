@@ -143,6 +143,7 @@ class Bench:
             "intermediate_bucket": INTERMEDIATE_BUCKET,
             "model_dir": "nowhere",
             "device": "cpu",
+            "children": 1,
             "progress_seconds": 60,
         }
         codes = (
