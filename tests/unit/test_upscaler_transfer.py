@@ -39,6 +39,21 @@ def test_what_is_computed_counts_as_the_devices_time(device: str) -> None:
 
 
 @pytest.mark.gpu
+def test_what_lies_on_the_device_already_is_there_before_it_is_used() -> None:
+    """Weights and tables are put on the default stream."""
+    transfer = Transfer(torch.device("cuda"))
+    for number in range(20):
+        weights = torch.zeros(4000, 4000, device="cuda")
+        for _ in range(20):
+            weights += 1
+        with transfer.computing():
+            sums = weights.sum(dim=0)
+        found = transfer.download(sums).tensor()
+        assert torch.equal(found, torch.full((4000,), 4000.0 * 20)), number
+        torch.cuda.synchronize()
+
+
+@pytest.mark.gpu
 def test_batches_under_way_do_not_overtake_each_other() -> None:
     transfer = Transfer(torch.device("cuda"))
     arrivals = []

@@ -73,6 +73,8 @@ class Transfer:
                 self._busy += time.perf_counter() - began
             return
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        # weights and tables were put on the default stream, for which ours would not wait
+        self._compute.wait_stream(torch.cuda.default_stream(self._device))
         with torch.cuda.stream(self._compute):
             begin.record()
             yield
