@@ -15,6 +15,7 @@ from typing import Any
 from platformdirs import user_cache_path, user_state_path
 
 from cli.errors import UserError
+from cli.machine import cores
 from contracts.models import CATALOGUE, Engine, ModelName, weights_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,8 +85,7 @@ def overrides(workers: int, precision: str) -> dict[str, str]:
 
     `precision` is one of PRECISIONS.
     """
-    cores = len(os.sched_getaffinity(0))
-    threads = max(1, cores // workers)
+    threads = max(1, cores() // workers)
     dtype = inference_dtype() if precision == "auto" else precision
     return {
         "inference_dtype": dtype,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.embedded import PRECISIONS, embedded_stack, ensure_weights, overrides
 from cli.errors import UserError
+from cli.machine import cores
 from cli.models import inspected, stored_files
 from cli.output import Output, Steps
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
@@ -74,9 +75,9 @@ def _checked(
         _check_target(picture, video, "--picture", force=force)
         if picture.absolute() == target.absolute():
             raise UserError(f"{picture} cannot be both result and picture; choose another name")
-    cores = len(os.sched_getaffinity(0))
-    if workers is not None and not 1 <= workers <= cores:
-        raise UserError(f"--workers: got {workers}, this machine has cores for 1 to {cores}")
+    most = cores()
+    if workers is not None and not 1 <= workers <= most:
+        raise UserError(f"--workers: got {workers}, this machine has cores for 1 to {most}")
     if precision not in PRECISIONS:
         raise UserError(f"--precision: got {precision!r}, allowed are {', '.join(PRECISIONS)}")
     return Request(
