@@ -47,6 +47,9 @@ cli.add_command(promote)
 @click.option(
     "--deinterlace", help="auto (by the pictures), on or off.  [default: auto; undoes telecine too]"
 )
+@click.option(
+    "--extraction", help="auto (by cost), ranged, shards, or frames (PNGs too).  [default: auto]"
+)
 @click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
 @click.option("--workers", type=int, help="Parallel processing workers.  [default: 1]")
 @click.option(

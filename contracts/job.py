@@ -80,6 +80,7 @@ PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
 
 
 Deinterlace = Literal["auto", "on", "off"]
+ExtractionChoice = Literal["auto", "ranged", "shards", "frames"]
 KEEP_GRAIN = "keep"
 MAX_GRAIN = 32.0
 """Levels of 8 bits: far more than the coarsest film has."""
@@ -110,6 +111,9 @@ class Settings(Contract):
     """None: the source's kind, or what holds more of its streams; mov for prores, mkv for ffv1."""
     deinterlace: Deinterlace = "auto"
     """auto: interlaced film, found by its pictures, is deinterlaced, telecined film restored."""
+    extraction: ExtractionChoice = "auto"
+    """ranged, shards (lossless, in the intermediate bucket), auto: whichever costs less by
+    measurement; frames: as auto, and every frame as a PNG beside the manifest."""
     shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
 
     @field_validator("scale", mode="before")

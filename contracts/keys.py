@@ -8,6 +8,8 @@ grant can never name a place where nothing is written.
     intermediate  jobs/<job>/job.json                           the accepted job
                   jobs/<job>/extract/{manifest.json,timestamps.npy,fields.npz}
                   jobs/<job>/extract/{sidecar.mkv,sidecar.npz}
+                  jobs/<job>/extract/lossless/<index>.mkv       only where the mode is shards
+                  jobs/<job>/extract/frames/<index>_<time>s.png only where frames were asked for
                   jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
                   jobs/<job>/progress/<run>.json                frames done, overwritten
                   jobs/<job>/results/<stage>.json               a stage's result
@@ -88,6 +90,21 @@ def timestamps_key(job_id: str) -> str:
 def fields_key(job_id: str) -> str:
     """Which coded frames make which frames of a telecined film: .npz."""
     return f"{JOBS}{job_id}/extract/fields.npz"
+
+
+def lossless_shard_key(job_id: str, index: int) -> str:
+    """The pictures of a shard before the model, where ranges of the source cost too much."""
+    return f"{JOBS}{job_id}/extract/lossless/{index:06d}.mkv"
+
+
+def frames_prefix(job_id: str) -> str:
+    """Exported pictures, one a frame."""
+    return f"{JOBS}{job_id}/extract/frames/"
+
+
+def frame_key(job_id: str, frame: int, seconds: float) -> str:
+    """An exported picture by its number in the film and the time at which it is shown."""
+    return f"{frames_prefix(job_id)}{frame:08d}_{seconds:.6f}s.png"
 
 
 def sidecar_key(job_id: str) -> str:

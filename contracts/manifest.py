@@ -103,6 +103,31 @@ class Fields(Contract):
     a frame's fields; `deinterlaced`, bool, shape (frames,)."""
 
 
+class SeekProbe(Contract):
+    """What it took to begin decoding at one place of the source."""
+
+    frame: int
+    seconds: float
+    """To the first picture wanted."""
+    bytes_read: int
+
+
+class Extraction(Contract):
+    """Where the workers take the pictures from; the pictures are the same either way."""
+
+    mode: Literal["ranged", "shards"] = "ranged"
+    """ranged: by seeking in the source; shards: from lossless ones that extract wrote."""
+    reason: str = "not measured"
+    """One sentence for people."""
+    exported_frames: int = 0
+    """PNGs written for people; no worker reads them."""
+    frame_seconds: float = 0
+    """To decode one frame after another."""
+    probes: tuple[SeekProbe, ...] = ()
+    lead_frames: int = 0
+    """Decoded and dropped before the first frames of all runs, by the distance of keyframes."""
+
+
 class SidecarStream(Contract):
     """A stream copied from the source, packet by packet."""
 
@@ -245,6 +270,7 @@ class Manifest(Versioned):
     timestamps: ObjectRef
     """.npy, int64, shape (video.frames,), sorted, in video.time_base."""
     fields: Fields = Fields()
+    extraction: Extraction = Extraction()
     inference: Inference
     encoder: Encoder
     output: Output
@@ -418,5 +444,6 @@ class Report(Versioned):
     inference: Inference
     encoder: Encoder
     fields: Fields
+    extraction: Extraction
     shards: tuple[ShardResult, ...]
     ledger: Ledger

@@ -133,7 +133,7 @@ def upscale(bench: Bench) -> None:
     """Run the process worker over every run of the job."""
     fields = {
         "job_id": bench.job_id, "intermediate_bucket": INTERMEDIATE_BUCKET,
-        "model_dir": "nowhere", "device": "cpu", "progress_seconds": "5",
+        "model_dir": "nowhere", "device": "cpu", "children": "1", "progress_seconds": "5",
     }  # fmt: skip
     environ = {ENVIRONMENT_PREFIX + name.upper(): value for name, value in fields.items()}
     for run in range(len(bench.manifest.runs)):

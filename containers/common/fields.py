@@ -78,7 +78,8 @@ def film_pictures(
     `timestamps`: int64, of the whole film. Without a plan the coded frames are the film.
     """
     if plan is None:
-        yield from decode(first, count)
+        for number, picture in enumerate(decode(first, count), first):
+            yield replace(picture, pts=int(timestamps[number]))
         return
     begin, length = plan.coded(first, count)
     coded = _Window(decode(begin, length), begin)

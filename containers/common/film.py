@@ -11,7 +11,7 @@ from containers.common.fields import Decode, FieldPlan, film_pictures
 from containers.common.pictures import Picture
 from containers.common.storage import Store
 from contracts.base import ObjectRef
-from contracts.manifest import Manifest
+from contracts.manifest import Fields, Manifest
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,25 @@ class Film:
             coded = np.load(file, allow_pickle=False)["coded_pts"]
             file.seek(0)
             return cls(timestamps, coded, FieldPlan.load(fields, file, frames))
-        plan = None
-        if fields.treatment == "deinterlaced":
-            plan = FieldPlan.all_deinterlaced(fields.order, frames)
-        return cls(timestamps, timestamps, plan)
+        return cls.planned(fields, timestamps, timestamps, None)
+
+    @classmethod
+    def planned(
+        cls,
+        fields: Fields,
+        timestamps: NDArray[np.int64],
+        coded_pts: NDArray[np.int64],
+        plan: FieldPlan | None,
+    ) -> "Film":
+        """By the treatment, and the plan where it needs one."""
+        if plan is None and fields.treatment == "deinterlaced":
+            plan = FieldPlan.all_deinterlaced(fields.order, len(timestamps))
+        return cls(timestamps, coded_pts, plan)
+
+    @property
+    def stored(self) -> "Film":
+        """The same film read from lossless shards, which hold its frames and count them."""
+        return Film(self.timestamps, np.arange(len(self.timestamps)), None)
 
     def pictures(self, decode: Decode, first: int, count: int) -> Iterator[Picture]:
         """`count` frames of the film from number `first` on, out of the coded frames."""

@@ -101,6 +101,18 @@ class Store:
             raise
         return ObjectInfo(size=head["ContentLength"], metadata=dict(head["Metadata"]))
 
+    def size(self, bucket: str, key: str) -> int:
+        """Bytes of an object; SOURCE_MISSING where there is none."""
+        found = self.info(bucket, key)
+        if found is None:
+            raise WorkerError(ExitCode.SOURCE_MISSING, f"s3://{bucket}/{key} does not exist")
+        return found.size
+
+    def put_bytes(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        """Write a small object, replacing what is there."""
+        with _named(bucket, key):
+            self.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+
     def put_file_once(self, bucket: str, key: str, path: Path, metadata: dict[str, str]) -> bool:
         """Commit a file if nothing stands at the key; False where something already does."""
         size = path.stat().st_size
@@ -165,6 +177,7 @@ class RangedReader(io.RawIOBase):
         self._ahead = 1
         self._next_block = -1
         self.failure: WorkerError | None = None
+        self.bytes_fetched = 0
 
     @property
     def name(self) -> str:
@@ -209,6 +222,7 @@ class RangedReader(io.RawIOBase):
         count = min(self._ahead, last - number + 1)
         self._next_block = number + count
         body = memoryview(self._get(number * BLOCK_BYTES, count * BLOCK_BYTES))
+        self.bytes_fetched += len(body)
         for i in range(count):
             self._blocks[number + i] = bytes(body[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES])
         while len(self._blocks) > KEPT_BLOCKS + self._most_ahead:
@@ -219,11 +233,13 @@ class RangedReader(io.RawIOBase):
         source = self._source
         try:
             with _named(source.bucket, source.key):
+                # An object of our own has no version to pin: it is written once.
+                version = {"VersionId": source.version_id} if source.version_id else {}
                 response = self._client.get_object(
                     Bucket=source.bucket,
                     Key=source.key,
-                    VersionId=source.version_id,
                     Range=f"bytes={start}-{end - 1}",
+                    **version,
                 )
                 body = response["Body"].read()
             if len(body) != end - start:

@@ -1,26 +1,21 @@
 """The extract worker: judge the film, index its frames, set aside what is not video, plan."""
 
-import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from containers.common.confined.film import FilmDecoder
-from containers.common.confined.parent import Confinement
-from containers.common.pictures import Picture
-from containers.common.storage import SCAN_AHEAD_BLOCKS
 from containers.common.worker import Task
 from containers.media import plan
 from containers.media.encoding import plan_encoder
 from containers.media.examined import ExaminedFilm, examined
-from containers.media.fields import Planned, plan_fields
+from containers.media.fields import Planned
 from containers.media.model import Model, find_model
 from containers.media.probe import (
     Limits,
 )
+from containers.media.source_film import SourceFilm
 from contracts import keys, planning
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
@@ -88,24 +83,10 @@ class _Extraction:
             log.info("packets do not tell all timestamps: decoded the whole film for them")
         if film.skipped:
             log.warning("left out %d broken frames at the ends", film.skipped)
-        return self._plan(film, self._plan_fields(film), model)
-
-    def _plan_fields(self, film: ExaminedFilm) -> Planned:
-        """Judged here, by pictures that another confined child decodes."""
-        source, stamps = self.job.source, film.timestamps
-        with contextlib.ExitStack() as stack:
-            decoders: list[FilmDecoder] = []
-
-            def decode(first: int, count: int) -> Iterator[Picture]:
-                if not decoders:
-                    limits = Confinement.of(self.environment)
-                    decoders.append(stack.enter_context(FilmDecoder(limits, self.name)))
-                reader = self.store.reader(source, SCAN_AHEAD_BLOCKS)
-                wanted = stamps[first : first + count]
-                return decoders[0].pictures(reader, source.size, film.video, wanted, first)
-
-            setting = self.job.settings.deinterlace
-            return plan_fields(setting, film.video, stamps, film.keyframes, decode)
+        with SourceFilm(
+            self.environment, self.store, self.job, film.video, film.timestamps, film.keyframes
+        ) as pictures:
+            return self._plan(film, pictures, model)
 
     def _upload_sidecar(self, film: ExaminedFilm) -> Sidecar:
         sidecar, job_id = film.sidecar, self.job.job_id
@@ -127,7 +108,8 @@ class _Extraction:
         self.store.upload(path, bucket, key, content_type)
         return ObjectRef(bucket=bucket, key=key)
 
-    def _plan(self, film: ExaminedFilm, planned: Planned, model: Model) -> Manifest:
+    def _plan(self, film: ExaminedFilm, pictures: SourceFilm, model: Model) -> Manifest:
+        planned = pictures.fields()
         settings, video, environment = self.job.settings, planned.video, self.environment
         output = plan.plan_output(settings, video, film.container)
         film_seconds = float((video.end_pts - video.start_pts) * video.time_base)
@@ -137,6 +119,7 @@ class _Extraction:
         shards = planning.plan_shards(video.frames, video.frame_rate, length)
         inference = plan.plan_inference(settings, model, video, environment)
         a_frame = _frame_seconds(inference, video, environment)
+        runs = planning.plan_runs(shards, a_frame, environment.worker_parallelism)
         return Manifest(
             job_id=self.job.job_id,
             source=self.job.source,
@@ -144,6 +127,7 @@ class _Extraction:
             video=video,
             timestamps=self._upload_timestamps(planned.timestamps),
             fields=self._upload_plan(planned, film.timestamps),
+            extraction=pictures.extraction(planned, shards, runs, self.folder),
             inference=inference,
             encoder=plan_encoder(
                 settings,
@@ -154,7 +138,7 @@ class _Extraction:
             ),
             output=output,
             shards=shards,
-            runs=planning.plan_runs(shards, a_frame, environment.worker_parallelism),
+            runs=runs,
             sidecar=self._upload_sidecar(film),
         )
 

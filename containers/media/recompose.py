@@ -113,6 +113,7 @@ def _report(
         inference=manifest.inference,
         encoder=manifest.encoder,
         fields=manifest.fields,
+        extraction=manifest.extraction,
         shards=tuple(shards),
         ledger=ledger,
     )

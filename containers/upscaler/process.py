@@ -15,7 +15,9 @@ import av
 
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
+from containers.common.fields import Decode
 from containers.common.film import Film
+from containers.common.lossless import LosslessShards
 from containers.common.pictures import Picture
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
@@ -129,17 +131,10 @@ class RunOfShards:
 
     def decoded(self) -> Iterator[Batch]:
         """The pictures of all shards that are not committed yet."""
-        manifest, source = self._manifest, self._manifest.source
         missing = [s for s in self._shards if not self._is_committed(s)]
         if not missing:
             return
-        film = Film.of(self._store, manifest)
-        reader = self._store.reader(source)
-
-        def decode(first: int, count: int) -> Iterator[Picture]:
-            stamps = film.coded_pts[first : first + count]
-            return self._film.pictures(reader, source.size, manifest.video, stamps, first)
-
+        film, decode = self._source()
         for shards in _consecutive(missing):
             first, last = shards[0], shards[-1]
             frames = last.first_frame + last.frames - first.first_frame
@@ -148,6 +143,21 @@ class RunOfShards:
                 started, before = time.perf_counter(), self._film.busy_seconds
                 batch = list(itertools.islice(pictures, count))
                 yield Batch(shard, batch, started, self._film.busy_seconds - before)
+
+    def _source(self) -> tuple[Film, Decode]:
+        """The film, and what gives the pictures that it is made of."""
+        manifest, source = self._manifest, self._manifest.source
+        film = Film.of(self._store, manifest)
+        if manifest.extraction.mode == "shards":
+            bucket = self._environment.intermediate_bucket
+            return film.stored, LosslessShards(self._store, bucket, manifest, self._film).decode
+        reader = self._store.reader(source)
+
+        def decode(first: int, count: int) -> Iterator[Picture]:
+            stamps = film.coded_pts[first : first + count]
+            return self._film.pictures(reader, source.size, manifest.video, stamps, first)
+
+        return film, decode
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
         size = self._manifest.inference.batch

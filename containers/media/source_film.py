@@ -1,0 +1,115 @@
+"""What extract does with the film's pictures: judge fields, measure seeking, copy."""
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from containers.common.confined.film import FilmDecoder
+from containers.common.confined.parent import Confinement
+from containers.common.film import Film
+from containers.common.lossless import write_pictures
+from containers.common.pictures import Picture
+from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
+from containers.media.export import Place, export_frames
+from containers.media.extraction import plan_extraction
+from containers.media.fields import Planned, plan_fields
+from contracts.environ import ExtractEnvironment
+from contracts.job import Job
+from contracts.keys import lossless_shard_key
+from contracts.manifest import Extraction, Run, Shard, Video
+
+log = logging.getLogger(__name__)
+
+
+class SourceFilm:
+    """The examined film, decoded in a confined child. Leave the `with` block to end that.
+
+    `video`, `timestamps` and `keyframes` are of the coded frames, in the source's time base.
+    """
+
+    def __init__(
+        self,
+        environment: ExtractEnvironment,
+        store: Store,
+        job: Job,
+        video: Video,
+        timestamps: NDArray[np.int64],
+        keyframes: NDArray[np.int64],
+    ) -> None:
+        self._place = Place(store, environment.intermediate_bucket, job.job_id)
+        self._job, self._video = job, video
+        self._stamps, self._keyframes = timestamps, keyframes
+        self._reader = store.reader(job.source, SCAN_AHEAD_BLOCKS)
+        self._limits = Confinement.of(environment)
+        self._decoder: FilmDecoder | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._decoder is not None:
+            self._decoder.__exit__(*exception)
+
+    def decode(self, first: int, count: int) -> Iterator[Picture]:
+        """Coded frames. The child starts with the first that are asked for."""
+        if self._decoder is None:
+            self._decoder = FilmDecoder(self._limits, PurePosixPath(self._job.source.key).name)
+        stamps = self._stamps[first : first + count]
+        return self._decoder.pictures(
+            self._reader, self._job.source.size, self._video, stamps, first
+        )
+
+    def fields(self) -> Planned:
+        """Interlaced, telecined or neither, and what becomes of it."""
+        setting = self._job.settings.deinterlace
+        return plan_fields(setting, self._video, self._stamps, self._keyframes, self.decode)
+
+    def extraction(
+        self, planned: Planned, shards: Sequence[Shard], runs: Sequence[Run], folder: Path
+    ) -> Extraction:
+        """Choose where the workers take the pictures from, and write what they or users need."""
+        choice, film = self._job.settings.extraction, self._film(planned)
+        firsts = [shards[run.first_shard].first_frame for run in runs]
+        starts = [f if film.plan is None else film.plan.coded(f, 1)[0] for f in firsts]
+        chosen = plan_extraction(
+            choice, self._video, self._stamps, self._keyframes, starts, self.decode,
+            lambda: self._reader.bytes_fetched,
+        )  # fmt: skip
+        if chosen.mode == "shards":
+            self._write_shards(planned.video, film, shards, folder)
+        if choice == "frames":
+            count = export_frames(self._place, planned.video, film, self.decode)
+            chosen = chosen.model_copy(update={"exported_frames": count})
+        return chosen
+
+    def _film(self, planned: Planned) -> Film:
+        return Film.planned(planned.fields, planned.timestamps, self._stamps, planned.plan)
+
+    def _write_shards(
+        self, video: Video, film: Film, shards: Sequence[Shard], folder: Path
+    ) -> None:
+        """Those that no earlier attempt has written; one on disk at a time."""
+        missing = [shard for shard in shards if not self._stands(shard)]
+        log.info("writing %d of %d lossless shards", len(missing), len(shards))
+        for _, group in itertools.groupby(
+            enumerate(missing), key=lambda item: item[1].index - item[0]
+        ):
+            together = [shard for _, shard in group]
+            first = together[0].first_frame
+            frames = sum(shard.frames for shard in together)
+            pictures = film.pictures(self.decode, first, frames)
+            for shard in together:
+                path = folder / "lossless.mkv"
+                write_pictures(path, itertools.islice(pictures, shard.frames), video.frame_rate)
+                key = lossless_shard_key(self._job.job_id, shard.index)
+                self._place.store.put_file_once(self._place.bucket, key, path, {})
+                path.unlink()
+
+    def _stands(self, shard: Shard) -> bool:
+        key = lossless_shard_key(self._job.job_id, shard.index)
+        return self._place.store.info(self._place.bucket, key) is not None

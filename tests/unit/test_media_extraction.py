@@ -1,0 +1,173 @@
+"""Ranges of the source, lossless shards, exported frames: the model gets the same pictures."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+
+from containers.common.pictures import Picture, plane_shapes, sample_type
+from containers.media import extraction
+from containers.media.export import png
+from containers.media.extraction import lead_frames, plan_extraction
+from contracts import keys
+from contracts.manifest import Colour, Video
+from contracts.names import ExitCode, Stage
+from tests.film_support import interlaced, moment, progressive, read, telecined, upscale, write
+from tests.media_bench import INTERMEDIATE_BUCKET, Bench
+from tests.media_support import OPEN_GOP, Clip, make
+
+BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+
+
+def extracted(film: Path, **settings: Any) -> Bench:
+    bench = Bench(film, codec="ffv1", shard_seconds=0.5, **settings)
+    code = bench.extract(worker_parallelism="2")
+    assert code == ExitCode.OK, bench.failure(Stage.EXTRACT).message
+    return bench
+
+
+def exported(bench: Bench) -> list[str]:
+    prefix = keys.frames_prefix(bench.job_id)
+    return [key for key in bench.s3.keys(INTERMEDIATE_BUCKET) if key.startswith(prefix)]
+
+
+def _decoded(data: bytes) -> VideoFrame:
+    with av.open(io.BytesIO(data), "r") as opened:
+        return next(opened.decode(video=0))
+
+
+def shards_made(bench: Bench) -> list[bytes]:
+    """What the upscaler made of the pictures that it got, losslessly."""
+    upscale(bench)
+    prefix = keys.shards_prefix(bench.job_id)
+    places = [k for k in bench.s3.keys(INTERMEDIATE_BUCKET) if k.startswith(prefix)]
+    return [bench.s3.objects[INTERMEDIATE_BUCKET, place]["data"] for place in places]
+
+
+def _random(pixel_format: str, frames: int) -> list[Picture]:
+    rng = np.random.default_rng(3)
+    kind = sample_type(pixel_format)
+    most = 256 if kind.itemsize == 1 else 1024
+    shapes = plane_shapes(pixel_format, 62, 48)
+    planes = [[rng.integers(0, most, s).astype(kind) for s in shapes] for _ in range(frames)]
+    return [Picture(i, pixel_format, tuple(samples)) for i, samples in enumerate(planes)]
+
+
+FFV1 = {"level": "3"}
+
+
+def films(folder: Path) -> dict[str, Path]:
+    return {
+        "open groups": make(folder / "open.mp4", Clip(options=OPEN_GOP, frames=30)),
+        "interlaced": write(folder / "fields.mp4", interlaced(26)),
+        "telecined": write(folder / "film.mp4", telecined(30)),
+        "RGB": write(folder / "rgb.mkv", _random("gbrp10le", 14), codec="ffv1", options=FFV1),
+        "4:2:2": write(folder / "422.mkv", _random("yuv422p10le", 14), codec="ffv1", options=FFV1),
+    }
+
+
+@pytest.mark.parametrize("kind", ["open groups", "interlaced", "telecined", "RGB", "4:2:2"])
+def test_every_mode_gives_the_model_the_same_pictures(kind: str, tmp_path: Path) -> None:
+    film = films(tmp_path)[kind]
+    benches = {mode: extracted(film, extraction=mode) for mode in ("ranged", "shards", "frames")}
+    assert benches["shards"].manifest.extraction.mode == "shards"
+    assert benches["ranged"].manifest.extraction.mode == "ranged"
+    made = {mode: shards_made(bench) for mode, bench in benches.items()}
+    assert len(made["ranged"]) > 1
+    assert made["ranged"] == made["shards"] == made["frames"]
+
+
+def test_packed_rgb_of_eight_bits_survives_the_lossless_shards(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "rgb.mkv", _random("gbrp", 14), codec="utvideo", options={"pred": "left"}
+    )
+    ranged, shards = (extracted(source, extraction=m) for m in ("ranged", "shards"))
+    assert ranged.manifest.video.pixel_format == "gbrp"
+    assert shards_made(ranged) == shards_made(shards)
+
+
+def test_lossless_shards_are_written_once(tmp_path: Path) -> None:
+    bench = extracted(write(tmp_path / "film.mp4", progressive(40)), extraction="shards")
+    count = len(bench.manifest.shards)
+    lost = keys.lossless_shard_key(bench.job_id, 1)
+    del bench.s3.objects[INTERMEDIATE_BUCKET, lost]
+    del bench.s3.objects[INTERMEDIATE_BUCKET, keys.stage_result_key(bench.job_id, Stage.EXTRACT)]
+    bench.s3.requests.clear()
+    assert bench.extract() == ExitCode.OK
+    written = [k for op, k in bench.s3.requests if op == "PutObject" and "/lossless/" in k]
+    assert count > 2
+    assert written == [lost]
+
+
+def test_frames_are_pngs_named_by_number_and_time(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", progressive(20), pts=range(50, 70))
+    bench = extracted(film, extraction="frames")
+    assert bench.manifest.extraction.exported_frames == 20
+    names = exported(bench)
+    assert [Path(k).name for k in names[:2]] == ["00000000_2.000000s.png", "00000001_2.040000s.png"]
+    for number, (key, coded) in enumerate(zip(names, read(film), strict=True)):
+        rgb = _decoded(bench.s3.objects[INTERMEDIATE_BUCKET, key]["data"]).to_ndarray()
+        assert rgb.shape == (96, 160, 3), number
+        # Luma of limited range: 219 levels stand for 255 of grey.
+        luma = 16 + rgb.astype(float) @ (0.299, 0.587, 0.114) * 219 / 255
+        assert np.abs(luma - coded.planes[0]).mean() < 1
+
+
+def test_deep_frames_become_pngs_of_sixteen_bits() -> None:
+    flat = tuple(
+        np.full(shape, value, np.uint16)
+        for shape, value in zip(plane_shapes("yuv420p10le", 64, 48), (502, 512, 512), strict=True)
+    )
+    frame = _decoded(png(Picture(0, "yuv420p10le", flat), BT709))
+    assert frame.format.name == "rgb48be"
+    assert frame.to_ndarray(format="rgb48le").mean() == pytest.approx(65535 * 438 / 876, rel=2e-3)
+
+
+def test_an_export_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    bench = extracted(write(tmp_path / "film.mp4", progressive(30)), extraction="frames")
+    names = exported(bench)
+    for key in names[21:]:
+        del bench.s3.objects[INTERMEDIATE_BUCKET, key]
+    del bench.s3.objects[INTERMEDIATE_BUCKET, keys.stage_result_key(bench.job_id, Stage.EXTRACT)]
+    bench.s3.requests.clear()
+    assert bench.extract() == ExitCode.OK
+    written = [k for op, k in bench.s3.requests if op == "PutObject" and k.endswith(".png")]
+    assert sorted(written) == names[21:]
+    assert exported(bench) == names
+
+
+@pytest.mark.parametrize(("lead_seconds", "mode"), [(0.2, "ranged"), (90.0, "shards")])
+def test_the_dearest_places_are_measured_and_decide(
+    lead_seconds: float, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    video: Video = extracted(write(tmp_path / "f.mp4", [moment(0)] * 3)).manifest.video
+    now, fetched = 0.0, 0
+    monkeypatch.setattr(extraction.time, "perf_counter", lambda: now)
+
+    def decode(first: int, count: int) -> Iterator[Picture]:
+        nonlocal now, fetched
+        now += lead_seconds * (first > 0)
+        fetched += 1000
+        for _ in range(count):
+            now += 0.01
+            yield moment(0)
+
+    stamps, keyframes = np.arange(1000), np.array([0, 450])
+    chosen = plan_extraction(
+        "auto", video, stamps, keyframes, [0, 250, 500, 750, 900], decode, lambda: fetched
+    )
+    assert chosen.mode == mode
+    assert [p.frame for p in chosen.probes] == [250, 750, 900]
+    assert {p.bytes_read for p in chosen.probes} == {1000}
+    assert chosen.lead_frames == 250 + 50 + 300 + 450
+    assert f"{lead_seconds * 4:.1f} s of decoding" in chosen.reason
+
+
+def test_leads_are_counted_from_the_keyframe_before() -> None:
+    stamps = np.arange(100) * 40
+    assert lead_frames(stamps, stamps[[0, 60, 30]], [0, 29, 30, 99]) == [0, 29, 0, 39]
