@@ -103,7 +103,8 @@ def test_extract_interrupted_before_its_result_is_simply_run_again(tmp_path: Pat
     first = bench.manifest
     del bench.s3.objects[INTERMEDIATE_BUCKET, keys.stage_result_key(bench.job_id, Stage.EXTRACT)]
     assert bench.extract() == ExitCode.OK
-    assert bench.manifest == first
+    measured = {"extraction": first.extraction}  # by the clock, which no two runs agree on
+    assert bench.manifest.model_copy(update=measured) == first
 
 
 def test_picture_facts(tmp_path: Path) -> None:
