@@ -28,6 +28,37 @@ class Colour(Contract):
     full_range: bool
 
 
+class LostLabel(Contract):
+    """A tag, a disposition or a chapter that the result's container cannot hold."""
+
+    of: str
+    """`file`, `film` or `stream N`, N being the source's."""
+    label: str
+    value: str
+    found: str | None
+    """What the result says instead."""
+
+
+class MasteringDisplay(Contract):
+    """SMPTE ST 2086, of the display that the film was graded on; units of ITU-T H.265, D.2.28."""
+
+    red: tuple[int, int]
+    green: tuple[int, int]
+    blue: tuple[int, int]
+    white: tuple[int, int]
+    """Chromaticities x, y in 1/50,000."""
+    min_luminance: int
+    max_luminance: int
+    """In 1/10,000 cd/m2."""
+
+
+class LightLevel(Contract):
+    """CTA-861.3, cd/m2: the brightest pixel, and the brightest frame's average."""
+
+    max_content: int
+    max_average: int
+
+
 class Video(Contract):
     """The source's video stream. Sizes are of the decoded picture, before rotation and SAR."""
 
@@ -50,6 +81,10 @@ class Video(Contract):
     """As the source says it."""
     working_colour: Colour
     """With unspecified values filled in by convention; what conversion and output use."""
+    mastering_display: MasteringDisplay | None = None
+    light_level: LightLevel | None = None
+    lost: tuple[LostLabel, ...] = ()
+    """Of the pictures, what no result can hold: alpha, dynamic metadata."""
     chroma_location: int = Field(default=1, ge=1, le=6)
     """Where 4:2:0 and 4:2:2 have their chroma, as FFmpeg numbers it: 1 left, 2 centre, 3 top left,
     4 top, 5 bottom left, 6 bottom. By convention where the source does not say it."""
@@ -382,17 +417,6 @@ class LedgerStream(Contract):
     """Of its first packet against the first frame, in the source; of sound the decoder's
     preparation counts."""
     result_offset_seconds: float
-
-
-class LostLabel(Contract):
-    """A tag, a disposition or a chapter that the result's container cannot hold."""
-
-    of: str
-    """`file`, `film` or `stream N`, N being the source's."""
-    label: str
-    value: str
-    found: str | None
-    """What the result says instead."""
 
 
 class Ledger(Contract):

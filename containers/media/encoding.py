@@ -5,7 +5,7 @@ import logging
 from av.video.format import VideoFormat
 
 from containers.common.pictures import plain_format
-from containers.media import nvenc
+from containers.media import hdr, nvenc
 from contracts.job import PRORES_PROFILES, Codec, Container, Settings
 from contracts.limits import H264_MAX_SIDE
 from contracts.manifest import Encoder, Output, Video
@@ -58,6 +58,8 @@ def plan_encoder(
     if hardware and nvenc.suits(codec, pixel_format, output, lossless=lossless):
         name = nvenc.name(codec)
         options = nvenc.options(codec, distance, quality or 0, str(preset), lossless=lossless)
+    if name in hdr.CARRIERS:
+        options = hdr.encoder_options(codec, options, video.mastering_display, video.light_level)
     if "420" in pixel_format and video.chroma_location in CHROMA_LOCATIONS:
         options["chroma_sample_location"] = CHROMA_LOCATIONS[video.chroma_location]
     return Encoder(

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from containers.common.storage import Store, WorkerError
+from containers.media import hdr
 from contracts import keys
 from contracts.manifest import Manifest, Shard, ShardResult
 from contracts.names import SHARD_RESULT_METADATA, ExitCode
@@ -68,6 +69,9 @@ class JoinedShards:
     def _open(self, shard: Shard) -> InputContainer:
         path = self._folder / f"shard.{self._manifest.encoder.shard_container.value}"
         self.results.append(self._fetch(shard, path))
+        if shard.index == 0:
+            video = self._manifest.video
+            hdr.write_boxes(path, video.mastering_display, video.light_level)
         container = av.open(str(path))
         self._opened.callback(path.unlink)
         self._opened.callback(container.close)

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from av.stream import Disposition
 
+from containers.media import hdr
 from containers.media.readback import ReadBack, Track
 from containers.media.streams import QUICKTIME_LANGUAGES
 from contracts.manifest import Chapter, LostLabel, Manifest
@@ -21,6 +22,11 @@ def lost_labels(found: ReadBack, manifest: Manifest) -> Iterator[LostLabel]:
         got = getattr(manifest.result_colour, name)
         if got != value:
             yield LostLabel(of="film", label=f"colour {name}", value=str(value), found=str(got))
+    yield from manifest.video.lost
+    if manifest.encoder.encoder not in hdr.CARRIERS:
+        for name in ("mastering_display", "light_level"):
+            if (there := getattr(manifest.video, name)) is not None:
+                yield LostLabel(of="film", label=name, value=there.to_json(), found=None)
     yield from _tags("file", sidecar.metadata, found.labels)
     yield from _of_track("film", sidecar.film_labels, sidecar.film_disposition, found.film)
     for stream, track in zip(sidecar.streams, found.copies, strict=True):

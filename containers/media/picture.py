@@ -9,6 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.media import hdr
 from contracts.manifest import Colour, Video
 
 UNSPECIFIED = 2
@@ -48,6 +49,9 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         flagged_interlaced=first.interlaced_frame,
         rotation=round(first.rotation / 90) * 90 % 360,
         colour=colour,
+        mastering_display=hdr.mastering_display(first),
+        light_level=hdr.light_level(first),
+        lost=hdr.lost_in_decoding(first),
         working_colour=working_colour(colour, first, rate),
         chroma_location=chroma_location(stream, colour),
         frames=len(timestamps),
