@@ -30,7 +30,7 @@ _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 def mastering_display(first: VideoFrame) -> MasteringDisplay | None:
     """What the first frame says of the display that the film was graded on."""
-    found = next((s for s in first.side_data if s.type is Type.MASTERING_DISPLAY_METADATA), None)
+    found = first.side_data.get(Type.MASTERING_DISPLAY_METADATA.name)
     if found is None:
         return None
     *numbers, has_primaries, has_luminance = _RATIONALS.unpack(bytes(found)[: _RATIONALS.size])
@@ -46,7 +46,7 @@ def mastering_display(first: VideoFrame) -> MasteringDisplay | None:
 
 
 def light_level(first: VideoFrame) -> LightLevel | None:
-    found = next((s for s in first.side_data if s.type is Type.CONTENT_LIGHT_LEVEL), None)
+    found = first.side_data.get(Type.CONTENT_LIGHT_LEVEL.name)
     if found is None:
         return None
     content, average = struct.unpack("<2I", bytes(found)[:8])
@@ -55,7 +55,7 @@ def light_level(first: VideoFrame) -> LightLevel | None:
 
 def lost_in_decoding(first: VideoFrame) -> tuple[LostLabel, ...]:
     """What the pictures carry and no upscaled picture can: dynamic metadata, alpha."""
-    names = {_DYNAMIC[s.type] for s in first.side_data if s.type in _DYNAMIC}
+    names = {name for kind, name in _DYNAMIC.items() if kind.name in first.side_data}
     lost = [LostLabel(of="film", label=n, value="present", found=None) for n in sorted(names)]
     if any(c.is_alpha for c in VideoFormat(first.format.name).components):
         lost.append(LostLabel(of="film", label="alpha", value=first.format.name, found=None))
