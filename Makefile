@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
+FUZZ ?= 600
 
-.PHONY: help setup demo test lint docs bench bench-quality bench-gpu promote aws-smoke lock clean
+.PHONY: help setup demo test lint fuzz docs bench bench-quality bench-gpu promote aws-smoke lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
 	@echo "make test   set up, then lint, type-check and run all tests"
 	@echo "make lint   ruff and basedpyright"
 	@echo "make docs   write anew what documents show of the program"
+	@echo "make fuzz   break films at random for ten minutes (FUZZ=seconds)"
 	@echo "make prove-iam  take each permission away and show what stops (a few minutes)"
 	@echo "make bench  measure speed and memory beside the peers (about 30 minutes); PARTS=peers: a part"
 	@echo "make bench-quality  restore reduced films by every model, score them, make a page for eyes"
@@ -43,6 +45,10 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Films broken at random, for FUZZ seconds; make test does the same for 20.
+fuzz: $(STAMP)
+	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest -q tests/unit/test_media_fuzz.py
 
 docs: $(STAMP)
 	$(BIN)/python -m tools.docs

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import deploy, engines, indexing, overhead, overlap, peer, scaling
+from benchmarks import confined, deploy, engines, indexing, overhead, overlap, peer, scaling
 from benchmarks.page import PAGE, provenance, write_section
 from benchmarks.superres import Timed, table
 
@@ -63,6 +63,12 @@ def _overlap(folder: Path, quick: bool) -> str:
     return f"{provenance(*OURS)}\n\n{overlap.overlap_text(measured, frames, size)}"
 
 
+def _confined(folder: Path, quick: bool) -> str:
+    frames, rounds = (20, 2) if quick else (confined.FRAMES, confined.ROUNDS)
+    measured = confined.measure(folder, frames, rounds, quick=quick)
+    return f"{provenance(*OURS)}\n\n{confined.confined_text(measured)}"
+
+
 def _peers(folder: Path, quick: bool) -> str:
     effort = peer.QUICK if quick else peer.IN_EARNEST
     measured = peer.compare(folder, effort, quick=quick)
@@ -82,6 +88,7 @@ PARTS = {
     "index": Part("a long film, judged and indexed", _index),
     "engines": Part("the model alone, beside other runtimes", _engines),
     "overlap": Part("decoder, model and encoder apart and side by side", _overlap),
+    "confined": Part("decoding without rights, beside decoding with them", _confined),
     "peers": Part("end to end, beside framelift", _peers),
     "scaling": Part("time by shards and workers, memory by length and size", _scaling),
 }

@@ -59,6 +59,11 @@ Rational = Annotated[
 """An exact rational number; in JSON a string such as "24000/1001"."""
 
 
+def one_line(text: str) -> str:
+    """Printable: whatever a key or a worker wrote stays within its line of ours."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 _ALLOWED = {
     "bool_parsing": "allowed are true and false",
     "float_parsing": "allowed are numbers",

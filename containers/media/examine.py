@@ -67,7 +67,12 @@ def serve(link: Link) -> None:
     """Examine one film."""
     media.on_packet = link.alive
     task = Examine.model_validate_json(link.task() or "")
-    answer(link, _Examination(task).found(SourceFile(link, task.source.size)))
+    answer(link, examination(task, SourceFile(link, task.source.size)))
+
+
+def examination(task: Examine, file: SourceFile) -> Found:
+    """What is in the film. Raises WorkerError for what is wrong with it."""
+    return _Examination(task).found(file)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
                 found = Found.model_validate_json(text)
                 arrays = read_arrays(numbers, found.arrays)
                 timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
-                _check(found, timestamps, arrays)
+                check_found(found, timestamps, arrays)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
     _check_limits(limits, job, found.video)
@@ -95,7 +95,7 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
     )
 
 
-def _check(
+def check_found(
     found: Found, timestamps: NDArray[np.int64], index: Mapping[str, NDArray[np.int64]]
 ) -> None:
     """Raise ValueError for facts that cannot be true together."""

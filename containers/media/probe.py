@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
 from containers.common.media import open_source, video_stream
+from contracts.base import one_line
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
 from contracts.manifest import CONVERTIBLE_MATRICES, Colour
@@ -36,7 +37,7 @@ class Limits:
     @property
     def name(self) -> str:
         """The file's name, for sentences."""
-        return PurePosixPath(self.source.key).name or self.source.key
+        return one_line(PurePosixPath(self.source.key).name or self.source.key)
 
     def check(self, limit: str, got: float, what: str) -> None:
         """Raise LIMIT_EXCEEDED if `got` is above the environment's field `limit`.

@@ -29,6 +29,7 @@ from containers.upscaler.models import Target, Upscaler, load_upscaler
 from containers.upscaler.pipeline import Pipeline
 from containers.upscaler.processors import warn_of_crowding
 from containers.upscaler.weights import fetch_stored_weights
+from contracts.base import one_line
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
 from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
@@ -85,7 +86,7 @@ def process(task: Task[ProcessEnvironment], share: Share = WHOLE) -> None:
     run = _run(manifest, task.run)
     with tempfile.TemporaryDirectory(prefix="superres-") as folder:
         limits = Confinement.of(task.environment)
-        with FilmDecoder(limits, manifest.source.key) as film:
+        with FilmDecoder(limits, one_line(manifest.source.key)) as film:
             work = RunOfShards(task, manifest, run, Path(folder), film, share)
             with _progress(task, run, share, work.counter):
                 work.do()

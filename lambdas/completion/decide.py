@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from contracts.base import ObjectRef
+from contracts.base import ObjectRef, one_line
 from contracts.messages import Notification
 from contracts.names import REJECTED_ERROR, ExitCode, JobStatus
 
@@ -57,7 +57,7 @@ def _subject(key: str, end: str) -> str:
 def _success(notification: Notification) -> str:
     return (
         "Your film is ready.\n\n"
-        f"Source: {_line(notification.source.key)}\n"
+        f"Source: {one_line(notification.source.key)}\n"
         f"Result: {_uri(notification.result)}\n"
         f"Report: {_uri(notification.report)}\n"
         f"Job:    {notification.job_id}\n"
@@ -71,18 +71,13 @@ def _failure(notification: Notification) -> str:
     advice = _CANCELLED if cancelled else _ADVICE.get(error, _TRY_AGAIN)
     return (
         f"Your film {'was not' if cancelled else 'could not be'} upscaled.\n\n"
-        f"Why:        {_line(message)}\n"
+        f"Why:        {one_line(message)}\n"
         f"What to do: {advice}\n\n"
-        f"Source:     {_line(notification.source.key)}\n"
-        f"Error:      {_line(error)}\n"
+        f"Source:     {one_line(notification.source.key)}\n"
+        f"Error:      {one_line(error)}\n"
         f"Job:        {notification.job_id}\n"
     )
 
 
 def _uri(place: ObjectRef | None) -> str:
-    return "not given" if place is None else _line(f"s3://{place.bucket}/{place.key}")
-
-
-def _line(text: str) -> str:
-    """One line, whatever a key or a worker wrote: no one else's lines in our message."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return "not given" if place is None else one_line(f"s3://{place.bucket}/{place.key}")

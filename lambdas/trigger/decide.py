@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from contracts.base import ContractError, explain
 from contracts.job import Job, Settings, SourceObject, make_job_id
+from contracts.keys import LONGEST_EXTENSION, result_key
+from contracts.limits import S3_KEY_BYTES
 from contracts.messages import ErrorInfo, ExecutionInput, RegistryRecord
 from contracts.names import METADATA_PREFIX, REJECTED_ERROR, JobStatus, execution_arn
 from lambdas.common.values import ObjectHead
@@ -85,6 +87,7 @@ def plan(upload: Upload, head: ObjectHead) -> Start:
     )
     try:
         settings = Settings.from_metadata(head.metadata)
+        _check_name(source, settings)
     except ContractError as error:
         ours = {k: v for k, v in head.metadata.items() if k.startswith(METADATA_PREFIX)}
         job_id = make_job_id(source, json.dumps(ours, sort_keys=True))
@@ -95,3 +98,15 @@ def plan(upload: Upload, head: ObjectHead) -> Start:
         job=Job(job_id=job_id, source=source, settings=settings),
         execution=ExecutionInput(job_id=job_id, source=source),
     )
+
+
+def _check_name(source: SourceObject, settings: Settings) -> None:
+    """The result's key keeps the upload's name. Raises ContractError where it would not fit."""
+    job_id = make_job_id(source, settings.to_json())
+    key = result_key(job_id, source.key, settings.label, LONGEST_EXTENSION)
+    over = len(key.encode()) - S3_KEY_BYTES
+    if over > 0:
+        raise ContractError(
+            f"the file's name is {over} bytes too long: its result's would have "
+            f"{S3_KEY_BYTES + over}, the limit is {S3_KEY_BYTES}; choose a shorter name"
+        )

@@ -229,3 +229,24 @@ def hang(_link: Link, _task: dict[str, Any]) -> None:
 def crash(_link: Link, _task: dict[str, Any]) -> None:
     """A decoder that writes where it may not."""
     ctypes.memset(8, 0, 1)
+
+
+# Examinations
+
+
+def examine_crash(link: Link) -> None:
+    """A demuxer that writes where it may not."""
+    link.task()
+    ctypes.memset(8, 0, 1)
+
+
+def examine_hang(link: Link) -> None:
+    """A demuxer in an endless loop."""
+    link.task()
+    time.sleep(60)
+
+
+def examine_claim_too_much(link: Link) -> None:
+    """Facts without the numbers that would prove them."""
+    link.task()
+    link.tell(Done(answer='{"format": "mov", "arrays": {"timestamps": 1000000000000}}'))

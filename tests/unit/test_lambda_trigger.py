@@ -26,7 +26,14 @@ ODD_KEYS = [
     "uploads/'quotes\" $(touch x) {}.mp4",
     "uploads/no-extension",
     "uploads/.mp4",
+    "uploads/../../etc/passwd",
+    "uploads/-rf --help.mp4",
+    "uploads/caf\u00e9 cafe\u0301.mp4",
+    "uploads/control\x01\x7f\u2028.mp4",
+    "uploads/" + "folder/" * 143 + "f.mp4",
 ]
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=200)
 
 
 @pytest.fixture
@@ -84,6 +91,34 @@ def test_an_upload_starts_one_execution_and_its_key_goes_through_untouched(
     assert job.source.etag == sent["detail"]["object"]["etag"]
     assert job.settings == Settings(scale=4)
     assert job_id == make_job_id(job.source, job.settings.to_json())
+
+
+@given(name=TEXT)
+def test_any_name_is_kept_exactly_or_refused_with_a_sentence(name: str) -> None:
+    key = keys.upload_key(name)
+    sent = decide.Upload.from_event(event("films", key, "v1"))
+    start = decide.plan(sent, ObjectHead(size=1, etag="e", metadata={}))
+    if start.job is None:
+        assert start.execution.error is not None
+        assert "bytes too long" in start.execution.error.Cause
+        return
+    job = Job.model_validate_json(start.job.to_json())
+    assert job.source.key == key
+    result = keys.result_key(job.job_id, key, "2x", "mp4")
+    assert len(result.encode()) <= 1024
+    folder, _, last = result.rpartition("/")
+    assert (folder, last) == (f"results/{job.job_id}", last)
+    assert ".." not in result.split("/")
+
+
+def test_a_name_whose_result_would_have_no_key_is_refused(world: World) -> None:
+    handler.handler(upload(world, "uploads/" + "n" * 1012 + ".mp4"), CONTEXT)
+    [text] = world.executions.values()
+    error = ExecutionInput.model_validate_json(text).error
+    assert error is not None
+    assert error.Error == REJECTED_ERROR
+    assert error.Cause.startswith("the file's name is ")
+    assert error.Cause.endswith("the limit is 1024; choose a shorter name")
 
 
 def test_the_registry_shows_a_started_job(world: World) -> None:

@@ -38,6 +38,7 @@ from containers.common.confined.messages import (
     send,
 )
 from containers.common.errors import WorkerError
+from contracts.base import one_line
 from contracts.environ import DecodingEnvironment
 from contracts.names import ExitCode
 
@@ -271,7 +272,7 @@ class ConfinedChild:
         return self._bad(f"ends the decoder without a word (exit code {code})")
 
     def _failure(self, said: Failed) -> WorkerError:
-        text = "".join(c if c.isprintable() else " " for c in said.message[:MAX_SENTENCE_CHARS])
+        text = one_line(said.message[:MAX_SENTENCE_CHARS])[:MAX_SENTENCE_CHARS]
         if said.exit_code == ExitCode.CRASH:
             log.error("the confined decoder crashed", extra={"detail": said.detail[:4000]})
             return WorkerError(ExitCode.CRASH, text)
