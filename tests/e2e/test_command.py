@@ -116,7 +116,7 @@ def test_a_failed_job_is_one_sentence_and_the_workers_exit_code(
         ([SAMPLE, "--model", "nowhere.pth"], "no such file"),
         ([SAMPLE, "-o", "/proc"], "cannot be written to"),
         ([SAMPLE, "-o", "/no/such/folder/x.mp4"], "not a folder"),
-        ([SAMPLE, "-o", "x.gif"], ".mp4 or .mkv"),
+        ([SAMPLE, "-o", "x.gif"], ".mp4, .mov, .mkv, .webm"),
         ([SAMPLE, "--workers", "0"], "--workers"),
         ([SAMPLE, "--precision", "float8"], "--precision"),
         ([SAMPLE, "-o", SAMPLE], "the video itself"),
