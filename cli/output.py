@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from contracts.base import one_line
 
 
 class Steps(Protocol):
@@ -41,13 +45,15 @@ class _RichSteps:
     def update(
         self, step: str, done: float = 0, total: float | None = None, note: str = ""
     ) -> None:
+        note = escape(one_line(note))
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total, note=note)
         self._progress.update(self._tasks[step], completed=done, total=total, note=note)
 
     def end(self, step: str, note: str = "") -> None:
         if step in self._tasks:
-            self._progress.update(self._tasks[step], total=1, completed=1, note=note)
+            shown = escape(one_line(note))
+            self._progress.update(self._tasks[step], total=1, completed=1, note=shown)
             self._progress.stop_task(self._tasks[step])
 
 
@@ -88,7 +94,7 @@ class Output:
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         for name, value in rows.items():
-            table.add_row(name, value)
+            table.add_row(name, Text(one_line(value)))
         Console(highlight=False).print(table)
 
     def warn(self, message: str) -> None:

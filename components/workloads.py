@@ -33,7 +33,9 @@ from contracts.environ import (
 from contracts.images import ImageName
 from contracts.keys import (
     EXTRACT_FILES,
+    FRAME_FILES,
     JOB_FILES,
+    LOSSLESS_FILES,
     MODEL_FACTS,
     MODEL_WEIGHTS,
     PROGRESS_FILES,
@@ -59,7 +61,7 @@ RECONCILER_SECONDS = 240
 """Some thousands of running jobs a round, and less than the default time between two rounds."""
 
 HOUR = 3600
-ATTEMPT_SECONDS = {Stage.EXTRACT: 2 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
+ATTEMPT_SECONDS = {Stage.EXTRACT: 12 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
 """Far above what any attempt should take; the stage's own limit comes from the plan."""
 
 
@@ -184,14 +186,16 @@ def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int
 
 
 def extract_link(storage: Storage) -> Link:
-    """May list the bucket, as every job that asks whether its work is done already."""
+    """May list the bucket and look at pictures, as every job that asks what is done already."""
     intermediate = storage.intermediate
     return join_links(
         intermediate.named("intermediate_bucket"),
         storage.source.read("ReadSource", UPLOADS + "*", versions=True),
         storage.source.read("ReadModelFacts", MODEL_FACTS),
         storage.source.list_keys("TellMissingFromRefused"),
-        intermediate.read("ReadJob", JOB_FILES, stage_result_files(Stage.EXTRACT)),
+        intermediate.read(
+            "ReadJob", JOB_FILES, LOSSLESS_FILES, FRAME_FILES, stage_result_files(Stage.EXTRACT)
+        ),
         intermediate.list_keys("SeeWhatIsMissing"),
         intermediate.upload("WriteExtract", EXTRACT_FILES),
         intermediate.write(

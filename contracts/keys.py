@@ -35,6 +35,8 @@ LONGEST_EXTENSION = "webm"
 
 JOB_FILES = JOBS + "*/job.json"
 EXTRACT_FILES = JOBS + "*/extract/*"
+LOSSLESS_FILES = JOBS + "*/extract/lossless/*"
+FRAME_FILES = JOBS + "*/extract/frames/*"
 SHARD_FILES = JOBS + "*/shards/*"
 PROGRESS_FILES = JOBS + "*/progress/*"
 RESULT_FILES = RESULTS + "*"

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from containers.common.errors import WorkerError
-from contracts.base import Contract, explain
+from contracts.base import Contract, explain, one_line
 from contracts.job import SourceObject
 from contracts.limits import S3_PUT_BYTES
 from contracts.names import ExitCode
@@ -52,7 +52,7 @@ def _named(bucket: str, key: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise worker_error(error, f"s3://{bucket}/{key}") from error
+        raise worker_error(error, f"s3://{bucket}/{one_line(key)}") from error
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.film import Film
 from containers.common.lossless import write_pictures
-from containers.common.pictures import Picture
+from containers.common.pictures import Picture, picture_bytes, plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
 from containers.media.export import Place, export_frames
 from containers.media.extraction import plan_extraction
 from containers.media.fields import Planned, plan_fields
+from contracts.base import one_line
 from contracts.environ import ExtractEnvironment
 from contracts.job import Job
 from contracts.keys import lossless_shard_key
+from contracts.limits import S3_PUT_BYTES
 from contracts.manifest import Extraction, Run, Shard, Video
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,9 @@ class SourceFilm:
     def decode(self, first: int, count: int) -> Iterator[Picture]:
         """Coded frames. The child starts with the first that are asked for."""
         if self._decoder is None:
-            self._decoder = FilmDecoder(self._limits, PurePosixPath(self._job.source.key).name)
+            self._decoder = FilmDecoder(
+                self._limits, one_line(PurePosixPath(self._job.source.key).name)
+            )
         stamps = self._stamps[first : first + count]
         return self._decoder.pictures(
             self._reader, self._job.source.size, self._video, stamps, first
@@ -80,12 +84,21 @@ class SourceFilm:
             choice, self._video, self._stamps, self._keyframes, starts, self.decode,
             lambda: self._reader.bytes_fetched,
         )  # fmt: skip
+        if choice == "auto" and chosen.mode == "shards" and self._too_large(shards):
+            reason = "a lossless shard could be larger than one upload takes"
+            chosen = chosen.model_copy(update={"mode": "ranged", "reason": reason})
         if chosen.mode == "shards":
             self._write_shards(planned.video, film, shards, folder)
         if choice == "frames":
             count = export_frames(self._place, planned.video, film, self.decode)
             chosen = chosen.model_copy(update={"exported_frames": count})
         return chosen
+
+    def _too_large(self, shards: Sequence[Shard]) -> bool:
+        """True where a shard that does not compress at all would be refused by S3."""
+        video = self._video
+        picture = picture_bytes(plain_format(video.pixel_format), video.width, video.height)
+        return max(shard.frames for shard in shards) * picture > S3_PUT_BYTES
 
     def _film(self, planned: Planned) -> Film:
         return Film.planned(planned.fields, planned.timestamps, self._stamps, planned.plan)

@@ -17,6 +17,8 @@ JOB = "matrix-0"
 S3_FILES = {
     "job.json": keys.job_key(JOB),
     "extract": keys.manifest_key(JOB),
+    "lossless": keys.lossless_shard_key(JOB, 0),
+    "frame": keys.frame_key(JOB, 0, 0.0),
     "shard": keys.shard_key(JOB, 0, "mp4"),
     "progress": keys.progress_key(JOB, 0),
     **{f"{stage.value} result": keys.stage_result_key(JOB, stage) for stage in Stage},
@@ -44,16 +46,17 @@ _ANSWERS = {
 MAY: dict[str, set[str]] = {
     "extract-job": {
         "read source version", "list source", *_LISTS,
-        "read job.json", "read extract result", "read model facts",
-        "write extract", "write extract result", "write extract failure",
+        "read job.json", "read extract result", "read model facts", "read lossless", "read frame",
+        "write extract", "write lossless", "write frame", "write extract result",
+        "write extract failure",
     },
     "process-job": {
         "read source version", "list source", *_LISTS,
-        "read extract", "read shard", "read model weights",
+        "read extract", "read lossless", "read frame", "read shard", "read model weights",
         "write shard", "write progress", "write process failure",
     },
     "recompose-job": {
-        *_LISTS, "read extract", "read shard",
+        *_LISTS, "read extract", "read lossless", "read frame", "read shard",
         "write recompose result", "write recompose failure", "write final",
     },
     "trigger": {

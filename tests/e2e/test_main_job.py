@@ -14,6 +14,7 @@ from contracts.keys import shards_prefix
 from contracts.models import ModelName
 from contracts.names import Stage
 from tests.e2e.conftest import SAMPLE, Bench
+from tests.media_support import make
 
 
 def times(video: Path) -> list[Fraction]:
@@ -201,3 +202,15 @@ def test_an_event_delivered_twice_starts_one_execution(bench: Bench) -> None:
         stateMachineArn=bench.stack.outputs["state_machine_arn"]
     )["executions"]
     assert [e["name"] for e in executions].count(job_id) == 1
+
+
+@pytest.mark.parametrize("mode", ["shards", "frames"])
+def test_extract_may_write_the_pictures_down(bench: Bench, tmp_path: Path, mode: str) -> None:
+    settings = Settings.parse({"model": "lanczos", "codec": "ffv1", "extraction": mode})
+    film = make(tmp_path / "film.mp4", frames=20, width=64, height=36)
+    written, report = bench.result(bench.upload(film, settings), tmp_path)
+    assert report.ledger.balanced
+    found = pictures(written)
+    plain = settings.model_copy(update={"extraction": "ranged"})
+    ranged, _ = bench.result(bench.upload(film, plain), tmp_path)
+    assert found == pictures(ranged)

@@ -75,6 +75,8 @@ def test_who_may_touch_which_objects(stack: Deployment) -> None:
         "GetObject": {
             "source/models/*.json",
             f"{job}/job.json",
+            f"{job}/extract/lossless/*",
+            f"{job}/extract/frames/*",
             f"{job}/results/extract.json",
         },
         "ListBucket": {"intermediate", "source"},

@@ -271,3 +271,14 @@ def test_a_film_that_was_deinterlaced_is_said_aloud(capsys: pytest.CaptureFixtur
     report = SimpleNamespace(encoder=SimpleNamespace(codec=Codec.H264), fields=fields)
     _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
     assert "inverse telecine, for 5 of 5 samples show 3:2 pulldown" in capsys.readouterr().err
+
+
+def test_a_films_own_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False)
+    output.result({}, {"result": "[dvd] film.mp4", "not held": "title [/b] \x1b[31mred"})
+    with output.steps() as steps:
+        steps.update("upload", note="[/b] film.mp4")
+        steps.end("upload", "[/b] film.mp4")
+    shown = capsys.readouterr().out
+    assert "[dvd] film.mp4" in shown
+    assert "title [/b] \\x1b[31mred" in shown

@@ -13,11 +13,11 @@ from av.video.frame import VideoFrame
 
 from containers.common.lossless import write_pictures
 from containers.common.pictures import Picture, plane_shapes, sample_type
-from containers.media import extraction
+from containers.media import extraction, source_film
 from containers.media.export import png
 from containers.media.extraction import lead_frames, plan_extraction
 from contracts import keys
-from contracts.manifest import Colour, Video
+from contracts.manifest import Colour, Extraction, Video
 from contracts.names import ExitCode, Stage
 from tests.film_support import interlaced, moment, progressive, read, telecined, upscale, write
 from tests.media_bench import INTERMEDIATE_BUCKET, Bench
@@ -173,3 +173,14 @@ def test_the_dearest_places_are_measured_and_decide(
 def test_leads_are_counted_from_the_keyframe_before() -> None:
     stamps = np.arange(100) * 40
     assert lead_frames(stamps, stamps[[0, 60, 30]], [0, 29, 30, 99]) == [0, 29, 0, 39]
+
+
+def test_auto_leaves_films_alone_whose_lossless_shards_no_upload_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dear = Extraction(mode="shards", reason="measured")
+    monkeypatch.setattr(source_film, "plan_extraction", lambda *_: dear)
+    path = write(tmp_path / "f.mp4", [moment(0)] * 3)
+    assert extracted(path).manifest.extraction.mode == "shards"
+    monkeypatch.setattr(source_film, "S3_PUT_BYTES", 1000)
+    assert extracted(path).manifest.extraction.mode == "ranged"

@@ -52,6 +52,13 @@ def users_model(walker: Walker) -> None:
     walker.finish(job_id, "SUCCEEDED")
 
 
+def other_extractions(walker: Walker) -> None:
+    """Films whose pictures extract writes down, for the workers or for their user."""
+    for mode in ("shards", "frames"):
+        job_id, _ = walker.upload(mode, extraction=mode)
+        walker.finish(job_id, "SUCCEEDED")
+
+
 def bad_source(walker: Walker) -> None:
     """Extract gives up."""
     walker.finish(walker.drop("bad-source.mkv", b"not a film"), "FAILED")
@@ -221,6 +228,7 @@ Walk = Callable[[Walker], None]
 TOLD: tuple[Walk, ...] = (  # child_lost before source_lost, which ends an array only at times
     success,
     users_model,
+    other_extractions,
     bad_source,
     child_lost,
     source_lost,
