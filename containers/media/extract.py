@@ -11,7 +11,7 @@ from containers.media import plan
 from containers.media.encoding import plan_encoder
 from containers.media.examined import ExaminedFilm, examined
 from containers.media.fields import Planned
-from containers.media.model import Model, find_model
+from containers.media.model import find_model
 from containers.media.probe import (
     Limits,
 )
@@ -108,7 +108,7 @@ class _Extraction:
         self.store.upload(path, bucket, key, content_type)
         return ObjectRef(bucket=bucket, key=key)
 
-    def _plan(self, film: ExaminedFilm, pictures: SourceFilm, model: Model) -> Manifest:
+    def _plan(self, film: ExaminedFilm, pictures: SourceFilm, model: plan.Model) -> Manifest:
         planned = pictures.fields()
         settings, video, environment = self.job.settings, planned.video, self.environment
         output = plan.plan_output(settings, video, film.container)

@@ -1,22 +1,13 @@
 """What the plan must know of the model that the user chose: of the catalogue, or stored."""
 
-from dataclasses import dataclass
-
 from containers.common.errors import WorkerError
 from containers.common.storage import Store
+from containers.media.plan import Model
 from contracts.base import ObjectRef
 from contracts.job import Settings
 from contracts.keys import model_facts_key, model_weights_key, stored_model
-from contracts.models import CATALOGUE, ModelFacts, ModelName, StoredModel
+from contracts.models import CATALOGUE, ModelName, StoredModel
 from contracts.names import ExitCode
-
-
-@dataclass(frozen=True)
-class Model:
-    """`weights`: where a user's model lies; None for one that the workers' image has."""
-
-    facts: ModelFacts
-    weights: ObjectRef | None = None
 
 
 def find_model(settings: Settings, store: Store, bucket: str) -> Model:

@@ -1,16 +1,26 @@
 """From the film's facts and the user's settings to the manifest: all that decides the bytes."""
 
+from dataclasses import dataclass
+
 from av.container import InputContainer
 from av.stream import Stream
 
-from containers.media.model import Model
 from containers.media.picture import HDR_TRANSFERS
 from containers.media.streams import can_hold, codec_name
+from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, Container, Settings
 from contracts.manifest import Inference, Output, Video
 from contracts.models import Engine, ModelFacts, network_dtype, network_engine
 from contracts.planning import plan_tile, target_size
+
+
+@dataclass(frozen=True)
+class Model:
+    """`weights`: where a user's model lies; None for one that the workers' image has."""
+
+    facts: ModelFacts
+    weights: ObjectRef | None = None
 
 
 def choose_container(settings: Settings, source: InputContainer, film: Stream) -> Container:

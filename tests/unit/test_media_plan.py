@@ -9,8 +9,7 @@ import pytest
 
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.encoding import ENCODERS, plan_encoder
-from containers.media.model import Model
-from containers.media.plan import plan_inference, plan_output
+from containers.media.plan import Model, plan_inference, plan_output
 from contracts.environ import ExtractEnvironment
 from contracts.job import HOLDS, PIXEL_FORMATS, PRESETS, Codec, Container, Settings
 from contracts.manifest import Colour, Inference, Video
