@@ -1,7 +1,6 @@
 """S3 as the workers see it: a thin adapter whose errors carry exit codes, and ranged reads."""
 
 import contextlib
-import io
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from containers.common.errors import WorkerError
+from containers.common.ranged import RangedFile
 from contracts.base import Contract, explain, one_line
 from contracts.job import SourceObject
 from contracts.limits import S3_PUT_BYTES
@@ -158,7 +158,7 @@ def _error_code(error: WorkerError) -> str:
     return cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
 
 
-class RangedReader(io.RawIOBase):
+class RangedReader(RangedFile):
     """A read-only file over ranged GETs of one object version.
 
     Blocks of 512 KiB in an LRU cache; sequential reading doubles the request up to `ahead` blocks.
@@ -168,12 +168,11 @@ class RangedReader(io.RawIOBase):
     """
 
     def __init__(self, client: Any, source: SourceObject, ahead: int = READ_AHEAD_BLOCKS) -> None:
-        super().__init__()
+        super().__init__(source.size)
         self._client = client
         self._source = source
         self._most_ahead = ahead
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
         self._ahead = 1
         self._next_block = -1
         self.failure: WorkerError | None = None
@@ -183,30 +182,10 @@ class RangedReader(io.RawIOBase):
     def name(self) -> str:
         return self._source.key
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
-        self._position = max(0, base[whence] + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, ending at a block's end at the latest; b"" at the end."""
-        left = self._source.size - self._position
-        wanted = left if size < 0 else min(size, left)
-        if wanted <= 0:
-            return b""
-        number, offset = divmod(self._position, BLOCK_BYTES)
-        data = self._block(number)[offset : offset + wanted]
-        self._position += len(data)
-        return data
+    def _fetched(self, start: int, size: int) -> bytes:
+        """Ends at a block's end at the latest."""
+        number, offset = divmod(start, BLOCK_BYTES)
+        return self._block(number)[offset : offset + size]
 
     def _block(self, number: int) -> bytes:
         if self.failure is not None:

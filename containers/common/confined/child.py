@@ -5,7 +5,6 @@ and all that they import are loaded before the lock, for afterwards no file can 
 """
 
 import importlib
-import io
 import os
 import pkgutil
 import socket
@@ -36,6 +35,7 @@ from containers.common.confined.messages import (
     send,
 )
 from containers.common.errors import WorkerError
+from containers.common.ranged import RangedFile
 from contracts.base import Contract
 from contracts.names import ExitCode
 
@@ -104,36 +104,15 @@ class Link:
         return frame[1]
 
 
-class SourceFile(io.RawIOBase):
-    """The film, read by ranges through the parent."""
+class SourceFile(RangedFile):
+    """The film, read by ranges through the parent; at most MAX_READ_BYTES at once."""
 
     def __init__(self, link: Link, size: int) -> None:
-        super().__init__()
-        self._link, self._size, self._position = link, size, 0
+        super().__init__(size)
+        self._link = link
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
-        self._position = max(0, base[whence] + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, at most MAX_READ_BYTES; b"" at the end."""
-        left = self._size - self._position
-        wanted = left if size < 0 else min(size, left)
-        if wanted <= 0:
-            return b""
-        data = self._link.read(self._position, wanted)
-        self._position += len(data)
-        return data
+    def _fetched(self, start: int, size: int) -> bytes:
+        return self._link.read(start, size)
 
 
 def main(argument: str) -> None:
