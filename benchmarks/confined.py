@@ -17,8 +17,8 @@ from benchmarks.clips import sample_frames
 from benchmarks.superres import table
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
-from containers.common.media import decode_pictures, open_source
-from containers.common.pictures import Picture
+from containers.common.media import decode_frames, open_source
+from containers.common.pictures import Picture, PictureReader
 from contracts.manifest import Colour, Video
 
 FRAMES, ROUNDS = 200, 9
@@ -89,8 +89,9 @@ def _facts(data: bytes, size: tuple[int, int]) -> tuple[Video, np.ndarray]:
 
 
 def _in_process(data: bytes, stamps: np.ndarray) -> Iterable[Picture]:
-    file = io.BytesIO(data)
-    return decode_pictures(lambda: open_source(file), stamps.tolist(), stream_index=0)
+    file, reader = io.BytesIO(data), PictureReader()
+    frames = decode_frames(lambda: open_source(file), stamps.tolist(), stream_index=0)
+    return (reader.read(frame, int(pts)) for frame, pts in zip(frames, stamps, strict=True))
 
 
 def _seconds(pictures: Iterable[Picture]) -> float:

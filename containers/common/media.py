@@ -1,7 +1,7 @@
 """Opening and decoding untrusted media: allow-lists for formats and protocols, exact ranges."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import av
@@ -14,7 +14,6 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
-from containers.common.pictures import Picture, PictureReader
 from contracts.job import Container
 from contracts.names import ExitCode
 
@@ -117,7 +116,7 @@ def decode_frames(
     stream_index: int,
     first_frame: int = 0,
     name: str = "the film",
-) -> Generator[VideoFrame]:
+) -> Iterator[VideoFrame]:
     """Decode exactly the frames with these timestamps (sorted, in the stream's time base).
 
     Seeks to the keyframe before the first; where that proves too late (open GOP, MPEG-TS) goes
@@ -150,24 +149,6 @@ def decode_frames(
         f"{name}: frame {first_frame + done} (at {seconds:.3f} s) {trouble}; "
         "the file is damaged there: repair it or upload it again",
     )
-
-
-def decode_pictures(
-    open_fn: Callable[[], InputContainer],
-    timestamps: Sequence[int],
-    *,
-    stream_index: int,
-    first_frame: int = 0,
-    name: str = "the film",
-) -> Iterator[Picture]:
-    """The frames that decode_frames gives, as pictures: what the process stage asks a decoder."""
-    reader = PictureReader()
-    frames = decode_frames(
-        open_fn, timestamps, stream_index=stream_index, first_frame=first_frame, name=name
-    )
-    with contextlib.closing(frames):
-        for frame, pts in zip(frames, timestamps, strict=True):
-            yield reader.read(frame, int(pts))
 
 
 def _compare(frame: VideoFrame, wanted: int) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from containers.common.media import (
     decode_frames,
-    decode_pictures,
     frame_pts,
     open_source,
     video_stream,
 )
+from containers.common.pictures import PictureReader
 from containers.common.worker import WorkerError
 from contracts.names import ExitCode
 from tests.media_support import OPEN_GOP, Clip, Seen, damage, decode_all, frame_hash, make
@@ -68,9 +68,10 @@ def test_any_range_decodes_to_the_same_pixels_as_the_whole_film(name: str, tmp_p
 def test_pictures_are_the_frames_samples_with_their_timestamps(name: str, tmp_path: Path) -> None:
     file = io.BytesIO(make(tmp_path / name, CLIPS[name]).read_bytes())
     wanted = [frame.pts for frame in decode_all(tmp_path / name)][5:12]
-    pictures = decode_pictures(lambda: open_source(file), wanted, stream_index=0)
-    frames = decode_frames(lambda: open_source(file), wanted, stream_index=0)
-    for picture, frame, pts in zip(pictures, list(frames), wanted, strict=True):
+    reader = PictureReader()
+    frames = list(decode_frames(lambda: open_source(file), wanted, stream_index=0))
+    for frame, pts in zip(frames, wanted, strict=True):
+        picture = reader.read(frame, pts)
         assert (picture.pts, picture.pixel_format) == (pts, frame.format.name)
         for plane, component in zip(picture.planes, frame.planes, strict=True):
             rows = np.frombuffer(bytes(component), np.uint8).reshape(-1, component.line_size)
