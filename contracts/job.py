@@ -42,9 +42,11 @@ X26X_PRESETS = (
 MAX_FIT = 8192
 """Lines: more than any encoder here takes."""
 SVT_PRESETS = tuple(str(n) for n in range(14))
+_PRORES_4444 = ("4444", "4444xq")
 PRORES_PROFILES = {
     "yuv422p10le": ("proxy", "lt", "standard", "hq"),
-    "yuv444p10le": ("4444", "4444xq"),
+    "yuv444p10le": _PRORES_4444,
+    "yuva444p10le": _PRORES_4444,
 }
 """Of each pixel format; ProRes has no other presets."""
 
@@ -53,7 +55,7 @@ MAX_QUALITY: dict[Codec, int | None] = {
 }  # fmt: skip
 PRESETS: dict[Codec, tuple[str, ...]] = {
     Codec.H264: X26X_PRESETS, Codec.HEVC: X26X_PRESETS, Codec.AV1: SVT_PRESETS,
-    Codec.PRORES: sum(PRORES_PROFILES.values(), ()), Codec.FFV1: (),
+    Codec.PRORES: tuple(dict.fromkeys(sum(PRORES_PROFILES.values(), ()))), Codec.FFV1: (),
 }  # fmt: skip
 HOLDS: dict[Container, tuple[Codec, ...]] = {
     Container.MP4: (Codec.H264, Codec.HEVC, Codec.AV1),
@@ -64,9 +66,11 @@ HOLDS: dict[Container, tuple[Codec, ...]] = {
 """Films that players find in a container; Matroska holds all."""
 
 
-def _yuv(*depths: int, sampling: tuple[int, ...] = (420, 422, 444)) -> tuple[str, ...]:
+def _yuv(
+    *depths: int, sampling: tuple[int, ...] = (420, 422, 444), start: str = "yuv"
+) -> tuple[str, ...]:
     ends = ["" if bits == 8 else f"{bits}le" for bits in depths]
-    return tuple(f"yuv{chroma}p{end}" for end in ends for chroma in sampling)
+    return tuple(f"{start}{chroma}p{end}" for end in ends for chroma in sampling)
 
 
 PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
@@ -74,9 +78,13 @@ PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
     Codec.HEVC: _yuv(8, 10, 12),
     Codec.AV1: _yuv(8, 10, sampling=(420,)),
     Codec.PRORES: tuple(PRORES_PROFILES),
-    Codec.FFV1: _yuv(8, 10, 12, 16),
+    Codec.FFV1: (
+        *_yuv(8, 10, 12, 16),
+        *_yuv(8, 10, 16, start="yuva"),
+        *_yuv(12, sampling=(422, 444), start="yuva"),
+    ),
 }
-"""FFmpeg's names of what each encoder takes."""
+"""FFmpeg's names of what each encoder takes; `yuva` has alpha."""
 
 
 Deinterlace = Literal["auto", "on", "off"]
@@ -106,7 +114,8 @@ class Settings(Contract):
     preset: str | None = None
     """The encoder's speed; of prores the profile."""
     pixel_format: str | None = None
-    """None: as deep as the source, up to 10 bits, in 4:2:0; prores 4:2:2, ffv1 like the source."""
+    """None: as deep as the source, up to 10 bits, in 4:2:0; prores 4:2:2, or 4:4:4 with alpha where
+    the source has it; ffv1 like the source."""
     container: Container | None = None
     """None: the source's kind, or what holds more of its streams; mov for prores, mkv for ffv1."""
     deinterlace: Deinterlace = "auto"

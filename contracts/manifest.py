@@ -84,7 +84,8 @@ class Video(Contract):
     mastering_display: MasteringDisplay | None = None
     light_level: LightLevel | None = None
     lost: tuple[LostLabel, ...] = ()
-    """Of the pictures, what no result can hold: alpha, dynamic metadata."""
+    """Of the pictures, what no result can hold: dynamic metadata, alpha that no decoder here
+    reads."""
     chroma_location: int = Field(default=1, ge=1, le=6)
     """Where 4:2:0 and 4:2:2 have their chroma, as FFmpeg numbers it: 1 left, 2 centre, 3 top left,
     4 top, 5 bottom left, 6 bottom. By convention where the source does not say it."""
@@ -440,6 +441,8 @@ class Ledger(Contract):
     sample_aspect_ratio: Rational
     rotation: int
     """Read back; equal to what was planned."""
+    alpha: bool = False
+    """Whether the result's pictures have it, read back; equal to what was planned."""
     attachments: int = 0
     """Fonts and covers, each with the source's bytes."""
     streams: tuple[LedgerStream, ...] = ()

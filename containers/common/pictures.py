@@ -64,7 +64,7 @@ def plain_format(pixel_format: str) -> str:
             f"pictures in {pixel_format} cannot be read; convert the film to YUV or RGB first",
         )
     bits = next(depth for depth in _DEPTHS if depth >= widest)
-    alpha = any(c.is_alpha for c in components) or source.has_palette
+    alpha = has_alpha(pixel_format) or source.has_palette
     end = "" if bits == 8 else f"{bits}le"
     if source.is_rgb or source.has_palette:
         return f"gbr{'a' if alpha else ''}p{end}"
@@ -76,6 +76,11 @@ def plain_format(pixel_format: str) -> str:
             sampling = "422"
         return f"yuva{sampling}p{end}"
     return f"yuv{sampling}p{end}"
+
+
+def has_alpha(pixel_format: str) -> bool:
+    """True of formats with a plane or a component for transparency; not of palettes."""
+    return any(c.is_alpha for c in VideoFormat(pixel_format).components)
 
 
 def _subsampling(source: VideoFormat) -> str:

@@ -4,7 +4,7 @@ import logging
 
 from av.video.format import VideoFormat
 
-from containers.common.pictures import plain_format
+from containers.common.pictures import has_alpha, plain_format
 from containers.media import hdr, nvenc
 from contracts.job import PRORES_PROFILES, Codec, Container, Settings
 from contracts.limits import H264_MAX_SIDE
@@ -75,15 +75,24 @@ def plan_encoder(
 def _usual_format(settings: Settings, video: Video) -> str:
     """What plays everywhere at the source's depth; of ffv1, an archive's codec, the source's."""
     if settings.codec is Codec.PRORES:
-        asked = (f for f, names in PRORES_PROFILES.items() if settings.preset in names)
-        return next(asked, "yuv422p10le")
+        return _usual_prores(settings.preset, alpha=has_alpha(video.pixel_format))
     if settings.codec is Codec.FFV1:
         plain = plain_format(video.pixel_format)
         usual = "420" if plain.startswith("gray") else "444"
         sampling = next((s for s in ("420", "422") if s in plain), usual)
         bits = VideoFormat(plain).components[0].bits
-        return f"yuv{sampling}p" + ("" if bits == 8 else f"{bits}le")
+        start = "yuva" if has_alpha(video.pixel_format) else "yuv"
+        return f"{start}{sampling}p" + ("" if bits == 8 else f"{bits}le")
     return "yuv420p10le" if video.bit_depth > 8 else "yuv420p"
+
+
+def _usual_prores(profile: str | None, *, alpha: bool) -> str:
+    """4:2:2, but where the profile asked for or the source's alpha wants 4:4:4."""
+    if profile in PRORES_PROFILES["yuv422p10le"]:
+        return "yuv422p10le"
+    if alpha:
+        return "yuva444p10le"
+    return "yuv422p10le" if profile is None else "yuv444p10le"
 
 
 def _usual_profile(pixel_format: str) -> str:

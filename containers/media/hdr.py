@@ -7,7 +7,6 @@ import struct
 from pathlib import Path
 
 from av.sidedata.sidedata import Type
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from contracts.job import Codec
@@ -54,12 +53,9 @@ def light_level(first: VideoFrame) -> LightLevel | None:
 
 
 def lost_in_decoding(first: VideoFrame) -> tuple[LostLabel, ...]:
-    """What the pictures carry and no upscaled picture can: dynamic metadata, alpha."""
+    """What the pictures carry and no upscaled picture can: dynamic metadata."""
     names = {name for kind, name in _DYNAMIC.items() if kind.name in first.side_data}
-    lost = [LostLabel(of="film", label=n, value="present", found=None) for n in sorted(names)]
-    if any(c.is_alpha for c in VideoFormat(first.format.name).components):
-        lost.append(LostLabel(of="film", label="alpha", value=first.format.name, found=None))
-    return tuple(lost)
+    return tuple(LostLabel(of="film", label=n, value="present", found=None) for n in sorted(names))
 
 
 def encoder_options(

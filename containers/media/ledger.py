@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from containers.common.media import ISO_MEDIA
+from containers.common.pictures import has_alpha
 from containers.media.clock import rescale
 from containers.media.join import mismatch
 from containers.media.losses import lost_labels
@@ -68,6 +69,7 @@ def check_result(
         colour=found.colour,
         sample_aspect_ratio=found.sample_aspect_ratio,
         rotation=found.rotation,
+        alpha=found.alpha,
         attachments=len(manifest.sidecar.attachments),
         streams=tuple(streams),
         dropped=manifest.sidecar.dropped,
@@ -85,6 +87,7 @@ def _check_picture(found: ReadBack, manifest: Manifest) -> None:
     pairs += [
         ("sample aspect ratio", found.sample_aspect_ratio, manifest.video.sample_aspect_ratio),
         ("rotation", found.rotation, manifest.video.rotation),
+        ("alpha", found.alpha, has_alpha(manifest.encoder.pixel_format)),
     ]
     for what, got, planned in pairs:
         if got != planned:

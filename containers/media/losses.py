@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from av.stream import Disposition
 
+from containers.common.pictures import has_alpha
 from containers.media import hdr
 from containers.media.readback import ReadBack, Track
 from containers.media.streams import QUICKTIME_LANGUAGES
@@ -23,6 +24,9 @@ def lost_labels(found: ReadBack, manifest: Manifest) -> Iterator[LostLabel]:
         if got != value:
             yield LostLabel(of="film", label=f"colour {name}", value=str(value), found=str(got))
     yield from manifest.video.lost
+    pixels = manifest.video.pixel_format
+    if has_alpha(pixels) and not has_alpha(manifest.encoder.pixel_format):
+        yield LostLabel(of="film", label="alpha", value=pixels, found=None)
     if manifest.encoder.encoder not in hdr.CARRIERS:
         for name in ("mastering_display", "light_level"):
             if (there := getattr(manifest.video, name)) is not None:

@@ -9,8 +9,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.pictures import has_alpha
 from containers.media import hdr
-from contracts.manifest import Colour, Video
+from containers.media.streams import ALPHA_MODE
+from contracts.manifest import Colour, LostLabel, Video
 
 UNSPECIFIED = 2
 RESERVED = (0, UNSPECIFIED, 3)
@@ -51,13 +53,22 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         colour=colour,
         mastering_display=hdr.mastering_display(first),
         light_level=hdr.light_level(first),
-        lost=hdr.lost_in_decoding(first),
+        lost=(*hdr.lost_in_decoding(first), *_alpha_unread(stream, first)),
         working_colour=working_colour(colour, first, rate),
         chroma_location=chroma_location(stream, colour),
         frames=len(timestamps),
         start_pts=int(timestamps[0]),
         end_pts=end_pts,
     )
+
+
+def _alpha_unread(stream: VideoStream, first: VideoFrame) -> tuple[LostLabel, ...]:
+    """VP8 and VP9 have their alpha in a stream of its own, which FFmpeg's decoders leave out."""
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    if said.get(ALPHA_MODE, "0") == "0" or has_alpha(first.format.name):
+        return ()
+    codec = stream.codec_context.name
+    return (LostLabel(of="film", label="alpha", value=f"beside the {codec}", found=None),)
 
 
 def source_colour(stream: VideoStream, first: VideoFrame) -> Colour:

@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.media import is_still
+from containers.common.pictures import has_alpha
 from containers.media.join import mismatch
 from containers.media.streams import chapters, is_cover, labels
 from contracts.manifest import Chapter, Colour, Manifest
@@ -52,6 +53,7 @@ class ReadBack:
     colour: Colour
     sample_aspect_ratio: Fraction
     rotation: int
+    alpha: bool
     frames_tested: int
     labels: dict[str, str]
     chapters: list[Chapter]
@@ -88,6 +90,7 @@ def read_back(path: Path, manifest: Manifest) -> ReadBack:
             colour=_colour(first),
             sample_aspect_ratio=films[0].sample_aspect_ratio or Fraction(1),
             rotation=round(first.rotation / 90) * 90 % 360,
+            alpha=has_alpha(first.format.name),
             frames_tested=test.tested,
             labels=labels(container.metadata),
             chapters=chapters(container),

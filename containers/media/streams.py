@@ -22,9 +22,11 @@ COVERS = {Container.MP4: ("png", "mjpeg", "bmp"), Container.MKV: tuple(COVER_KIN
 """Codecs of covers that a container holds; MOV and WebM hold none."""
 NOT_GIVEN_BACK = frozenset({"tta"})
 """Sound that FFmpeg writes into Matroska and then cannot read without the file's duration."""
+ALPHA_MODE = "alpha_mode"
+"""Matroska's word for alpha, which its muxer finds out by itself."""
 _FILE_TAGS = frozenset({
     "major_brand", "minor_version", "compatible_brands", "encoder", "vendor_id", "duration",
-    "number_of_frames", "number_of_bytes", "bps", "filename", "mimetype",
+    "number_of_frames", "number_of_bytes", "bps", "filename", "mimetype", ALPHA_MODE,
     "uid", "generation_uid", "product_uid", "company_name", "product_name", "product_version",
     "toolkit_version", "application_platform", "operational_pattern_ul", "modification_date",
     "material_package_umid", "material_package_name", "file_package_umid", "file_package_name",

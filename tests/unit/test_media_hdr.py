@@ -12,7 +12,7 @@ from contracts.manifest import LightLevel, MasteringDisplay
 from contracts.names import ExitCode, Stage
 from tests.film_support import write
 from tests.media_bench import Bench
-from tests.media_support import make
+from tests.sei_support import film_with_messages
 
 DISPLAY = MasteringDisplay(
     red=(34000, 16000), green=(13250, 34500), blue=(7500, 3000), white=(15635, 16450),
@@ -73,12 +73,19 @@ def test_metadata_that_the_codec_cannot_hold_is_reported(tmp_path: Path) -> None
     assert {"mastering_display", "light_level"} <= lost
 
 
-def test_alpha_is_reported_as_lost(tmp_path: Path) -> None:
-    source = make(
-        tmp_path / "film.mkv", frames=4, codec="ffv1", options={"level": "3"},
-        pixel_format="yuva444p",
+def hdr10_plus() -> bytes:
+    """SMPTE ST 2094-40: one window, its brightest red, green, blue and average, no curves."""
+    bits = f"01{0:028b}" + f"{1000:017b}" * 4 + f"{0:017b}"
+    body = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    return bytes.fromhex("b5003c00010401") + body
+
+
+def test_metadata_of_the_moment_is_reported_as_lost(tmp_path: Path) -> None:
+    source = film_with_messages(
+        tmp_path / "film.mp4", lambda _: hdr10_plus(), codec="libx265", frames=4,
+        options={"preset": "ultrafast", "x265-params": "log-level=error"},
     )  # fmt: skip
-    bench = Bench(source)
+    bench = Bench(source, codec="hevc")
     composed(bench, tmp_path)
     lost = [(x.label, x.value, x.found) for x in bench.report.ledger.lost]
-    assert ("alpha", "yuva444p", None) in lost
+    assert ("HDR10+", "present", None) in lost

@@ -91,12 +91,18 @@ def test_quality_0_is_lossless() -> None:
         ("hevc", "yuv444p12le", 12, "yuv420p10le"),
         ("av1", "gbrp10le", 10, "yuv420p10le"),
         ("prores", "yuv420p", 8, "yuv422p10le"),
+        ("prores", "yuva444p12le", 12, "yuva444p10le"),
         ("ffv1", "yuv420p", 8, "yuv420p"),
         ("ffv1", "yuvj422p", 8, "yuv422p"),
         ("ffv1", "yuv422p12le", 12, "yuv422p12le"),
         ("ffv1", "gbrp10le", 10, "yuv444p10le"),
         ("ffv1", "gray16le", 16, "yuv420p16le"),
         ("ffv1", "rgb24", 8, "yuv444p"),
+        ("ffv1", "pal8", 8, "yuv444p"),
+        ("ffv1", "yuva420p", 8, "yuva420p"),
+        ("ffv1", "rgba64be", 16, "yuva444p16le"),
+        ("ffv1", "ya8", 8, "yuva444p"),
+        ("hevc", "yuva420p", 8, "yuv420p"),
     ],
 )
 def test_deep_sources_stay_deep_and_the_rest_plays_everywhere(
@@ -116,6 +122,7 @@ def test_the_users_pixel_format_is_taken() -> None:
         ({"preset": "lt"}, "lt", "yuv422p10le"),
         ({"preset": "4444xq"}, "4444xq", "yuv444p10le"),
         ({"pixel_format": "yuv444p10le"}, "4444", "yuv444p10le"),
+        ({"pixel_format": "yuva444p10le"}, "4444", "yuva444p10le"),
     ],
 )
 def test_a_prores_profile_and_its_pixels_go_together(

@@ -13,6 +13,7 @@ import torch
 from av.video.format import VideoFormat
 from torch import Tensor
 
+from containers.common.pictures import has_alpha
 from containers.upscaler.device import chroma
 from containers.upscaler.device.samples import Planes
 from contracts.manifest import Colour
@@ -98,7 +99,7 @@ class Layout:
 
     @property
     def has_alpha(self) -> bool:
-        return any(c.is_alpha for c in self._components.components)
+        return has_alpha(self.pixel_format)
 
     @property
     def has_chroma(self) -> bool:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from containers.common.pictures import Picture
+from containers.common.pictures import Picture, has_alpha
 from containers.upscaler.models import Pending, Target, Upscaler
 
 
@@ -20,6 +21,7 @@ class Lanczos(Upscaler):
         cv2.setNumThreads(threads)
         self._size = target.size
         self._converter = target.converter()
+        self._has_alpha = has_alpha(target.pixel_format)
         self._busy = 0.0
         self.device = "cpu"
         self.versions: Mapping[str, str] = {"opencv": cv2.__version__}
@@ -46,4 +48,16 @@ class Lanczos(Upscaler):
             cv2.resize(source, self._size, dst=target, interpolation=cv2.INTER_LANCZOS4)
         self._busy += time.perf_counter() - began
         made = self._converter.pictures(result, pictures)
+        if self._has_alpha:
+            made = [self._with_alpha(*pair) for pair in zip(made, pictures, strict=True)]
         return Pending(lambda: made)
+
+    def _with_alpha(self, made: Picture, source: Picture) -> Picture:
+        """The source's alpha instead of the converter's, which is opaque."""
+        if not has_alpha(source.pixel_format):
+            return made
+        alpha = source.planes[-1].astype(np.float32)
+        large = cv2.resize(alpha, self._size, interpolation=cv2.INTER_LANCZOS4)
+        peak = 2**made.bits - 1
+        codes = np.rint(large * (peak / (2**source.bits - 1))).clip(0, peak)
+        return replace(made, planes=(*made.planes[:-1], codes.astype(made.planes[-1].dtype)))
