@@ -77,6 +77,8 @@ class Video(Contract):
     """The first frame says that it is; the pictures may say otherwise (see Fields)."""
     rotation: int
     """Degrees counter-clockwise that a player turns the picture; a multiple of 90."""
+    mirrored: bool = False
+    """Whether it then shows the picture left for right."""
     colour: Colour
     """As the source says it."""
     working_colour: Colour
@@ -440,6 +442,7 @@ class Ledger(Contract):
     colour: Colour
     sample_aspect_ratio: Rational
     rotation: int
+    mirrored: bool = False
     """Read back; equal to what was planned."""
     alpha: bool = False
     """Whether the result's pictures have it, read back; equal to what was planned."""

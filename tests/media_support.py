@@ -49,6 +49,7 @@ class Clip:
     """A PNG, which Matroska carries as an attachment and FFmpeg shows as video."""
     title: str | None = None
     rotation: int = 0
+    mirrored: bool = False
     sar: Fraction | None = None
     colour: tuple[int, int, int, int] | None = None
     """primaries, transfer, matrix (ITU-T H.273), range (1 limited, 2 full)."""
@@ -127,8 +128,8 @@ class _Writer:
         if clip.colour:
             (context.color_primaries, context.color_trc, context.colorspace,
              context.color_range) = clip.colour  # fmt: skip
-        if clip.rotation:
-            stream.set_display_rotation(clip.rotation)
+        if clip.rotation or clip.mirrored:
+            stream.set_display_rotation(clip.rotation, hflip=clip.mirrored)
         return stream
 
     def _video(self, stream: Any) -> list[Packet]:

@@ -68,7 +68,8 @@ def check_result(
         frames_tested=found.frames_tested,
         colour=found.colour,
         sample_aspect_ratio=found.sample_aspect_ratio,
-        rotation=found.rotation,
+        rotation=found.orientation.rotation,
+        mirrored=found.orientation.mirrored,
         alpha=found.alpha,
         attachments=len(manifest.sidecar.attachments),
         streams=tuple(streams),
@@ -86,7 +87,8 @@ def _check_picture(found: ReadBack, manifest: Manifest) -> None:
     pairs = [(f"colour {name}", getattr(found.colour, name), value) for name, value in wanted]
     pairs += [
         ("sample aspect ratio", found.sample_aspect_ratio, manifest.video.sample_aspect_ratio),
-        ("rotation", found.rotation, manifest.video.rotation),
+        ("rotation", found.orientation.rotation, manifest.video.rotation),
+        ("mirroring", found.orientation.mirrored, manifest.video.mirrored),
         ("alpha", found.alpha, has_alpha(manifest.encoder.pixel_format)),
     ]
     for what, got, planned in pairs:

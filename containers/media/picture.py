@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 
 from containers.common.pictures import has_alpha
 from containers.media import hdr
+from containers.media.orientation import orientation
 from containers.media.streams import ALPHA_MODE
 from contracts.manifest import Colour, LostLabel, Video
 
@@ -36,6 +37,7 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
     """The facts of the manifest. `first` is the first decoded frame: it knows more than headers."""
     colour = source_colour(stream, first)
     rate = frame_rate(stream, timestamps)
+    turned = orientation(first)
     time_base = stream.time_base
     assert time_base is not None  # noqa: S101 - every demuxed stream has one
     return Video(
@@ -49,7 +51,8 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         frame_rate=rate,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         flagged_interlaced=first.interlaced_frame,
-        rotation=round(first.rotation / 90) * 90 % 360,
+        rotation=turned.rotation,
+        mirrored=turned.mirrored,
         colour=colour,
         mastering_display=hdr.mastering_display(first),
         light_level=hdr.light_level(first),

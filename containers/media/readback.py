@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from containers.common.media import is_still
 from containers.common.pictures import has_alpha
 from containers.media.join import mismatch
+from containers.media.orientation import Orientation, orientation
 from containers.media.streams import chapters, is_cover, labels
 from contracts.manifest import Chapter, Colour, Manifest
 
@@ -52,7 +53,7 @@ class ReadBack:
     copies: list[Track]
     colour: Colour
     sample_aspect_ratio: Fraction
-    rotation: int
+    orientation: Orientation
     alpha: bool
     frames_tested: int
     labels: dict[str, str]
@@ -89,7 +90,7 @@ def read_back(path: Path, manifest: Manifest) -> ReadBack:
             copies=[tracks[s.index] for s in others],
             colour=_colour(first),
             sample_aspect_ratio=films[0].sample_aspect_ratio or Fraction(1),
-            rotation=round(first.rotation / 90) * 90 % 360,
+            orientation=orientation(first),
             alpha=has_alpha(first.format.name),
             frames_tested=test.tested,
             labels=labels(container.metadata),

@@ -93,8 +93,8 @@ def _add_film(
         if manifest.encoder.codec is Codec.HEVC:
             film.codec_context.codec_tag = "hvc1"  # Apple's players take no other
     film.codec_context.sample_aspect_ratio = manifest.video.sample_aspect_ratio
-    if manifest.video.rotation:
-        film.set_display_rotation(manifest.video.rotation)
+    if manifest.video.rotation or manifest.video.mirrored:
+        film.set_display_rotation(manifest.video.rotation, hflip=manifest.video.mirrored)
     told = dict(sidecar.film_labels)
     if container in ISO_MEDIA and not _takes_timecode(template, container, told.get("timecode")):
         del told["timecode"]

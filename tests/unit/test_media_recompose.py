@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from contracts import keys
@@ -130,6 +131,25 @@ def test_picture_facts_survive(tmp_path: Path) -> None:
             said = stream.codec_context
             colour = said.color_primaries, said.color_trc, said.colorspace, said.color_range
             assert colour == (1, 13, 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "matrix"),
+    [(0, [(-1, 0), (0, 1)]), (180, [(1, 0), (0, -1)]), (270, [(0, 1), (1, 0)])],
+)
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_mirrored_picture_stays_mirrored(
+    container: str, rotation: int, matrix: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    clip = Clip(frames=4, rotation=rotation, mirrored=True)
+    bench, result = composed(tmp_path, "film.mp4", clip, container=container)
+    assert (bench.manifest.video.rotation, bench.report.ledger.mirrored) == (rotation, True)
+    for film in (tmp_path / "film.mp4", result):
+        with av.open(str(film)) as opened:
+            found = next(opened.decode(video=0)).side_data.get("DISPLAYMATRIX")
+        assert found is not None
+        unit = np.frombuffer(found, np.int32).reshape(3, 3)[:2, :2] / 2**16
+        assert np.abs(unit - matrix).max() < 1e-4
 
 
 def test_chapters_metadata_and_languages_survive(tmp_path: Path) -> None:
