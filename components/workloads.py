@@ -153,7 +153,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             attempts=settings.media_attempts,
             attempt_seconds=ATTEMPT_SECONDS[Stage.RECOMPOSE],
             link=recompose_link(storage),
-            values=media_facts,
+            values={**_decoding_values(settings), **media_facts},
         ),
     }
 
@@ -168,7 +168,7 @@ def _facts(resources: Resources, price: float | None) -> dict[str, pulumi.Input[
 
 
 def _decoding_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int | float]]:
-    """What a film's decoder may take, wherever it runs."""
+    """What reads a film may take, wherever it runs."""
     names = ("decode_memory_mib", "decode_cpu_seconds", "decode_stall_seconds", "decode_filter")
     return {name: getattr(settings, name) for name in names}
 

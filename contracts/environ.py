@@ -143,7 +143,8 @@ class WorkerEnvironment(Environment):
 
 
 class DecodingEnvironment(WorkerEnvironment):
-    """Of the jobs that decode users' files, in a child process that may use so much."""
+    """Of the jobs that read users' files, or what was made of them, in a child process that may
+    use so much."""
 
     decode_memory_mib: int = Field(default=3072, gt=0)
     decode_cpu_seconds: int = Field(default=6 * 3600, gt=0)
@@ -185,7 +186,7 @@ class ProcessEnvironment(DecodingEnvironment):
     progress_seconds: float = Field(gt=0)
 
 
-class RecomposeEnvironment(WorkerEnvironment):
+class RecomposeEnvironment(DecodingEnvironment):
     final_bucket: str
 
 

@@ -122,9 +122,10 @@ class Bench:
         chosen = Settings(**{"model": ModelName.LANCZOS, **settings})
         self.job_id = make_job_id(source, chosen.to_json())
         self.job = Job(job_id=self.job_id, source=source, settings=chosen)
-        self._put(keys.job_key(self.job_id), self.job)
+        self.store(keys.job_key(self.job_id), self.job)
 
-    def _put(self, key: str, contract: Any) -> None:
+    def store(self, key: str, contract: Any) -> None:
+        """Put a contract into the intermediate bucket."""
         body = contract.to_json().encode()
         self.s3.put_object(Bucket=INTERMEDIATE_BUCKET, Key=key, Body=body)
 
@@ -155,12 +156,13 @@ class Bench:
         )  # fmt: skip
         return next((code for code in codes if code != ExitCode.OK), ExitCode.OK)
 
-    def recompose(self) -> int:
-        """Run the recompose worker; its exit code."""
+    def recompose(self, **changes: Any) -> int:
+        """Run the recompose worker; its exit code. `changes` are fields of its environment."""
         fields = {
             "job_id": self.job_id,
             "intermediate_bucket": INTERMEDIATE_BUCKET,
             "final_bucket": FINAL_BUCKET,
+            **changes,
         }
         return run_worker(
             Stage.RECOMPOSE, RecomposeEnvironment, recompose.run,

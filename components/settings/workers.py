@@ -28,9 +28,10 @@ class WorkerSettings(SettingsPart):
     encoder_threads: int = Field(default=4, ge=1)
     """Threads of the encoder in a worker; they decide the bytes of a shard."""
     decode_memory_mib: int = Field(default=3072, gt=0)
-    """Address space that decoding a film may take, in MiB, beside what the program itself takes."""
+    """Address space that reading a film may take, in MiB, beside what the program itself takes."""
     decode_cpu_seconds: int = Field(default=6 * 3600, gt=0)
-    """Processor time that one job may spend on decoding, all its processors together."""
+    """Processor time that one job may spend on reading films (decoding, at last putting the result
+    together), all its processors together."""
     decode_stall_seconds: float = Field(default=120.0, gt=0)
     """A decoder without a sign of life for so long is ended."""
     decode_filter: Literal["required", "off"] = "required"

@@ -10,3 +10,8 @@ class WorkerError(Exception):
         super().__init__(message)
         self.exit_code = exit_code
         self.message = message
+
+
+def mismatch(message: str) -> WorkerError:
+    """What is in hand is not what was planned."""
+    return WorkerError(ExitCode.LEDGER_MISMATCH, message)

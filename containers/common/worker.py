@@ -1,6 +1,7 @@
 """The frame around every worker: environment, logs, signals, and how it gives up."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -13,8 +14,6 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from containers.common.errors import WorkerError
@@ -73,7 +72,12 @@ def run_worker(
         return ExitCode.BAD_REQUEST
     meter = Meter(stage, settings)
     log.info("attempt begins", extra=meter.started(_attempt_number(environ)))
-    task = Task(environment=settings, store=Store(client or s3_client()), run=run, meter=meter)
+    task = Task(
+        environment=settings,
+        store=Store(client or _MadeAtFirstUse(s3_client)),
+        run=run,
+        meter=meter,
+    )
     failure = None
     with contextlib.suppress(Interrupted), _listening_for_sigterm() as stopping:
         failure = _attempt(task, body)
@@ -99,8 +103,25 @@ def _attempt_number(environ: Mapping[str, str]) -> int:
     return int(environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
 
 
+class _MadeAtFirstUse:
+    """A client whose making takes longer than many a call: a body may start something before."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
 def s3_client() -> Any:
     """An S3 client that retries by itself; endpoint and credentials from the environment."""
+    import boto3
+    from botocore.config import Config
+
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5},
         connect_timeout=5,

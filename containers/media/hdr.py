@@ -3,8 +3,9 @@
 SMPTE ST 2086 (mastering display) and CTA-861.3 (content light level); units of ITU-T H.265, D.2.28.
 """
 
+import io
 import struct
-from pathlib import Path
+from typing import BinaryIO
 
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
@@ -24,6 +25,8 @@ _DYNAMIC = {
 CARRIERS = frozenset({"libx264", "libx265", "libsvtav1"})
 """Encoders that write the metadata into each keyframe."""
 _SAMPLE_ENTRIES = (b"avc1", b"hvc1", b"hev1", b"av01")
+MAX_MOOV_BYTES = 64 * 1024**2
+"""Of a shard: 20 s at 120 frames a second take less than one of them."""
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
@@ -93,11 +96,13 @@ def _display(display: MasteringDisplay, *, fractions: bool) -> str:
     return f"{points}L{point(levels, LUMINANCE)}"
 
 
-def write_boxes(path: Path, display: MasteringDisplay | None, light: LightLevel | None) -> None:
+def write_boxes(
+    file: BinaryIO | io.RawIOBase, display: MasteringDisplay | None, light: LightLevel | None
+) -> None:
     """Add mdcv and clli (ISO/IEC 14496-12, 12.1.6) to an MP4 whose moov stands last.
 
-    So a demuxer knows them, and what copies its stream writes them into MP4 or Matroska. Files of
-    another kind stay as they are.
+    So a demuxer knows them, and what copies its stream writes them into MP4 or Matroska. `file` is
+    open for reading and writing; files of another kind stay as they are.
     """
     boxes = b""
     if display is not None:
@@ -106,19 +111,36 @@ def write_boxes(path: Path, display: MasteringDisplay | None, light: LightLevel 
         boxes += struct.pack(">I4s8H2I", 32, b"mdcv", *corners, *levels)
     if light is not None:
         boxes += struct.pack(">I4s2H", 12, b"clli", light.max_content, light.max_average)
-    data = path.read_bytes() if boxes else b""
-    place = _find(data, 0, len(data), b"moov")
-    if place is None or place + int.from_bytes(data[place : place + 4], "big") != len(data):
+    place = _last_moov(file) if boxes else None
+    if place is None:
         return
-    path.write_bytes(data[:place] + _with_boxes(data[place:], boxes))
+    file.seek(place)
+    moov = file.read(MAX_MOOV_BYTES) or b""
+    file.seek(place)
+    file.write(_with_boxes(moov, boxes))
+
+
+def _last_moov(file: BinaryIO | io.RawIOBase) -> int | None:
+    """Where it begins, if it is the file's last box."""
+    place, end = 0, file.seek(0, io.SEEK_END)
+    while place + 8 <= end:
+        file.seek(place)
+        head = file.read(16) or b""
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size < 8:
+            return None
+        if head[4:8] == b"moov" and place + size == end and size <= MAX_MOOV_BYTES:
+            return place
+        place += size
+    return None
 
 
 def _find(data: bytes, start: int, end: int, kind: bytes) -> int | None:
     """Where a box of that kind begins."""
     while start + 8 <= end:
         size = int.from_bytes(data[start : start + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[start + 8 : start + 16], "big")
         if data[start + 4 : start + 8] == kind:
             return start
         if size < 8:

@@ -1,22 +1,20 @@
 """The shards as one stream of packets, without re-encoding; one shard on disk at a time."""
 
 import contextlib
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
-from containers.common.storage import Store, WorkerError
+from containers.common.confined.files import Descriptor
+from containers.common.errors import mismatch
+from containers.common.media import open_source
 from containers.media import hdr
-from contracts import keys
-from contracts.manifest import Manifest, Shard, ShardResult
-from contracts.names import SHARD_RESULT_METADATA, ExitCode
+from contracts.manifest import Manifest, Shard
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,22 @@ class VideoPacket:
     duration: int
 
 
-def mismatch(message: str) -> WorkerError:
-    return WorkerError(ExitCode.LEDGER_MISMATCH, message)
-
-
 class JoinedShards:
-    """Reads the job's shards in order, each verified against its result.
+    """Reads the job's shards in order.
 
     Shard packets count frames from 0; here they get the film's timestamps. Decoding order: over
     the whole film dts[i] = timestamps[i - D], where D is the depth of the encoder's reordering.
     """
 
     def __init__(
-        self, store: Store, bucket: str, manifest: Manifest, timestamps: np.ndarray, folder: Path
+        self,
+        manifest: Manifest,
+        timestamps: NDArray[np.int64],
+        file: Descriptor,
+        fetch: Callable[[int], None],
     ) -> None:
-        self.results: list[ShardResult] = []
-        self._store, self._bucket, self._folder = store, bucket, folder
+        """`fetch` puts the shard of that number into `file`, whole and verified."""
+        self._file, self._fetch = file, fetch
         self._manifest, self._timestamps = manifest, timestamps
         self._opened = contextlib.ExitStack()
         self._first = self._open(manifest.shards[0])
@@ -67,37 +65,11 @@ class JoinedShards:
             self.close()
 
     def _open(self, shard: Shard) -> InputContainer:
-        path = self._folder / f"shard.{self._manifest.encoder.shard_container.value}"
-        self.results.append(self._fetch(shard, path))
+        self._fetch(shard.index)
         if shard.index == 0:
             video = self._manifest.video
-            hdr.write_boxes(path, video.mastering_display, video.light_level)
-        container = av.open(str(path))
-        self._opened.callback(path.unlink)
-        self._opened.callback(container.close)
-        return container
-
-    def _fetch(self, shard: Shard, path: Path) -> ShardResult:
-        manifest = self._manifest
-        extension = manifest.encoder.shard_container.value
-        key = keys.shard_key(manifest.job_id, shard.index, extension)
-        which = f"shard {shard.index} of {len(manifest.shards)}"
-        info = self._store.info(self._bucket, key)
-        if info is None:
-            raise mismatch(f"{which} is missing")
-        said = info.metadata.get(SHARD_RESULT_METADATA)
-        if said is None:
-            raise mismatch(f"{which} has no result in its metadata")
-        result = ShardResult.model_validate_json(said)
-        if (result.job_id, result.index) != (manifest.job_id, shard.index):
-            raise mismatch(f"{which} is shard {result.index} of job {result.job_id}")
-        if result.frames != shard.frames:
-            raise mismatch(f"{which} has {result.frames} frames instead of {shard.frames}")
-        self._store.download(self._bucket, key, path)
-        with path.open("rb") as body:
-            if hashlib.file_digest(body, "sha256").hexdigest() != result.sha256:
-                raise mismatch(f"{which} does not have the bytes that its worker made")
-        return result
+            hdr.write_boxes(self._file.again(), video.mastering_display, video.light_level)
+        return self._opened.enter_context(open_source(self._file.again()))
 
     def _shard_packets(self, shard: Shard, container: InputContainer) -> Iterator[VideoPacket]:
         stream = _video(container)
@@ -132,4 +104,6 @@ class JoinedShards:
 
 
 def _video(container: InputContainer) -> VideoStream:
+    if not container.streams.video:
+        raise mismatch("a shard has no pictures")
     return container.streams.video[0]

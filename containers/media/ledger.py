@@ -4,21 +4,21 @@ import math
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
+from containers.common.confined.files import Descriptor
+from containers.common.errors import mismatch
 from containers.common.media import ISO_MEDIA
 from containers.common.pictures import has_alpha
 from containers.media.clock import rescale
-from containers.media.join import mismatch
 from containers.media.losses import lost_labels
 from containers.media.readback import ReadBack, Track, read_back
-from containers.media.sidecar import exact_times
+from containers.media.sidecar import SidecarFiles, exact_times
 from containers.media.streams import result_codec
 from containers.media.text import left_out
-from containers.media.tracks import SidecarFiles, head_start
-from contracts.manifest import Ledger, LedgerStream, Manifest, ShardResult, SidecarStream
+from containers.media.tracks import head_start
+from contracts.manifest import Ledger, LedgerStream, Manifest, SidecarStream
 
 MATROSKA_ERROR = Fraction(1, 2000)
 """Matroska rounds to milliseconds."""
@@ -28,17 +28,16 @@ _MILLISECOND = Fraction(1, 1000)
 
 
 def check_result(
-    path: Path,
+    file: Descriptor,
     manifest: Manifest,
     timestamps: np.ndarray,
-    shards: Iterable[ShardResult],
     sidecar: SidecarFiles | None,
 ) -> Ledger:
-    """Read the result and account for every packet.
+    """Read the result and account for every packet. All shards are as long as planned.
 
     Raises LEDGER_MISMATCH naming the first frame or packet that is not as planned.
     """
-    found = read_back(path, manifest)
+    found = read_back(file, manifest)
     film = found.film
     shift = _shift(film, manifest, timestamps, head_start(manifest, sidecar))
     exact = manifest.output.container in ISO_MEDIA
@@ -61,7 +60,7 @@ def check_result(
         frames_coded=manifest.fields.coded_frames or manifest.video.frames,
         frames_removed=manifest.fields.removed_frames,
         frames_planned=manifest.video.frames,
-        frames_encoded=sum(shard.frames for shard in shards),
+        frames_encoded=sum(shard.frames for shard in manifest.shards),
         frames_in_result=len(film.pts),
         timestamps_equal=True,
         max_timestamp_error_seconds=error,

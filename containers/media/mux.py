@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -12,13 +12,15 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from containers.common.media import ISO_MEDIA, MUXERS
+from containers.common.confined.files import Descriptor
+from containers.common.errors import mismatch
+from containers.common.media import BUFFER_BYTES, ISO_MEDIA, MUXERS
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.join import VideoPacket
-from containers.media.sidecar import MUXER_OPTIONS, read_stream
+from containers.media.sidecar import MUXER_OPTIONS, SidecarFiles, read_stream
 from containers.media.streams import TEXT, result_codec
 from containers.media.text import convert
-from containers.media.tracks import SidecarFiles, add_tracks, head_start
+from containers.media.tracks import add_tracks, head_start
 from contracts.job import Container
 from contracts.manifest import Manifest, SidecarStream
 
@@ -26,19 +28,21 @@ _FLAGS = {
     Container.MP4: "+faststart",
     Container.MOV: "+faststart+use_metadata_tags",  # else it keeps a handful of known tags
 }
+_WRITE = 2
+"""AVIO_FLAG_WRITE."""
 Timed = tuple[float, Packet]
 """A packet and the second at which it is decoded."""
 
 
 def write_result(
-    path: Path,
+    file: Descriptor,
     manifest: Manifest,
     timestamps: np.ndarray,
     template: VideoStream,
     packets: Iterable[VideoPacket],
     sidecar: SidecarFiles | None,
 ) -> None:
-    """Write the whole result file. `template` has the headers of the film's packets.
+    """Write the whole result into an empty file. `template` has the headers of the film's packets.
 
     Memory: MP4's sample table, and about a second of packets.
     """
@@ -52,7 +56,17 @@ def write_result(
         options["video_track_timescale"] = str(scale)
         options["movie_timescale"] = str(scale)  # the unit of start offsets
     name = MUXERS[manifest.output.container]
-    with av.open(str(path), "w", format=name, container_options=options) as out:
+
+    def reopened(_url: str, flags: int, _options: dict[str, str]) -> IO[bytes] | Any:
+        """MP4's muxer moves the index to the front: it reads what it writes."""
+        if flags & _WRITE:
+            raise mismatch("the muxer wants to write a second file")
+        return file.again()
+
+    with av.open(
+        file, "w", format=name, container_options=options, buffer_size=BUFFER_BYTES,
+        io_open=reopened,
+    ) as out:  # fmt: skip
         tracks = add_tracks(out, manifest, template, scale, sidecar)
         _describe(out, manifest)
         out.start_encoding()
@@ -105,7 +119,7 @@ def _copied_packets(
     strict = int(manifest.output.container in ISO_MEDIA)
     codec = result_codec(stream.codec, manifest.output.container)
     unit, last = target.time_base or stream.time_base, None
-    for item in read_stream(sidecar.payload, sidecar.index, stream.sidecar_index):
+    for item in read_stream(sidecar, stream.sidecar_index):
         packet = item.packet
         if stream.codec in TEXT and codec != stream.codec:
             packet = Packet(convert(bytes(packet), stream.codec, codec))

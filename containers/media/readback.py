@@ -5,10 +5,8 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
@@ -16,9 +14,11 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from containers.common.media import is_still
+from containers.common import media
+from containers.common.confined.files import Descriptor
+from containers.common.errors import mismatch
+from containers.common.media import is_still, open_source
 from containers.common.pictures import has_alpha
-from containers.media.join import mismatch
 from containers.media.orientation import Orientation, orientation
 from containers.media.streams import chapters, is_cover, labels
 from contracts.manifest import Chapter, Colour, Manifest
@@ -62,12 +62,12 @@ class ReadBack:
     """SHA-256 of attachments and covers."""
 
 
-def read_back(path: Path, manifest: Manifest) -> ReadBack:
+def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
     """Read every packet; decode the first frame of each shard, and all from the last keyframe on.
 
     Raises LEDGER_MISMATCH for another number of streams, or a frame that cannot be decoded.
     """
-    with av.open(str(path)) as container:
+    with open_source(file.again()) as container:
         films = [s for s in container.streams.video if not is_still(s)]
         others = [s for s in container.streams if s.type in ("audio", "subtitle")]
         expected = 1 + len(manifest.sidecar.streams)
@@ -152,8 +152,11 @@ class _FrameTest:
         context, frames = self._context, list[VideoFrame]()
         try:
             for packet in [*packets, None]:
+                media.on_packet()
                 frames += context.decode(packet)
             context.flush_buffers()
+        except MemoryError:
+            raise
         except av.error.FFmpegError as error:
             raise mismatch(f"{what}: cannot be decoded ({error.strerror})") from error
         if len(frames) != len(packets) or any(frame.is_corrupt for frame in frames):

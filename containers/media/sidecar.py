@@ -8,10 +8,10 @@ import hashlib
 import io
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
+from itertools import zip_longest
 from typing import Any
 
 import av
@@ -20,10 +20,11 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
-from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 
-from containers.common.errors import WorkerError
-from containers.common.media import discard_others
+from containers.common.confined.files import Descriptor
+from containers.common.errors import WorkerError, mismatch
+from containers.common.media import discard_others, open_source
 from containers.media.streams import (
     COVER_KINDS,
     codec_name,
@@ -256,7 +257,23 @@ class PacketTimes:
     durations: np.ndarray
 
 
-def exact_times(index: NpzFile, number: int) -> PacketTimes:
+Index = Mapping[str, NDArray[np.int64]]
+"""The exact times of all packets, as the manifest's `Sidecar.index` names them."""
+
+
+@dataclass(frozen=True)
+class SidecarFiles:
+    """The sidecar, as recompose has it."""
+
+    payload: Descriptor
+    index: Index
+
+    def open(self) -> InputContainer:
+        """The payload from its beginning; the caller closes it."""
+        return open_source(self.payload.again())
+
+
+def exact_times(index: Index, number: int) -> PacketTimes:
     """From the sidecar's index; where a packet has one timestamp, it stands for both."""
     pts, dts, durations = (index[f"{name}_{number}"] for name in ("pts", "dts", "duration"))
     return PacketTimes(
@@ -274,13 +291,26 @@ class StoredPacket:
     duration: int
 
 
-def read_stream(path: Path, index: NpzFile, number: int) -> Iterator[StoredPacket]:
-    """The packets of one stream of the sidecar, in the source's order."""
-    times = exact_times(index, number)
-    with av.open(str(path)) as container:
-        stream = container.streams[number]
+def stored_stream(container: InputContainer, number: int) -> Stream:
+    """Of the sidecar's payload. LEDGER_MISMATCH where it has no such stream."""
+    if number >= len(container.streams):
+        raise mismatch(f"the sidecar has {len(container.streams)} streams, and none is {number}")
+    return container.streams[number]
+
+
+def read_stream(sidecar: SidecarFiles, number: int) -> Iterator[StoredPacket]:
+    """The packets of one stream of the sidecar, in the source's order.
+
+    LEDGER_MISMATCH where they are more or fewer than the index has times.
+    """
+    times = exact_times(sidecar.index, number)
+    with sidecar.open() as container:
+        stream = stored_stream(container, number)
         discard_others(container, stream)
         packets = (p for p in container.demux(stream) if p.size)
         stamps = zip(times.pts, times.dts, times.durations, strict=True)
-        for packet, (pts, dts, duration) in zip(packets, stamps, strict=True):
+        for packet, times_of_it in zip_longest(packets, stamps):
+            if packet is None or times_of_it is None:
+                raise mismatch(f"stream {number} of the sidecar is not as long as its index")
+            pts, dts, duration = times_of_it
             yield StoredPacket(packet, int(pts), int(dts), int(duration))

@@ -4,7 +4,6 @@ import io
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -14,10 +13,9 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-from numpy.lib.npyio import NpzFile
 
 from containers.common.media import ISO_MEDIA, MUXERS
-from containers.media.sidecar import exact_times
+from containers.media.sidecar import SidecarFiles, exact_times, stored_stream
 from containers.media.streams import QUICKTIME_LANGUAGES, is_cover, result_codec
 from contracts.job import Codec, Container
 from contracts.manifest import Manifest, SidecarStream
@@ -28,14 +26,6 @@ _NANOSECOND = Fraction(1, 10**9)
 _ID_NAME, _ID_CODEC_DELAY = b"\x53\x6e", b"\x56\xaa"
 """Elements of a Matroska track (RFC 9559, 5.1.4.1): its name, and what players skip."""
 _MARK = b"the mark"
-
-
-@dataclass(frozen=True)
-class SidecarFiles:
-    """The sidecar on disk."""
-
-    payload: Path
-    index: NpzFile
 
 
 def head_start(manifest: Manifest, sidecar: SidecarFiles | None) -> Fraction:
@@ -75,9 +65,9 @@ def add_tracks(
     film = _add_film(out, manifest, template, scale)
     if sidecar is None:
         return Tracks(film, [], [])
-    with av.open(str(sidecar.payload)) as source:
+    with sidecar.open() as source:
         copies = [
-            (_add_copy(out, source.streams[s.sidecar_index], s, sidecar, manifest), s)
+            (_add_copy(out, stored_stream(source, s.sidecar_index), s, sidecar, manifest), s)
             for s in manifest.sidecar.streams
         ]
         return Tracks(film, copies, _add_attachments(out, source, manifest.output.container))

@@ -361,11 +361,24 @@ def children() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["containers.common.confined.decoder", "containers.media.examine"]
+    "module",
+    [
+        "containers.common.confined.decoder",
+        "containers.media.examine",
+        "containers.media.compose",
+    ],
 )
 def test_what_runs_confined_loads_no_sdk(module: str) -> None:
     """Nor a framework: it would only take time and room."""
-    unwanted = "{'boto3', 'botocore', 'torch'}"
-    script = f"import sys, {module}; print(sorted({unwanted} & set(sys.modules)))"
+    assert loaded(module, "boto3", "botocore", "torch") == []
+
+
+def test_recompose_itself_cannot_parse_media() -> None:
+    assert loaded("containers.media.recompose", "av", "numpy", "cv2") == []
+
+
+def loaded(module: str, *of: str) -> list[str]:
+    """Which of these a process has that has imported the module."""
+    script = f"import sys, {module}; print(*sorted({set(of)} & set(sys.modules)))"
     command = [sys.executable, "-c", script]
-    assert subprocess.run(command, capture_output=True, check=True).stdout == b"[]\n"
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()

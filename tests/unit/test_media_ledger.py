@@ -1,103 +1,74 @@
 """The ledger finds what the writer did wrong, by name, before anything is handed over."""
 
+import copy
 import io
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from av.packet import Packet
 
 from containers.common.media import decode_frames, open_source
-from containers.media import mux, recompose, tracks
-from containers.media.join import VideoPacket
-from containers.media.sidecar import StoredPacket
+from containers.media import composed
+from contracts import keys
 from contracts.names import ExitCode, Stage
 from tests.media_bench import FINAL_BUCKET, Bench, encode_shard
 from tests.media_support import make
 
-Packets = Iterable[VideoPacket]
 
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(make(tmp_path / "film.mp4", audio="aac"), shard_seconds=0.4)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    film = make(tmp_path_factory.mktemp("films") / "film.mp4", audio="aac")
+    bench = Bench(film, shard_seconds=0.4)
     assert bench.extract() == ExitCode.OK
     bench.process()
     return bench
 
 
-def refused(bench: Bench) -> str:
-    assert bench.recompose() == ExitCode.LEDGER_MISMATCH
+@pytest.fixture
+def bench(made: Bench) -> Bench:
+    return copy.deepcopy(made)
+
+
+def refused(bench: Bench, code: ExitCode = ExitCode.LEDGER_MISMATCH, **changes: Any) -> str:
+    assert bench.recompose(**changes) == code
     assert bench.s3.keys(FINAL_BUCKET) == []
     return bench.failure(Stage.RECOMPOSE).message
 
 
-def meddle_with_frames(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[Packets], Iterator[VideoPacket]]
-) -> None:
-    write = recompose.write_result
-
-    def wrong(*arguments: Any) -> None:
-        path, manifest, timestamps, template, packets, sidecar = arguments
-        write(path, manifest, timestamps, template, change(packets), sidecar)
-
-    monkeypatch.setattr(recompose, "write_result", wrong)
+@pytest.fixture
+def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let the confined child run another program."""
+    programs = "tests.unit.meddling_programs:"
+    return lambda name: monkeypatch.setattr(composed, "PROGRAM", programs + name)
 
 
-def meddle_with_sound(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[Iterator[StoredPacket]], Any]
-) -> None:
-    read = mux.read_stream
-    monkeypatch.setattr(mux, "read_stream", lambda *arguments: change(read(*arguments)))
+Meddle = Callable[[str], None]
 
 
-def test_a_frame_at_the_wrong_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(packets: Packets) -> Iterator[VideoPacket]:
-        for packet in packets:
-            yield replace(packet, pts=packet.pts + 1) if packet.pts == 7 * 512 else packet
-
-    meddle_with_frames(monkeypatch, late)
+def test_a_frame_at_the_wrong_time(bench: Bench, meddle: Meddle) -> None:
+    meddle("late_frame")
     assert refused(bench) == "frame 7: planned at 0.280000 s, in the result at 0.280078 s"
 
 
-def test_a_lost_frame(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def losing(packets: Packets) -> Iterator[VideoPacket]:
-        return (packet for packet in packets if packet.pts != 39 * 512)
-
-    meddle_with_frames(monkeypatch, losing)
+def test_a_lost_frame(bench: Bench, meddle: Meddle) -> None:
+    meddle("lost_frame")
     assert refused(bench) == "frame 39 is missing"
 
 
-def test_sound_that_slipped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slipped(packets: Iterator[StoredPacket]) -> Iterator[StoredPacket]:
-        return (replace(p, pts=p.pts + 96, dts=p.dts + 96) for p in packets)
-
-    meddle_with_sound(monkeypatch, slipped)
+def test_sound_that_slipped(bench: Bench, meddle: Meddle) -> None:
+    meddle("late_sound")
     message = refused(bench)
     assert message.startswith("stream 1 (aac), packet 0: planned at -0.021333 s, in the result at ")
 
 
-def test_sound_with_other_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def losing(packets: Iterator[StoredPacket]) -> Iterator[StoredPacket]:
-        return (packet for number, packet in enumerate(packets) if number != 30)
-
-    meddle_with_sound(monkeypatch, losing)
+def test_sound_with_other_bytes(bench: Bench, meddle: Meddle) -> None:
+    meddle("lost_sound")
     assert refused(bench) == "stream 1 (aac) has other bytes than before"
 
 
-def test_a_frame_that_cannot_be_decoded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(packets: Packets) -> Iterator[VideoPacket]:
-        for number, packet in enumerate(packets):
-            if number == 10:  # the first of shard 1
-                noise = Packet(b"\0\0\0\x40" + b"\xff" * 64)
-                noise.is_keyframe = True
-                yield replace(packet, packet=noise)
-            else:
-                yield packet
-
-    meddle_with_frames(monkeypatch, broken)
+def test_a_frame_that_cannot_be_decoded(bench: Bench, meddle: Meddle) -> None:
+    meddle("broken_frame")
     assert refused(bench).startswith("shard 1, frame 10: cannot be decoded")
 
 
@@ -115,9 +86,65 @@ def test_colours_other_than_planned(bench: Bench) -> None:
     assert refused(bench) == "the result says colour matrix 9 instead of 5"
 
 
-def test_a_missing_attachment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_attachment(tmp_path: Path, meddle: Meddle) -> None:
     bench = Bench(make(tmp_path / "film.mkv", attachment=b"font" * 9))
     assert bench.extract() == ExitCode.OK
     bench.process()
-    monkeypatch.setattr(tracks, "_add_attachments", lambda *_: [])
+    meddle("no_attachments")
     assert refused(bench) == "the attachment font.ttf is missing or has other bytes"
+
+
+# What a film had written that took over the child of an earlier stage, or takes over this one
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("crash", ExitCode.BAD_SOURCE, "crashes the muxer (SIGSEGV)"),
+        ("hang", ExitCode.LIMIT_EXCEEDED, "makes the muxer hang: no sign of life for 1 s"),
+        ("claim_a_ledger", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
+        ("claim_success", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
+        ("fetch_another", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
+        ("fetch_forever", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
+        ("fill_the_disk", ExitCode.LIMIT_EXCEEDED, "makes the muxer write more than 64 MiB"),
+        ("open_a_file", ExitCode.CRASH, "PermissionError"),
+    ],
+)
+def test_a_film_that_takes_over_the_muxer_only_ends_its_job(
+    program: str, code: ExitCode, words: str, bench: Bench, meddle: Meddle
+) -> None:
+    meddle(program)
+    message = refused(bench, code, decode_stall_seconds=1)
+    assert words in message
+    assert message.isprintable()
+
+
+HOSTILE_SIDECARS = {
+    "nothing": b"",
+    "text": b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:1/a.ts\n",
+    "noise": bytes(range(256)) * 8,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_SIDECARS)
+def test_a_sidecar_that_is_none_is_refused(kind: str, bench: Bench) -> None:
+    payload = bench.manifest.sidecar.payload
+    assert payload is not None
+    bench.s3.objects[payload.bucket, payload.key]["data"] = HOSTILE_SIDECARS[kind]
+    assert refused(bench).startswith("the result cannot be put together (")
+
+
+def test_a_sidecar_of_another_film_is_refused(bench: Bench, tmp_path: Path) -> None:
+    payload = bench.manifest.sidecar.payload
+    assert payload is not None
+    stored = bench.s3.objects[payload.bucket, payload.key]
+    stored["data"] = make(tmp_path / "short.mkv", frames=5, audio="aac").read_bytes()
+    assert refused(bench) == "stream 0 of the sidecar is not as long as its index"
+    # One that has no such stream.
+    sidecar = bench.manifest.sidecar
+    moved = [s.model_copy(update={"sidecar_index": 9}) for s in sidecar.streams]
+    manifest = bench.manifest.model_copy(
+        update={"sidecar": sidecar.model_copy(update={"streams": tuple(moved)})}
+    )
+    bench.store(keys.manifest_key(bench.job_id), manifest)
+    assert refused(bench) == "the sidecar has 2 streams, and none is 9"

@@ -4,6 +4,7 @@ Started by `parent` as `python -I -c BOOT ROOT START`. Programs are functions th
 and all that they import are loaded before the lock, for afterwards no file can be opened.
 """
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import av
-from pydantic import Field
 
 from containers.common.confined.lock import LockRefusedError, Rights, die_with_parent, lock
 from containers.common.confined.messages import (
@@ -26,17 +26,19 @@ from containers.common.confined.messages import (
     Alive,
     Done,
     Failed,
+    Fetch,
     Message,
     OutOfMemory,
     Read,
     Ready,
     Shown,
+    Start,
+    TooMuch,
     receive,
     send,
 )
 from containers.common.errors import WorkerError
 from containers.common.ranged import RangedFile
-from contracts.base import Contract
 from contracts.names import ExitCode
 
 ALIVE_SECONDS = 1.0
@@ -44,19 +46,6 @@ DETAIL_CHARS = 4000
 _PROGRAMS_OF_AV = frozenset({"av.__main__", "av.datasets"})
 MAX_BLOB_BYTES = 1024**3
 """Of what the parent hands in; the parent is trusted."""
-
-
-class Start(Contract):
-    """What the parent tells on the command line."""
-
-    program: str
-    """module:function"""
-    link: int
-    parent: int
-    memory_bytes: int = Field(gt=0)
-    cpu_seconds: int = Field(gt=0)
-    file_bytes: int = Field(ge=0)
-    filtered: bool
 
 
 class ParentGoneError(Exception):
@@ -93,6 +82,11 @@ class Link:
         """Of the film; b"" at its end."""
         self.tell(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
         return self._next(BYTES)
+
+    def fetch(self, number: int) -> None:
+        """Have a part of the input put into the file for it."""
+        self.tell(Fetch(number=number))
+        self._next(BYTES)
 
     def show(self, slot: int, pts: int, seconds: float) -> None:
         self.tell(Shown(slot=slot, pts=pts, seconds=seconds))
@@ -146,7 +140,7 @@ def main(argument: str) -> None:
 def _refused(reason: str) -> Failed:
     return Failed(
         exit_code=ExitCode.UNSUPPORTED,
-        message=f"this machine does not let the decoder be confined ({reason}); allow seccomp "
+        message=f"this machine does not let what reads films be confined ({reason}); allow seccomp "
         "filters in its containers, or set decode_filter to off",
     )
 
@@ -157,17 +151,23 @@ def _run(program: Callable[[Link], None], link: Link) -> int:
         program(link)
     except ParentGoneError:
         return ExitCode.INTERRUPTED
-    except MemoryError:
-        link.tell(OutOfMemory())
-    except WorkerError as error:
-        link.tell(Failed(exit_code=error.exit_code, message=error.message))
     except BrokenPipeError:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - it is told to the parent, which logs it
-        detail = traceback.format_exc()[-DETAIL_CHARS:]
-        message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
-        link.tell(Failed(exit_code=ExitCode.CRASH, message=message, detail=detail))
+        link.tell(_told(error))
     return ExitCode.OK
+
+
+def _told(error: Exception) -> Message:
+    if isinstance(error, MemoryError):
+        return OutOfMemory()
+    if isinstance(error, WorkerError):
+        return Failed(exit_code=error.exit_code, message=error.message)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return TooMuch()
+    message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
+    detail = traceback.format_exc()[-DETAIL_CHARS:]
+    return Failed(exit_code=ExitCode.CRASH, message=message, detail=detail)
 
 
 def _load_lazy_modules() -> None:

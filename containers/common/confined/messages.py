@@ -21,6 +21,19 @@ MESSAGE, BYTES = b"M", b"B"
 _HEADER = struct.Struct("<cI")
 
 
+class Start(Contract):
+    """What the parent tells on the command line."""
+
+    program: str
+    """module:function"""
+    link: int
+    parent: int
+    memory_bytes: int = Field(gt=0)
+    cpu_seconds: int = Field(gt=0)
+    file_bytes: int = Field(ge=0)
+    filtered: bool
+
+
 class Ready(Contract):
     """The child is locked and has read nothing of the film."""
 
@@ -33,6 +46,14 @@ class Read(Contract):
     kind: Literal["read"] = "read"
     offset: int = Field(ge=0, lt=2**62)
     size: int = Field(gt=0, le=MAX_READ_BYTES)
+
+
+class Fetch(Contract):
+    """The child wants the next part of its input in the file that it has for it; the answer is one
+    BYTES, empty."""
+
+    kind: Literal["fetch"] = "fetch"
+    number: int = Field(ge=0, lt=2**31)
 
 
 class Alive(Contract):
@@ -74,8 +95,15 @@ class OutOfMemory(Contract):
     kind: Literal["memory"] = "memory"
 
 
+class TooMuch(Contract):
+    """The task makes more bytes than the child may write."""
+
+    kind: Literal["too much"] = "too much"
+
+
 Message = Annotated[
-    Ready | Read | Alive | Shown | Done | Failed | OutOfMemory, Field(discriminator="kind")
+    Ready | Read | Fetch | Alive | Shown | Done | Failed | OutOfMemory | TooMuch,
+    Field(discriminator="kind"),
 ]
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 

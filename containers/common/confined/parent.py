@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import resource
 import select
 import signal
 import socket
@@ -15,13 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
-from containers.common.confined.child import Start
 from containers.common.confined.messages import (
     BYTES,
     MAX_SENTENCE_CHARS,
@@ -33,6 +33,8 @@ from containers.common.confined.messages import (
     OutOfMemory,
     Read,
     Ready,
+    Start,
+    TooMuch,
     parse,
     receive,
     send,
@@ -48,9 +50,10 @@ START_SECONDS = 60.0
 """Within these the child has loaded its libraries, on any machine that works."""
 READ_FACTOR, READ_ALLOWANCE = 32, 1024**3
 """So many times the film, and so many bytes more, may be read for one task."""
-BELIEVED = frozenset(
-    {ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST}
-)
+BELIEVED = frozenset({
+    ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST,
+    ExitCode.LEDGER_MISMATCH,
+})  # fmt: skip
 """Codes that end a job for good. A film must not be able to ask for another try."""
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -95,13 +98,19 @@ class ConfinedChild:
     """A child that runs one program (`module:function`) on one film, task by task.
 
     Start it from a thread that lives as long as the child may: the kernel kills it with that
-    thread. `fds` are the descriptors that it inherits.
+    thread. `fds` are the descriptors that it inherits. Sentences about it name the film, `name`,
+    and what it does, as a `tool`.
     """
 
     def __init__(
-        self, program: str, limits: Confinement, name: str, fds: Sequence[int] = ()
+        self,
+        program: str,
+        limits: Confinement,
+        name: str,
+        fds: Sequence[int] = (),
+        tool: str = "decoder",
     ) -> None:
-        self.name = name
+        self.name, self._tool = name, tool
         self._limits = limits
         self._link, theirs = socket.socketpair()
         self._errors = os.memfd_create("errors")
@@ -135,11 +144,21 @@ class ConfinedChild:
     def pid(self) -> int:
         return self._process.pid
 
-    def give(self, task: Any, blob: bytes | None = None) -> None:
+    def give(self, task: Any, *blobs: bytes) -> None:
         """Hand in a task (a contract), and the bytes that go with it."""
         self._send(MESSAGE, task.to_json().encode())
-        if blob is not None:
+        for blob in blobs:
             self._send(BYTES, blob)
+
+    def reply(self) -> None:
+        """What it asked to have fetched is there."""
+        self._send(BYTES, b"")
+
+    def lower_file_bytes(self, most: int) -> None:
+        """Let it write no file longer than that; before it gets a task."""
+        with contextlib.suppress(ProcessLookupError):  # gone, as the next receive will tell
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most, most))
+        self._limits = replace(self._limits, file_bytes=most)
 
     def touch(self) -> None:
         """It was the child that waited: begin to count its silence anew."""
@@ -166,12 +185,11 @@ class ConfinedChild:
                 if isinstance(message, Read):
                     left -= message.size
                     if left < 0:
-                        raise self._limit("makes the decoder read the file over and over again")
+                        what = f"makes the {self._tool} read the file over and over again"
+                        raise self._limit(what)
                     self._send(BYTES, _read(file, message))
-                elif isinstance(message, Failed):
+                elif isinstance(message, Failed | OutOfMemory | TooMuch):
                     raise self._failure(message)
-                elif isinstance(message, OutOfMemory):
-                    raise self._out_of_memory()
                 elif isinstance(message, Ready):
                     self._ready = True
                 elif not isinstance(message, Alive):
@@ -224,7 +242,7 @@ class ConfinedChild:
 
     def nonsense(self) -> WorkerError:
         """For what no honest child says."""
-        return self._bad("makes the decoder say what makes no sense")
+        return self._bad(f"makes the {self._tool} say what makes no sense")
 
     def _bad(self, what: str) -> WorkerError:
         message = f"{self.name} {what}; it is damaged or hostile: re-encode it and upload it again"
@@ -236,15 +254,23 @@ class ConfinedChild:
     def _out_of_memory(self) -> WorkerError:
         mib = self._limits.memory_mib
         return self._limit(
-            f"needs more than {mib} MiB to be decoded, the limit is {mib} (decode_memory_mib)"
+            f"needs more than {mib} MiB in the {self._tool}, the limit is {mib} (decode_memory_mib)"
+        )
+
+    def _too_much(self) -> WorkerError:
+        mib = self._limits.file_bytes // 1024**2
+        return self._limit(
+            f"makes the {self._tool} write more than {mib} MiB, which no such film needs; "
+            "re-encode it and upload it again"
         )
 
     def _hang(self) -> WorkerError:
         if not self._ready:
-            return WorkerError(ExitCode.TRANSIENT, f"the decoder did not start: {self._said()}")
+            message = f"the {self._tool} did not start: {self._said()}"
+            return WorkerError(ExitCode.TRANSIENT, message)
         seconds = f"{self._limits.stall_seconds:g}"
         return self._limit(
-            f"makes the decoder hang: no sign of life for {seconds} s, "
+            f"makes the {self._tool} hang: no sign of life for {seconds} s, "
             f"the limit is {seconds} (decode_stall_seconds)"
         )
 
@@ -255,26 +281,30 @@ class ConfinedChild:
         except subprocess.TimeoutExpired:
             return self.nonsense()
         if not self._ready:
-            message = f"the decoder did not start (exit code {code}): {self._said()}"
+            message = f"the {self._tool} did not start (exit code {code}): {self._said()}"
             return WorkerError(ExitCode.CRASH, message)
         if -code == signal.SIGXCPU:
             seconds = self._limits.cpu_seconds
             return self._limit(
-                f"takes more than {seconds} s of processor time to be decoded, "
+                f"takes more than {seconds} s of processor time in the {self._tool}, "
                 f"the limit is {seconds} (decode_cpu_seconds)"
             )
         if -code == signal.SIGKILL:
-            return self._limit("needs more memory to be decoded than the worker has")
+            return self._limit(f"needs more memory in the {self._tool} than the worker has")
         if -code == signal.SIGSYS:
-            return self._bad("makes the decoder call what no decoder may")
+            return self._bad(f"makes the {self._tool} call what no {self._tool} may")
         if code < 0 and -code in _CRASHES:
-            return self._bad(f"crashes the decoder ({signal.Signals(-code).name})")
-        return self._bad(f"ends the decoder without a word (exit code {code})")
+            return self._bad(f"crashes the {self._tool} ({signal.Signals(-code).name})")
+        return self._bad(f"ends the {self._tool} without a word (exit code {code})")
 
-    def _failure(self, said: Failed) -> WorkerError:
+    def _failure(self, said: Failed | OutOfMemory | TooMuch) -> WorkerError:
+        if isinstance(said, OutOfMemory):
+            return self._out_of_memory()
+        if isinstance(said, TooMuch):
+            return self._too_much()
         text = one_line(said.message[:MAX_SENTENCE_CHARS])[:MAX_SENTENCE_CHARS]
         if said.exit_code == ExitCode.CRASH:
-            log.error("the confined decoder crashed", extra={"detail": said.detail[:4000]})
+            log.error("the confined %s crashed", self._tool, extra={"detail": said.detail[:4000]})
             return WorkerError(ExitCode.CRASH, text)
         code = next((c for c in BELIEVED if c == said.exit_code), ExitCode.BAD_SOURCE)
         return WorkerError(code, text)
