@@ -7,7 +7,7 @@ grant can never name a place where nothing is written.
                   models/<sha256>.{json,safetensors}            users' models, facts and weights
     intermediate  jobs/<job>/job.json                           the accepted job
                   jobs/<job>/extract/{manifest.json,timestamps.npy,fields.npz}
-                  jobs/<job>/extract/{sidecar.mkv,sidecar.npz}
+                  jobs/<job>/extract/{sidecar.mkv,sidecar.npz,captions.npz}
                   jobs/<job>/extract/lossless/<index>.mkv       only where the mode is shards
                   jobs/<job>/extract/frames/<index>_<time>s.png only where frames were asked for
                   jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
@@ -120,6 +120,11 @@ def sidecar_key(job_id: str) -> str:
 def sidecar_index_key(job_id: str) -> str:
     """Exact packet timestamps of the sidecar's streams: .npz."""
     return f"{JOBS}{job_id}/extract/sidecar.npz"
+
+
+def captions_key(job_id: str) -> str:
+    """Captions within the source's pictures: .npz."""
+    return f"{JOBS}{job_id}/extract/captions.npz"
 
 
 def shards_prefix(job_id: str) -> str:

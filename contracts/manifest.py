@@ -210,6 +210,21 @@ class Attachment(Contract):
     cover: bool = False
 
 
+class CaptionTrack(Contract):
+    """Captions within the source's pictures: CEA-608 and CEA-708, as ATSC A/53 carries them."""
+
+    pictures: int = Field(ge=0)
+    """So many carry some."""
+    bytes: int = Field(ge=0)
+    """Of their triplets together."""
+    untimed: int = Field(default=0, ge=0)
+    """So many more cannot be placed, for the file does not tell when they are shown."""
+    time_base: Rational
+    payload: ObjectRef | None = None
+    """npz: `caption_pts` and `caption_sizes`, int64, shape (pictures,), in the file's order;
+    `caption_data`, int64: the triplets (cc_data) of all, eight bytes a number."""
+
+
 class Sidecar(Contract):
     """All that is not video. `payload` is None where nothing was copied."""
 
@@ -224,6 +239,7 @@ class Sidecar(Contract):
     film_labels: dict[str, str] = Field(default_factory=dict)
     """The video stream's tags, its time code among them."""
     film_disposition: int = 0
+    captions: CaptionTrack | None = None
     dropped: tuple[DroppedStream, ...] = ()
 
 
@@ -448,6 +464,8 @@ class Ledger(Contract):
     """Whether the result's pictures have it, read back; equal to what was planned."""
     attachments: int = 0
     """Fonts and covers, each with the source's bytes."""
+    captioned_frames: int = 0
+    """Frames that carry the captions of the source's pictures, with the same bytes."""
     streams: tuple[LedgerStream, ...] = ()
     dropped: tuple[DroppedStream, ...] = ()
     lost: tuple[LostLabel, ...] = ()

@@ -1,4 +1,4 @@
-"""Films whose pictures carry messages (SEI), put into the encoder's packets by hand."""
+"""Films whose pictures carry messages (SEI, user data), put into the encoder's packets by hand."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,10 +15,13 @@ START = b"\0\0\1"
 T35 = 4
 """user_data_registered_itu_t_t35, of ITU-T H.264 D.1.6 and H.265 D.2.6."""
 _SEI = {"libx264": b"\x06", "libx265": b"\x4e\x01"}
+_SLICES = {"libx264": range(1, 6), "libx265": range(32), "mpeg2video": range(1, 0xB0)}
 
 
 def sei(codec: str, payload: bytes) -> bytes:
-    """A NAL unit of Annex B with one T.35 message."""
+    """A unit with one T.35 message; of MPEG-2, whose user data begins behind the ATSC's code."""
+    if codec == "mpeg2video":
+        return START + b"\xb2" + payload.removeprefix(b"\xb5\x00\x31")
     body = bytes([T35]) + b"\xff" * (len(payload) // 255) + bytes([len(payload) % 255]) + payload
     escaped, zeros = bytearray(), 0
     for byte in body + b"\x80":
@@ -31,7 +34,8 @@ def sei(codec: str, payload: bytes) -> bytes:
 
 
 def _is_slice(codec: str, header: int) -> bool:
-    return header & 0x1F in (1, 5) if codec == "libx264" else header >> 1 & 0x3F < 32
+    kinds = {"libx264": header & 0x1F, "libx265": header >> 1 & 0x3F}
+    return kinds.get(codec, header) in _SLICES[codec]
 
 
 def with_message(codec: str, data: bytes, payload: bytes) -> bytes:

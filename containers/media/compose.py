@@ -9,17 +9,19 @@ import zipfile
 
 import av.error
 import numpy as np
+from numpy.typing import NDArray
 
 from containers.common import media
 from containers.common.confined.child import Link, answer
 from containers.common.confined.files import Descriptor
 from containers.common.errors import mismatch
+from containers.media.captions import ByTime, Captions, can_carry, placed
 from containers.media.compose_task import Compose
-from containers.media.join import JoinedShards
+from containers.media.join import JoinedShards, captioned
 from containers.media.ledger import check_result
 from containers.media.mux import write_result
 from containers.media.sidecar import SidecarFiles
-from contracts.manifest import Ledger
+from contracts.manifest import Ledger, Manifest
 
 _LOADED_LATE = zipfile, encodings.cp437
 """By numpy's archives, when no file can be opened any more."""
@@ -31,10 +33,13 @@ def serve(link: Link) -> None:
     task = Compose.model_validate_json(link.task() or "")
     timestamps = link.blob()
     index = None if task.sidecar is None else link.blob()
-    answer(link, composition(task, timestamps, index, link))
+    captions = link.blob() if task.captions else None
+    answer(link, composition(task, timestamps, index, captions, link))
 
 
-def composition(task: Compose, timestamps: bytes, index: bytes | None, link: Link) -> Ledger:
+def composition(
+    task: Compose, timestamps: bytes, index: bytes | None, captions: bytes | None, link: Link
+) -> Ledger:
     """Write the result and account for every packet of it. Raises WorkerError for what is wrong."""
     manifest, result = task.manifest, Descriptor(task.result, link.alive)
     stamps = np.load(io.BytesIO(timestamps), allow_pickle=False)
@@ -44,12 +49,23 @@ def composition(task: Compose, timestamps: bytes, index: bytes | None, link: Lin
     if task.sidecar is not None and index is not None:
         times = np.load(io.BytesIO(index), allow_pickle=False)
         sidecar = SidecarFiles(Descriptor(task.sidecar, link.alive), times)
+    told = {} if captions is None else _placed(captions, manifest, stamps)
     try:
         joined = JoinedShards(manifest, stamps, Descriptor(task.shard, link.alive), link.fetch)
         with contextlib.closing(joined):
-            write_result(result, manifest, stamps, joined.template, joined.packets(), sidecar)
-        return check_result(result, manifest, stamps, sidecar)
+            packets = captioned(joined.packets(), told, joined.template)
+            write_result(result, manifest, stamps, joined.template, packets, sidecar)
+        return check_result(result, manifest, stamps, sidecar, told)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
         raise mismatch(f"the result cannot be put together ({error.strerror})") from error
+
+
+def _placed(stored: bytes, manifest: Manifest, timestamps: NDArray[np.int64]) -> ByTime:
+    """Captions by frames, as far as the result's pictures have a place for them."""
+    track = manifest.sidecar.captions
+    if track is None or not can_carry(manifest.encoder.codec):
+        return {}
+    captions = Captions.from_arrays(np.load(io.BytesIO(stored), allow_pickle=False))
+    return placed(captions, track.time_base, timestamps, manifest.video)

@@ -5,8 +5,8 @@ from contracts.manifest import Manifest
 
 
 class Compose(Contract):
-    """Put a film together. Behind it come the stored timestamps, and the sidecar's index if there
-    is one, a blob each.
+    """Put a film together. Behind it come the stored timestamps, then the sidecar's index and the
+    captions if there are any, a blob each.
     """
 
     manifest: Manifest
@@ -14,5 +14,6 @@ class Compose(Contract):
     """Descriptor of the empty file for the result."""
     sidecar: int | None
     """Descriptor of its payload; None where there is no sidecar."""
+    captions: bool
     shard: int
     """Descriptor of the file in which fetched shards lie."""

@@ -23,6 +23,8 @@ ANY_SIZE = 2**62
 SIDECAR_FACTOR, PACKET_BYTES, ALLOWANCE = 2, 64, 64 * 1024**2
 """What the result may take beside its shards: so many times the sidecar, so much for each packet
 (an index takes half of it), and so much in all (labels, attachments)."""
+CAPTION_FACTOR = 10
+"""A message around three bytes has thirty; those of many lie closer together."""
 _RESULT, _SIDECAR, _SHARD = "result", "sidecar", "shard"
 
 
@@ -67,11 +69,16 @@ class Composer:
         if payload is not None and manifest.sidecar.index is not None:
             store.download(payload.bucket, payload.key, self._folder / _SIDECAR)
             blobs.append(_stored(store, manifest.sidecar.index))
+        track = manifest.sidecar.captions
+        told = track.payload if track is not None else None
+        if told is not None:
+            blobs.append(_stored(store, told))
         child.lower_file_bytes(self._most_bytes(manifest, shards))
         task = Compose(
             manifest=manifest,
             result=self._fds[_RESULT],
             sidecar=self._fds[_SIDECAR] if payload is not None else None,
+            captions=told is not None,
             shard=self._fds[_SHARD],
         )
         child.give(task, *blobs)
@@ -94,7 +101,9 @@ class Composer:
         """That the result may have."""
         sidecar = (self._folder / _SIDECAR).stat().st_size * SIDECAR_FACTOR
         packets = manifest.video.frames + sum(s.packets for s in manifest.sidecar.streams)
-        return shards.bytes + sidecar + packets * PACKET_BYTES + ALLOWANCE
+        track = manifest.sidecar.captions
+        told = CAPTION_FACTOR * track.bytes if track is not None else 0
+        return shards.bytes + sidecar + told + packets * PACKET_BYTES + ALLOWANCE
 
     def _ledger(self, answer: str, manifest: Manifest) -> Ledger:
         """The answer, if it can be true of this film."""
@@ -102,12 +111,13 @@ class Composer:
             ledger = Ledger.model_validate_json(answer)
         except ValidationError:
             raise self._child.nonsense() from None
-        planned = manifest.video.frames
+        planned, track = manifest.video.frames, manifest.sidecar.captions
         if not (
             ledger.balanced
             and ledger.frames_planned == planned
             and len(ledger.streams) == len(manifest.sidecar.streams)
             and ledger.attachments == len(manifest.sidecar.attachments)
+            and ledger.captioned_frames <= (track.pictures if track is not None else 0)
         ):
             raise self._child.nonsense()
         return ledger

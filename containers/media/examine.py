@@ -14,6 +14,7 @@ from containers.common.confined.files import Descriptor, write_arrays
 from containers.common.errors import WorkerError
 from containers.common.media import decode_frames, open_source
 from containers.media import plan, timeline
+from containers.media.captions import Captions
 from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
@@ -31,7 +32,7 @@ from containers.media.timeline import Timeline
 from contracts.base import Contract
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Settings, SourceObject
-from contracts.manifest import Sidecar, Video
+from contracts.manifest import CaptionTrack, Sidecar, Video
 from contracts.names import ExitCode
 
 
@@ -60,7 +61,8 @@ class Found(Contract):
     decoded: bool
     """The timestamps are from decoding the whole film."""
     arrays: dict[str, int]
-    """Lengths of the arrays: `timestamps`, `keyframes`, and those of the sidecar's index."""
+    """Lengths of the arrays: `timestamps`, `keyframes`, those of the sidecar's index and those of
+    the captions."""
 
 
 def serve(link: Link) -> None:
@@ -87,6 +89,7 @@ class _Scanned:
     container: Container
     sidecar: Sidecar
     writer: SidecarWriter
+    captions: Captions
 
 
 class _Examination:
@@ -113,6 +116,7 @@ class _Examination:
             "timestamps": scanned.timeline.timestamps,
             "keyframes": scanned.keyframes,
             **scanned.writer.index(),
+            **scanned.captions.arrays(),
         }
         return Found(
             format=scanned.format,
@@ -137,7 +141,7 @@ class _Examination:
             stream = choose_video(self.name, container)
             result = plan.choose_container(self.task.settings, container, stream)
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
-            scan = scan_packets(container, stream, writer, self.limits)
+            scan = scan_packets(container, stream, writer, self.limits, head)
             demuxer = container.format.name.split(",")[0]
             line = timeline.from_packets(scan, head, self.name, demuxer)
             if line is None:
@@ -155,9 +159,11 @@ class _Examination:
                     metadata=_file_labels(container),
                     film_labels=_film_labels(container, stream),
                     film_disposition=int(stream.disposition),
+                    captions=_track(scan),
                     dropped=tuple(writer.dropped),
                 ),
                 writer=writer,
+                captions=scan.captions,
             )
 
     def _decode_all(self, file: SourceFile, scan: Scan, head: Head) -> Timeline:
@@ -192,6 +198,18 @@ class _Examination:
                     f"{head.first.width}x{head.first.height} to {frame.width}x{frame.height}; "
                     "cut it into parts of one size",
                 )
+
+
+def _track(scan: Scan) -> CaptionTrack | None:
+    found = scan.captions
+    if not (found.pts or found.untimed):
+        return None
+    return CaptionTrack(
+        pictures=len(found.pts),
+        bytes=len(found.data),
+        untimed=found.untimed,
+        time_base=scan.time_base,
+    )
 
 
 def _file_labels(container: InputContainer) -> dict[str, str]:

@@ -16,6 +16,7 @@ from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.errors import WorkerError
 from containers.common.pictures import plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
+from containers.media.captions import ARRAYS, Captions
 from containers.media.examine import Examine, Found
 from containers.media.picture import MAX_RATE, MIN_RATE
 from containers.media.probe import Limits, check_colour, check_size
@@ -47,6 +48,7 @@ class ExaminedFilm:
     """Timestamps of some frames that decode by themselves, in the file's order."""
     index: Mapping[str, NDArray[np.int64]]
     """The sidecar's, as its contract names the arrays."""
+    captions: Captions
     skipped: int
     decoded: bool
 
@@ -77,7 +79,8 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
                 found = Found.model_validate_json(text)
                 arrays = read_arrays(numbers, found.arrays)
                 timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
-                check_found(found, timestamps, arrays)
+                captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
+                check_found(found, timestamps, arrays, captions)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
     _check_limits(limits, job, found.video)
@@ -90,17 +93,22 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
         timestamps=timestamps,
         keyframes=keyframes,
         index=arrays,
+        captions=captions,
         skipped=found.skipped,
         decoded=found.decoded,
     )
 
 
 def check_found(
-    found: Found, timestamps: NDArray[np.int64], index: Mapping[str, NDArray[np.int64]]
+    found: Found,
+    timestamps: NDArray[np.int64],
+    index: Mapping[str, NDArray[np.int64]],
+    captions: Captions,
 ) -> None:
     """Raise ValueError for facts that cannot be true together."""
     video, sidecar = found.video, found.sidecar
-    times = chain((video.start_pts, video.end_pts), timestamps[[0, -1]].tolist())
+    times = chain((video.start_pts, video.end_pts), timestamps[[0, -1]].tolist(), captions.pts)
+    told = sidecar.captions
     names = {f"{name}_{i}" for i in range(len(sidecar.streams)) for name in _INDEX}
     true = (
         len(timestamps) == video.frames
@@ -113,6 +121,9 @@ def check_found(
         and video.sample_aspect_ratio > 0
         and video.rotation in (0, 90, 180, 270)
         and sidecar.payload is sidecar.index is None
+        and (told.pictures if told else 0) == len(captions.pts)
+        and (told.bytes if told else 0) == len(captions.data)
+        and (told is None or (told.payload is None and told.time_base == video.time_base))
         and set(index) == names
         and all(
             stream.sidecar_index == i and stream.packets == len(index[f"{name}_{i}"])

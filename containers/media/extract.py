@@ -88,8 +88,18 @@ class _Extraction:
         ) as pictures:
             return self._plan(film, pictures, model)
 
+    def _upload_captions(self, film: ExaminedFilm) -> Sidecar:
+        track = film.sidecar.captions
+        if track is None or not track.pictures:
+            return film.sidecar
+        path = self.folder / "captions.npz"
+        np.savez_compressed(path, allow_pickle=False, **film.captions.arrays())
+        place = self._upload(path, keys.captions_key(self.job.job_id))
+        track = track.model_copy(update={"payload": place})
+        return film.sidecar.model_copy(update={"captions": track})
+
     def _upload_sidecar(self, film: ExaminedFilm) -> Sidecar:
-        sidecar, job_id = film.sidecar, self.job.job_id
+        sidecar, job_id = self._upload_captions(film), self.job.job_id
         if not (sidecar.streams or sidecar.attachments):
             return sidecar
         index = self.folder / "sidecar.npz"

@@ -1,8 +1,8 @@
 """The shards as one stream of packets, without re-encoding; one shard on disk at a time."""
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from av.container import InputContainer
@@ -14,6 +14,7 @@ from containers.common.confined.files import Descriptor
 from containers.common.errors import mismatch
 from containers.common.media import open_source
 from containers.media import hdr
+from containers.media.captions import ByTime, as_messages, messages_of
 from contracts.manifest import Manifest, Shard
 
 
@@ -101,6 +102,21 @@ class JoinedShards:
             dts = int(stamps[0]) - (self._depth - place) * step
         pts = int(stamps[frame])
         return VideoPacket(packet, pts, dts, int(following) - pts)
+
+
+def captioned(
+    packets: Iterable[VideoPacket], captions: ByTime, template: VideoStream
+) -> Iterator[VideoPacket]:
+    """The same packets, those whose frames have captions with them before their slices."""
+    messages = messages_of(template)
+    for item in packets:
+        told = captions.get(item.pts)
+        if told is None:
+            yield item
+            continue
+        packet = Packet(messages.with_messages(bytes(item.packet), as_messages(told)))
+        packet.is_keyframe = item.packet.is_keyframe
+        yield replace(item, packet=packet)
 
 
 def _video(container: InputContainer) -> VideoStream:

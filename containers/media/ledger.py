@@ -11,6 +11,7 @@ from containers.common.confined.files import Descriptor
 from containers.common.errors import mismatch
 from containers.common.media import ISO_MEDIA
 from containers.common.pictures import has_alpha
+from containers.media.captions import ByTime
 from containers.media.clock import rescale
 from containers.media.losses import lost_labels
 from containers.media.readback import ReadBack, Track, read_back
@@ -32,8 +33,11 @@ def check_result(
     manifest: Manifest,
     timestamps: np.ndarray,
     sidecar: SidecarFiles | None,
+    captions: ByTime,
 ) -> Ledger:
     """Read the result and account for every packet. All shards are as long as planned.
+
+    `captions` are those that it is to carry, by the timestamps of their frames.
 
     Raises LEDGER_MISMATCH naming the first frame or packet that is not as planned.
     """
@@ -56,6 +60,7 @@ def check_result(
     ]
     _check_picture(found, manifest)
     _check_attachments(found, manifest)
+    _check_captions(found, captions, timestamps)
     ledger = Ledger(
         frames_coded=manifest.fields.coded_frames or manifest.video.frames,
         frames_removed=manifest.fields.removed_frames,
@@ -71,6 +76,7 @@ def check_result(
         mirrored=found.orientation.mirrored,
         alpha=found.alpha,
         attachments=len(manifest.sidecar.attachments),
+        captioned_frames=len(captions),
         streams=tuple(streams),
         dropped=manifest.sidecar.dropped,
         lost=tuple(lost_labels(found, manifest)),
@@ -99,6 +105,16 @@ def _check_attachments(found: ReadBack, manifest: Manifest) -> None:
     for attachment in manifest.sidecar.attachments:
         if attachment.sha256 not in found.attachments:
             raise mismatch(f"the attachment {attachment.name} is missing or has other bytes")
+
+
+def _check_captions(found: ReadBack, planned: ByTime, timestamps: np.ndarray) -> None:
+    """Frame by frame, the bytes that the source had."""
+    stamps = np.sort(np.array(found.film.pts, np.int64))
+    got = {int(np.searchsorted(stamps, pts)): told for pts, told in found.captions.in_order()}
+    wanted = {int(np.searchsorted(timestamps, pts)): told for pts, told in planned.items()}
+    if got != wanted:
+        frame = min(n for n in got.keys() | wanted.keys() if got.get(n) != wanted.get(n))
+        raise mismatch(f"frame {frame} does not carry the captions that were planned")
 
 
 def _shift(film: Track, manifest: Manifest, timestamps: np.ndarray, later: Fraction) -> Fraction:

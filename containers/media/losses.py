@@ -7,6 +7,7 @@ from av.stream import Disposition
 
 from containers.common.pictures import has_alpha
 from containers.media import hdr
+from containers.media.captions import can_carry
 from containers.media.readback import ReadBack, Track
 from containers.media.streams import QUICKTIME_LANGUAGES
 from contracts.manifest import Chapter, LostLabel, Manifest
@@ -27,6 +28,7 @@ def lost_labels(found: ReadBack, manifest: Manifest) -> Iterator[LostLabel]:
     pixels = manifest.video.pixel_format
     if has_alpha(pixels) and not has_alpha(manifest.encoder.pixel_format):
         yield LostLabel(of="film", label="alpha", value=pixels, found=None)
+    yield from _captions(manifest)
     if manifest.encoder.encoder not in hdr.CARRIERS:
         for name in ("mastering_display", "light_level"):
             if (there := getattr(manifest.video, name)) is not None:
@@ -37,6 +39,18 @@ def lost_labels(found: ReadBack, manifest: Manifest) -> Iterator[LostLabel]:
         name = f"stream {stream.source_index}"
         yield from _of_track(name, stream.labels, stream.disposition, track)
     yield from _chapters(sidecar.chapters, found.chapters)
+
+
+def _captions(manifest: Manifest) -> Iterator[LostLabel]:
+    track = manifest.sidecar.captions
+    if track is None:
+        return
+    lost = track.untimed
+    if not can_carry(manifest.encoder.codec):
+        lost += track.pictures
+    if lost:
+        value = f"CEA-608/708 in {lost} pictures"
+        yield LostLabel(of="film", label="captions", value=value, found=None)
 
 
 def _of_track(

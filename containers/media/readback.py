@@ -19,6 +19,7 @@ from containers.common.confined.files import Descriptor
 from containers.common.errors import mismatch
 from containers.common.media import is_still, open_source
 from containers.common.pictures import has_alpha
+from containers.media.captions import Captions, messages_of
 from containers.media.orientation import Orientation, orientation
 from containers.media.streams import chapters, is_cover, labels
 from contracts.manifest import Chapter, Colour, Manifest
@@ -60,6 +61,7 @@ class ReadBack:
     chapters: list[Chapter]
     attachments: list[str]
     """SHA-256 of attachments and covers."""
+    captions: Captions
 
 
 def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
@@ -75,6 +77,7 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
             raise mismatch(f"the result has {len(films) + len(others)} streams, not {expected}")
         covers = [s for s in container.streams.video if is_cover(s)]
         test = _FrameTest(films[0], manifest)
+        captions, messages = Captions(), messages_of(films[0])
         tracks = {s.index: _track(s) for s in [*films, *others, *covers]}
         titles = {s.index for s in others if s.type == "subtitle"}
         for packet in container.demux([container.streams[i] for i in tracks]):
@@ -83,6 +86,7 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
             if packet.size and not filler:
                 tracks[number].add(packet)
                 if number == films[0].index:
+                    captions.add(packet, messages)
                     test.add(packet)
         first = test.finish()
         return ReadBack(
@@ -96,6 +100,7 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
             labels=labels(container.metadata),
             chapters=chapters(container),
             attachments=_attachments(container, (tracks[s.index] for s in covers)),
+            captions=captions,
         )
 
 

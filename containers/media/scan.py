@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.media.captions import Captions, messages_of
 from containers.media.probe import Limits, bad_source
 from containers.media.sidecar import SidecarWriter
 
@@ -87,6 +88,7 @@ class Scan:
     """Every packet that shows a frame has its own timestamp."""
     seconds_seen: float = 0.0
     """Where the last packet of any stream ends."""
+    captions: Captions = field(default_factory=Captions)
 
     def add(self, packet: Packet, *, shown: bool) -> None:
         self.packets += 1
@@ -108,10 +110,15 @@ class Scan:
 
 
 def scan_packets(
-    container: InputContainer, stream: VideoStream, sidecar: SidecarWriter, limits: Limits
+    container: InputContainer,
+    stream: VideoStream,
+    sidecar: SidecarWriter,
+    limits: Limits,
+    head: Head,
 ) -> Scan:
     """Read every packet once. BAD_SOURCE where the file breaks off, LIMIT_EXCEEDED early."""
     scan = Scan(time_base=stream.time_base or Fraction(1))
+    messages = messages_of(stream, fields=head.first.interlaced_frame)
     shows = _SHOWS.get(stream.codec_context.codec.canonical_name, _always)
     try:
         for packet in container.demux():
@@ -123,6 +130,7 @@ def scan_packets(
                 scan.seconds_seen = max(scan.seconds_seen, end)
             if packet.stream_index == stream.index:
                 scan.add(packet, shown=shows(packet))
+                scan.captions.add(packet, messages)
                 if not scan.packets % 1000:
                     limits.check("max_frames", scan.packets, "has more than {got} frames")
             else:

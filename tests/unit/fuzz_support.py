@@ -11,6 +11,7 @@ from containers.common.confined.files import read_arrays
 from containers.common.confined.messages import Done
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.errors import WorkerError
+from containers.media.captions import ARRAYS, Captions
 from containers.media.examine import Examine, Found, examination
 from containers.media.examined import check_found
 from contracts.environ import ExtractEnvironment
@@ -62,7 +63,8 @@ class Examiner:
         with os.fdopen(os.dup(self._fds[1]), "rb") as numbers:
             arrays = read_arrays(numbers, found.arrays)
         timestamps, _ = arrays.pop("timestamps"), arrays.pop("keyframes")
-        check_found(found, timestamps, arrays)
+        captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
+        check_found(found, timestamps, arrays, captions)
         return "plan"
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from av.packet import Packet
 from containers.common.confined.child import Link
 from containers.common.confined.messages import Done
 from containers.media import compose, mux, tracks
+from containers.media.captions import ByTime
 from containers.media.compose_task import Compose
 from containers.media.join import VideoPacket
 from containers.media.sidecar import StoredPacket
@@ -79,6 +80,18 @@ def late_sound(packets: Sound) -> Sound:
 def lost_sound(packets: Sound) -> Sound:
     """Packet 30 is missing."""
     return (packet for number, packet in enumerate(packets) if number != 30)
+
+
+def lost_captions(link: Link) -> None:
+    """Those of frame 7 are forgotten."""
+    real = compose.captioned
+
+    def forgetful(packets: Packets, told: ByTime, template: Any) -> Iterator[VideoPacket]:
+        kept = {pts: triplets for pts, triplets in told.items() if pts != 7 * 512}
+        return real(packets, kept, template)
+
+    compose.captioned = forgetful
+    compose.serve(link)
 
 
 def no_attachments(link: Link) -> None:

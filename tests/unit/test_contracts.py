@@ -362,6 +362,7 @@ def test_every_key_lies_where_the_policies_say(job_id: str, stage: Stage, number
         keys.timestamps_key(job_id): keys.EXTRACT_FILES,
         keys.sidecar_key(job_id): keys.EXTRACT_FILES,
         keys.sidecar_index_key(job_id): keys.EXTRACT_FILES,
+        keys.captions_key(job_id): keys.EXTRACT_FILES,
         keys.shard_key(job_id, number, "mp4"): keys.SHARD_FILES,
         keys.progress_key(job_id, number): keys.PROGRESS_FILES,
         keys.stage_result_key(job_id, stage): keys.stage_result_files(stage),
@@ -370,7 +371,7 @@ def test_every_key_lies_where_the_policies_say(job_id: str, stage: Stage, number
         keys.report_key(job_id): keys.RESULT_FILES,
     }
     assert all(fnmatchcase(key, pattern) for key, pattern in places.items())
-    assert len(places) == 11
+    assert len(places) == 12
 
 
 @given(st.text(min_size=1, max_size=100), st.sampled_from([2, 3, 4]))

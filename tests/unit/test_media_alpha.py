@@ -66,7 +66,6 @@ def film(path: Path, codec: str, pixel_format: str, drawn_as: str) -> Path:
         (("film.mov", "prores_ks", "yuva444p10le", "yuva444p10le"), {}, "yuva444p10le"),
         (("film.mkv", "ffv1", "yuva420p", "yuva420p"), {}, "yuva444p10le"),
         (("film.mkv", "ffv1", "yuva422p10le", "yuva422p10le"), {"codec": "ffv1"}, "yuva422p10le"),
-        (("film.mov", "qtrle", "argb", "gbrap"), {"codec": "ffv1"}, "yuva444p"),
         (
             ("film.mov", "png", "rgba", "gbrap"),
             {"codec": "ffv1", "extraction": "shards"},
@@ -127,7 +126,6 @@ def test_a_picture_with_another_alpha_is_no_repeat() -> None:
     [
         {},
         {"codec": "prores", "preset": "hq"},
-        {"codec": "ffv1", "pixel_format": "yuv444p"},
     ],
 )
 def test_alpha_is_reported_as_lost(settings: dict[str, Any], tmp_path: Path) -> None:
