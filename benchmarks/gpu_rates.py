@@ -228,7 +228,7 @@ def _batches(job: Manifest, setup: Setup, frames: int) -> Iterator[Batch]:
     for done in range(0, frames, setup.batch):
         count = min(setup.batch, frames - done)
         taken = [replace(p, pts=done + n) for n, p in enumerate(itertools.islice(pictures, count))]
-        yield Batch(job.shards[0], taken, 0.0, 0.0)
+        yield Batch(job.shards[0], taken, 0.0, 0.0, decoded=len(taken))
 
 
 def _pictures(setup: Setup) -> list[Picture]:

@@ -139,7 +139,8 @@ def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
         "picture": f"{codec}, {before} -> {size.width}x{size.height}, "
         f"{ledger.frames_in_result} frames, {report.duration_seconds:.2f} s, "
         f"{report.result_bytes / 1e6:.2f} MB",
-        "ledger": f"{ledger.frames_planned} planned = {ledger.frames_encoded} encoded = "
+        "ledger": f"{ledger.frames_planned} planned = {ledger.frames_decoded} decoded = "
+        f"{ledger.frames_upscaled} upscaled = {ledger.frames_encoded} encoded = "
         f"{ledger.frames_in_result} in the result; {len(ledger.streams)} other streams kept, "
         f"{len(ledger.dropped)} dropped",
         "time": f"{outcome.total_seconds:.1f} s: start {outcome.start_seconds:.1f}, "

@@ -376,7 +376,12 @@ class ShardResult(Versioned):
 
     job_id: str
     index: int
+    decoded_frames: int = Field(ge=0)
+    """Of the film, as the model got them."""
+    upscaled_frames: int = Field(ge=0)
+    """Computed, or repeats of what was."""
     frames: int
+    """Encoded."""
     bytes: int
     sha256: str
     decode_seconds: float
@@ -410,6 +415,14 @@ class ShardResult(Versioned):
             "wall": self.wall_seconds,
         }
         return {name: round(self.frames / value, 2) for name, value in seconds.items() if value}
+
+    def counts(self) -> dict[str, int]:
+        """Frames behind each stage, counted there; all are the shard's, or some were lost."""
+        return {
+            "decoded": self.decoded_frames,
+            "upscaled": self.upscaled_frames,
+            "encoded": self.frames,
+        }
 
 
 class Progress(Versioned):
@@ -446,8 +459,10 @@ class Ledger(Contract):
     frames_removed: int = 0
     """Of those, repeats of telecine that inverse telecine took out (see Fields)."""
     frames_planned: int
+    frames_decoded: int
+    frames_upscaled: int
     frames_encoded: int
-    """Sum over the shard results."""
+    """Sums over the shard results, each counted in its own stage."""
     frames_in_result: int
     """Packets read back from the finished file."""
     timestamps_equal: bool
@@ -473,7 +488,8 @@ class Ledger(Contract):
     @property
     def balanced(self) -> bool:
         film = self.frames_coded - self.frames_removed
-        counts_equal = film == self.frames_planned == self.frames_encoded == self.frames_in_result
+        made = {self.frames_decoded, self.frames_upscaled, self.frames_encoded}
+        counts_equal = {film, *made, self.frames_in_result} == {self.frames_planned}
         packets_equal = all(s.packets_planned == s.packets_muxed for s in self.streams)
         return counts_equal and self.timestamps_equal and packets_equal
 

@@ -200,7 +200,8 @@ class Bench:
         """Put a shard where the upscaler would; `changes` are fields of its ShardResult."""
         extension = self.manifest.encoder.shard_container.value
         fields: dict[str, Any] = {
-            "job_id": self.job_id, "index": shard.index, "frames": shard.frames,
+            "job_id": self.job_id, "index": shard.index,
+            "decoded_frames": shard.frames, "upscaled_frames": shard.frames, "frames": shard.frames,
             "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(),
             "decode_seconds": 0, "inference_seconds": 0, "encode_seconds": 0, "wall_seconds": 0,
             "bound_by": "encode", "device_share": 0, "repeated_frames": 0, "tile": 0,

@@ -84,6 +84,7 @@ def verify(report: Report, result: Path) -> None:
     if not ledger.balanced or ledger.frames_planned == 0:
         raise UserError(
             f"the ledger does not balance: {ledger.frames_planned} frames planned, "
+            f"{ledger.frames_decoded} decoded, {ledger.frames_upscaled} upscaled, "
             f"{ledger.frames_encoded} encoded, {ledger.frames_in_result} in the result",
             exit_code=1,
         )

@@ -55,7 +55,7 @@ def composition(
         with contextlib.closing(joined):
             packets = captioned(joined.packets(), told, joined.template)
             write_result(result, manifest, stamps, joined.template, packets, sidecar)
-        return check_result(result, manifest, stamps, sidecar, told)
+        return check_result(result, manifest, stamps, task.made, sidecar, told)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:

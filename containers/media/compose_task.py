@@ -10,6 +10,8 @@ class Compose(Contract):
     """
 
     manifest: Manifest
+    made: dict[str, int]
+    """Frames decoded, upscaled and encoded, by what the workers counted."""
     result: int
     """Descriptor of the empty file for the result."""
     sidecar: int | None

@@ -76,6 +76,7 @@ class Composer:
         child.lower_file_bytes(self._most_bytes(manifest, shards))
         task = Compose(
             manifest=manifest,
+            made=shards.counts(),
             result=self._fds[_RESULT],
             sidecar=self._fds[_SIDECAR] if payload is not None else None,
             captions=told is not None,

@@ -1,7 +1,7 @@
 """The ledger: the finished file read back and held against the plan, packet by packet."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import zip_longest
 
@@ -32,10 +32,12 @@ def check_result(
     file: Descriptor,
     manifest: Manifest,
     timestamps: np.ndarray,
+    made: Mapping[str, int],
     sidecar: SidecarFiles | None,
     captions: ByTime,
 ) -> Ledger:
-    """Read the result and account for every packet. All shards are as long as planned.
+    """Read the result and account for every packet. `made`: frames behind each stage of the workers
+    (see ShardResult.counts), of all shards.
 
     `captions` are those that it is to carry, by the timestamps of their frames.
 
@@ -65,7 +67,9 @@ def check_result(
         frames_coded=manifest.fields.coded_frames or manifest.video.frames,
         frames_removed=manifest.fields.removed_frames,
         frames_planned=manifest.video.frames,
-        frames_encoded=sum(shard.frames for shard in manifest.shards),
+        frames_decoded=made["decoded"],
+        frames_upscaled=made["upscaled"],
+        frames_encoded=made["encoded"],
         frames_in_result=len(film.pts),
         timestamps_equal=True,
         max_timestamp_error_seconds=error,

@@ -1,6 +1,7 @@
 """The job's shards as the workers committed them, each verified against its result."""
 
 import hashlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +28,13 @@ class CommittedShards:
         self.results = [result for result, _ in found]
         self.bytes = sum(size for _, size in found)
 
+    def counts(self) -> Counter[str]:
+        """Frames behind each stage, of all shards."""
+        made = Counter[str]()
+        for result in self.results:
+            made.update(result.counts())
+        return made
+
     def _key(self, shard: Shard) -> str:
         extension = self._manifest.encoder.shard_container.value
         return keys.shard_key(self._manifest.job_id, shard.index, extension)
@@ -45,8 +53,13 @@ class CommittedShards:
         result = ShardResult.model_validate_json(said)
         if (result.job_id, result.index) != (manifest.job_id, shard.index):
             raise mismatch(f"{which} is shard {result.index} of job {result.job_id}")
-        if result.frames != shard.frames:
-            raise mismatch(f"{which} has {result.frames} frames instead of {shard.frames}")
+        for stage, count in result.counts().items():
+            if count != shard.frames:
+                last = shard.first_frame + shard.frames - 1
+                raise mismatch(
+                    f"{which} (frames {shard.first_frame} to {last}) has {count} frames {stage} "
+                    f"instead of {shard.frames}"
+                )
         return result, info.size
 
     def download(self, number: int, path: Path) -> None:

@@ -19,6 +19,8 @@ class Batch:
     pictures: list[Picture]
     started: float
     decode_seconds: float
+    decoded: int
+    """Pictures that the decoder gave."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Enlarged:
     inference_seconds: float
     """Of the device or of the host's part, whichever was busy longer: they overlap."""
     device_seconds: float
+    computed: int
     repeated: int
     upscaler: Upscaler
 
@@ -76,10 +79,18 @@ class _Stage:
         begun = self.under_way.popleft()
         begun.pending.wait()
         started = time.perf_counter()
+        before = self._repeats.computed
         pictures = begun.pending.pictures()
+        computed = self._repeats.computed - before
         host = begun.host_seconds + time.perf_counter() - started
         busy = self._upscaler.busy_seconds()
         device, self._told = busy - self._told, busy
         return Enlarged(
-            begun.batch, pictures, max(host, device), device, begun.repeated, self._upscaler
+            batch=begun.batch,
+            pictures=pictures,
+            inference_seconds=max(host, device),
+            device_seconds=device,
+            computed=computed,
+            repeated=begun.repeated,
+            upscaler=self._upscaler,
         )

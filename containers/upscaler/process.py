@@ -43,12 +43,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Spent:
-    """What a shard cost so far: busy seconds of each part, and its frames that were repeats."""
+    """What a shard cost so far: busy seconds of each part, and its frames behind each part."""
 
     decode: float = 0.0
     inference: float = 0.0
     device: float = 0.0
     encode: float = 0.0
+    decoded: int = 0
+    computed: int = 0
     repeated: int = 0
 
     def longest(self) -> Literal["decode", "inference", "encode"]:
@@ -143,7 +145,8 @@ class RunOfShards:
             for shard, count in self._batches(shards):
                 started, before = time.perf_counter(), self._film.busy_seconds
                 batch = list(itertools.islice(pictures, count))
-                yield Batch(shard, batch, started, self._film.busy_seconds - before)
+                seconds = self._film.busy_seconds - before
+                yield Batch(shard, batch, started, seconds, decoded=len(batch))
 
     def _source(self) -> tuple[Film, Decode]:
         """The film, and what gives the pictures that it is made of."""
@@ -205,6 +208,8 @@ class RunOfShards:
                 spent.decode += part.batch.decode_seconds
                 spent.inference += part.inference_seconds
                 spent.device += part.device_seconds
+                spent.decoded += part.batch.decoded
+                spent.computed += part.computed
                 spent.repeated += part.repeated
                 started, upscaler = started or part.batch.started, part.upscaler
             begun = time.perf_counter()
@@ -221,6 +226,8 @@ class RunOfShards:
         return ShardResult(
             job_id=self._manifest.job_id,
             index=shard.index,
+            decoded_frames=spent.decoded,
+            upscaled_frames=spent.computed + spent.repeated,
             frames=file.frames,
             bytes=file.bytes,
             sha256=file.sha256,

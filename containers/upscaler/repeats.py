@@ -20,8 +20,8 @@ class Repeats:
         self._upscaler = upscaler
         self._source: Picture | None = None
         self._batch: _Batch | None = None
-        self.count = 0
-        """Pictures that were not computed so far."""
+        self.count = self.computed = 0
+        """Pictures that repeat others, and results that the upscaler gave, so far."""
 
     def begin(self, pictures: Sequence[Picture]) -> Pending:
         """See Upscaler.begin."""
@@ -34,10 +34,18 @@ class Repeats:
             places.append(len(fresh) - 1)  # -1: the last result of the batch before
             before = picture
         self.count += len(pictures) - len(fresh)
-        done = self._upscaler.begin(fresh) if fresh else Pending(list)
+        done = self._counted(self._upscaler.begin(fresh)) if fresh else Pending(list)
         self._source = pictures[-1]
         self._batch = batch = _Batch(self._batch, done, [p.pts for p in pictures], places)
         return Pending(batch.pictures, done.wait)
+
+    def _counted(self, done: Pending) -> Pending:
+        def pictures() -> list[Picture]:
+            results = done.pictures()
+            self.computed += len(results)
+            return results
+
+        return Pending(pictures, done.wait)
 
 
 class _Batch:

@@ -134,7 +134,8 @@ def claim_success(link: Link) -> None:
     task = Compose.model_validate_json(link.task() or "")
     video = task.manifest.video
     said = {
-        "frames_coded": 1, "frames_planned": 1, "frames_encoded": 1, "frames_in_result": 1,
+        "frames_coded": 1, "frames_planned": 1, "frames_decoded": 1, "frames_upscaled": 1,
+        "frames_encoded": 1, "frames_in_result": 1,
         "timestamps_equal": True, "max_timestamp_error_seconds": 0, "frames_tested": 1,
         "colour": video.colour.model_dump(), "sample_aspect_ratio": "1", "rotation": 0,
     }  # fmt: skip

@@ -466,6 +466,8 @@ def test_the_runs_of_a_manifest_name_its_shards_in_order(manifest: Manifest) -> 
         ShardResult,
         job_id=JOB_IDS,
         index=st.integers(0, 10**6),
+        decoded_frames=st.integers(0, 10**6),
+        upscaled_frames=st.integers(0, 10**6),
         frames=st.integers(1, 10**6),
         bytes=SIZES,
         sha256=st.just("f" * 64),

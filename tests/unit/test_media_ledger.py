@@ -86,6 +86,17 @@ def test_colours_other_than_planned(bench: Bench) -> None:
     assert refused(bench) == "the result says colour matrix 9 instead of 5"
 
 
+@pytest.mark.parametrize(
+    "count",
+    ["frames_coded", "frames_decoded", "frames_upscaled", "frames_encoded", "frames_in_result"],
+)
+def test_a_ledger_balances_only_if_every_count_is_the_plans(bench: Bench, count: str) -> None:
+    assert bench.recompose() == ExitCode.OK
+    ledger = bench.report.ledger
+    assert ledger.balanced
+    assert not ledger.model_copy(update={count: 39}).balanced
+
+
 def test_a_missing_attachment(tmp_path: Path, meddle: Meddle) -> None:
     bench = Bench(make(tmp_path / "film.mkv", attachment=b"font" * 9))
     assert bench.extract() == ExitCode.OK

@@ -200,7 +200,9 @@ def test_the_report_accounts_for_everything(tmp_path: Path) -> None:
     bench, result = composed(tmp_path, "film.mp4", Clip(audio="aac"), shard_seconds=0.4)
     report = bench.report
     assert report.ledger.balanced
-    assert report.ledger.frames_in_result == report.ledger.frames_encoded == 40
+    ledger = report.ledger
+    assert ledger.frames_decoded == ledger.frames_upscaled == ledger.frames_encoded == 40
+    assert ledger.frames_in_result == ledger.frames_planned == 40
     assert [shard.index for shard in report.shards] == [0, 1, 2, 3]
     assert report.result_bytes == result.stat().st_size
     assert report.duration_seconds == pytest.approx(1.6)
@@ -247,9 +249,17 @@ class TestRefusals:
         message = self.refused(bench)
         assert message == "shard 1 of 3 does not have the bytes that its worker made"
 
-    def test_a_shard_that_says_another_number_of_frames(self, bench: Bench) -> None:
-        bench.commit(bench.manifest.shards[2], self.body(bench, 2), frames=9)
-        assert self.refused(bench) == "shard 2 of 3 has 9 frames instead of 10"
+    @pytest.mark.parametrize(
+        ("count", "stage"),
+        [("decoded_frames", "decoded"), ("upscaled_frames", "upscaled"), ("frames", "encoded")],
+    )
+    def test_a_shard_that_says_another_number_of_frames(
+        self, bench: Bench, count: str, stage: str
+    ) -> None:
+        bench.commit(bench.manifest.shards[2], self.body(bench, 2), **{count: 9})
+        assert self.refused(bench) == (
+            f"shard 2 of 3 (frames 20 to 29) has 9 frames {stage} instead of 10"
+        )
 
     def test_a_shard_in_anothers_place(self, bench: Bench) -> None:
         bench.commit(bench.manifest.shards[2], self.body(bench, 1), index=1)

@@ -61,7 +61,7 @@ def film(values: Sequence[Sequence[int]]) -> Iterator[Batch]:
         for value in batch:
             pictures.append(Picture(pts, "gray", (np.full((1, 1), value, np.uint8),)))
             pts += 1
-        yield Batch(SHARD, pictures, 0.0, 0.0)
+        yield Batch(SHARD, pictures, 0.0, 0.0, decoded=len(pictures))
 
 
 @given(
@@ -89,9 +89,10 @@ def test_a_model_gets_as_many_batches_as_it_asks_for_before_the_first_is_awaited
     assert model.finished == 10
 
 
-def test_each_batch_bears_the_devices_time_and_its_repeats() -> None:
+def test_each_batch_bears_the_devices_time_its_results_and_its_repeats() -> None:
     done = list(enlarged(film([[1], [1], [2, 2]]), Device(2)))
     assert [part.repeated for part in done] == [0, 1, 1]
+    assert [part.computed for part in done] == [1, 0, 1]
     assert [part.device_seconds for part in done] == [1, 0, 1]
     assert all(part.inference_seconds >= part.device_seconds for part in done)
 

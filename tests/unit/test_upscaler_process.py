@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from containers.common import storage
+from containers.common.film import Film
 from containers.common.pictures import Picture, PictureReader, to_frame
 from containers.common.worker import run_worker
 from containers.upscaler.colour import RgbReader
@@ -89,6 +90,7 @@ def test_a_run_commits_every_shard_with_its_result(tmp_path: Path) -> None:
         said = result(tmp_path, index)
         content = shard_path(tmp_path, index).read_bytes()
         assert (said.job_id, said.index, said.frames) == (JOB_ID, index, frames)
+        assert said.counts() == {"decoded": frames, "upscaled": frames, "encoded": frames}
         assert said.bytes == len(content)
         assert said.device == "cpu"
         assert {"av", "opencv"} <= set(said.versions)
@@ -106,6 +108,35 @@ def test_each_frame_of_each_shard_is_its_source_frame_enlarged(tmp_path: Path) -
     for shown, source in zip(found, sources, strict=True):
         expected = cv2.resize(source, (128, 96), interpolation=cv2.INTER_LANCZOS4)
         assert np.abs(shown.astype(int) - expected).max() <= 2
+
+
+def test_a_picture_that_the_decoder_does_not_give_is_missing_in_every_count_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = Film.pictures
+    monkeypatch.setattr(Film, "pictures", lambda *given: itertools.islice(pictures(*given), 9))
+    prepare(tmp_path, 10, batch=4)
+    assert work(tmp_path) == ExitCode.OK
+    assert result(tmp_path, 1).counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
+    assert result(tmp_path, 2).counts() == {"decoded": 1, "upscaled": 1, "encoded": 1}
+
+
+def test_repeated_pictures_count_as_upscaled(tmp_path: Path) -> None:
+    (tmp_path / SOURCES).mkdir()
+    with av.open(str(tmp_path / SOURCES / "clip.mkv"), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame(64, 48, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        for _ in range(10):
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    prepare(tmp_path, 10)
+    assert work(tmp_path) == ExitCode.OK
+    said = result(tmp_path, 0)
+    assert said.repeated_frames == 3
+    assert said.counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
 
 
 def test_a_networks_shards_do_not_depend_on_the_run_they_are_in(
