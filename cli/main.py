@@ -51,6 +51,7 @@ cli.add_command(promote)
     "--extraction", help="auto (by cost), ranged, shards, or frames (PNGs too).  [default: auto]"
 )
 @click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
+@click.option("--max-cost", help="Dollars that the job may cost on AWS, by the stack's estimate.")
 @click.option("--workers", type=int, help="Parallel processing workers.  [default: 1]")
 @click.option(
     "--precision", default="auto", help="auto, float32 or bfloat16.  [default: auto, by processor]"
@@ -93,7 +94,7 @@ def run(
 
 
 def _as_options(sentence: str) -> str:
-    for field in ("shard_seconds", "pixel_format"):
+    for field in ("shard_seconds", "pixel_format", "max_cost"):
         sentence = sentence.replace(field, field.replace("_", "-"))
     return sentence
 

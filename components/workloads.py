@@ -178,11 +178,15 @@ def _extract_values(settings: StackSettings) -> dict[str, pulumi.Input[str | int
         "worker_gflops", "inference_threads", "inference_dtype", "inference_engine",
         "inference_batch", "inference_memory_mib", "encoder_threads", "video_encoders",
         "max_source_bytes", "max_frame_pixels", "max_output_pixels", "max_frames",
-        "max_duration_seconds", "max_streams",
+        "max_duration_seconds", "max_streams", "max_attachments", "max_attachment_bytes",
+        "max_chapters", "max_extradata_bytes", "max_job_dollars", "intermediate_days",
     )  # fmt: skip
     values = {name: getattr(settings, name) for name in same}
-    parallelism = {"worker_parallelism": settings.parallelism}
-    return {**values, **_decoding_values(settings), **parallelism}
+    worker = {
+        "worker_parallelism": settings.parallelism,
+        "worker_dollars_per_hour": round(settings.worker_price or 0.0, 6),
+    }
+    return {**values, **_decoding_values(settings), **worker}
 
 
 def extract_link(storage: Storage) -> Link:

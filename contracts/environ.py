@@ -157,6 +157,8 @@ class DecodingEnvironment(WorkerEnvironment):
 class ExtractEnvironment(DecodingEnvironment):
     worker_gflops: float = Field(gt=0)
     """Measured model throughput of one processing worker, in 1e9 operations per second."""
+    worker_dollars_per_hour: float = Field(ge=0)
+    """Estimated price of such a worker; the job's own is `dollars_per_hour`."""
     worker_parallelism: int = Field(ge=1)
     """Processing workers that the stack can run at once."""
     inference_threads: int = Field(ge=1)
@@ -175,6 +177,17 @@ class ExtractEnvironment(DecodingEnvironment):
     max_frames: int = Field(gt=0)
     max_duration_seconds: float = Field(gt=0)
     max_streams: int = Field(gt=0)
+    """Without attachments."""
+    max_attachments: int = Field(gt=0)
+    max_attachment_bytes: int = Field(gt=0)
+    """Of all together."""
+    max_chapters: int = Field(gt=0)
+    max_extradata_bytes: int = Field(gt=0)
+    """Of one stream's header."""
+    max_job_dollars: float = Field(ge=0)
+    """Estimated, of the whole job; 0: no limit."""
+    intermediate_days: int = Field(ge=1)
+    """How long shards stay, which their price counts."""
 
 
 class ProcessEnvironment(DecodingEnvironment):

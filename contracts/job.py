@@ -124,6 +124,9 @@ class Settings(Contract):
     """ranged, shards (lossless, in the intermediate bucket), auto: whichever costs less by
     measurement; frames: as auto, and every frame as a PNG beside the manifest."""
     shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
+    max_cost: float | None = Field(default=None, gt=0)
+    """Dollars that the job may cost by the stack's estimate; a dearer one is refused. None: as much
+    as the stack allows."""
 
     @field_validator("scale", mode="before")
     @classmethod

@@ -103,6 +103,9 @@ EXTRACT_ENVIRONMENT = {
     "max_source_bytes": "1000000000",
     "max_frame_pixels": "9000000", "max_output_pixels": "40000000", "max_frames": "1000000",
     "max_duration_seconds": "36000", "max_streams": "32",
+    "max_attachments": "32", "max_attachment_bytes": "1000000", "max_chapters": "100",
+    "max_extradata_bytes": "1000000", "max_job_dollars": "500", "worker_dollars_per_hour": "0.4",
+    "dollars_per_hour": "0.1", "intermediate_days": "21",
 }  # fmt: skip
 
 

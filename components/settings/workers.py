@@ -50,4 +50,15 @@ class WorkerSettings(SettingsPart):
     max_duration_seconds: float = Field(default=6 * 3600.0, gt=0)
     """The longest film that is accepted, in seconds."""
     max_streams: int = Field(default=64, gt=0)
-    """The most streams that a film may have."""
+    """The most streams that a film may have, without its attachments."""
+    max_attachments: int = Field(default=256, gt=0)
+    """The most attachments, such as fonts, that a film may have."""
+    max_attachment_bytes: int = Field(default=256 * 1024**2, gt=0)
+    """The most bytes that all attachments of a film may have."""
+    max_chapters: int = Field(default=2000, gt=0)
+    """The most chapters that a film may have."""
+    max_extradata_bytes: int = Field(default=16 * 1024**2, gt=0)
+    """The most bytes that the header of one stream may have (its codec's extradata)."""
+    max_job_dollars: float = Field(default=500.0, ge=0)
+    """The most that a job may cost, by the estimate of docs/cost.md; it is refused before its film
+    is decoded. 0: no limit."""

@@ -14,6 +14,7 @@ from containers.common.confined.files import Descriptor, write_arrays
 from containers.common.errors import WorkerError
 from containers.common.media import decode_frames, open_source
 from containers.media import plan, timeline
+from containers.media.budget import Budget
 from containers.media.captions import Captions
 from containers.media.picture import describe
 from containers.media.probe import (
@@ -33,6 +34,7 @@ from contracts.base import Contract
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Settings, SourceObject
 from contracts.manifest import CaptionTrack, Sidecar, Video
+from contracts.models import ModelFacts
 from contracts.names import ExitCode
 
 
@@ -42,6 +44,7 @@ class Examine(Contract):
     source: SourceObject
     settings: Settings
     environment: ExtractEnvironment
+    model: ModelFacts
     payload: int
     """Descriptor of the file for the sidecar's payload."""
     numbers: int
@@ -98,6 +101,7 @@ class _Examination:
     def __init__(self, task: Examine) -> None:
         self.task = task
         self.limits = Limits(task.source, task.environment)
+        self.budget = Budget(self.limits, task.settings, task.model)
         self.name = self.limits.name
         self.decoded = False
 
@@ -132,6 +136,8 @@ class _Examination:
         with contextlib.closing(open_film(self.limits, file)) as container:
             stream = choose_video(self.name, container)
             check_header(self.limits, self.task.settings, container, stream)
+            size = stream.codec_context.width, stream.codec_context.height
+            self.budget.check(size, stream.frames, (container.duration or 0) / 1e6)
             head = decode_head(container, stream, self.name)
         check_size(self.limits, self.task.settings, head.first.width, head.first.height)
         return head
@@ -141,7 +147,7 @@ class _Examination:
             stream = choose_video(self.name, container)
             result = plan.choose_container(self.task.settings, container, stream)
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
-            scan = scan_packets(container, stream, writer, self.limits, head)
+            scan = scan_packets(container, stream, writer, self.budget, head)
             demuxer = container.format.name.split(",")[0]
             line = timeline.from_packets(scan, head, self.name, demuxer)
             if line is None:

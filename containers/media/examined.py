@@ -16,6 +16,7 @@ from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.errors import WorkerError
 from containers.common.pictures import plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
+from containers.media.budget import Budget
 from containers.media.captions import ARRAYS, Captions
 from containers.media.examine import Examine, Found
 from containers.media.picture import MAX_RATE, MIN_RATE
@@ -23,6 +24,7 @@ from containers.media.probe import Limits, check_colour, check_size
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Job
 from contracts.manifest import Sidecar, Video
+from contracts.models import ModelFacts
 
 PROGRAM = "containers.media.examine:serve"
 SIDECAR_FACTOR, SIDECAR_ALLOWANCE = 2, 64 * 1024**2
@@ -53,7 +55,9 @@ class ExaminedFilm:
     decoded: bool
 
 
-def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Path) -> ExaminedFilm:
+def examined(
+    job: Job, environment: ExtractEnvironment, model: ModelFacts, store: Store, folder: Path
+) -> ExaminedFilm:
     """Let a confined child look into the film; `folder` takes its files.
 
     Raises WorkerError for a film that is refused, and for S3's trouble.
@@ -70,6 +74,7 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
                     source=source,
                     settings=job.settings,
                     environment=environment,
+                    model=model,
                     payload=fds[0],
                     numbers=fds[1],
                 )
@@ -83,7 +88,7 @@ def examined(job: Job, environment: ExtractEnvironment, store: Store, folder: Pa
                 check_found(found, timestamps, arrays, captions)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
-    _check_limits(limits, job, found.video)
+    _check_limits(Budget(limits, job.settings, model), found)
     return ExaminedFilm(
         format=found.format,
         video=found.video,
@@ -142,10 +147,16 @@ def check_found(
 _INDEX = ("pts", "dts", "duration")
 
 
-def _check_limits(limits: Limits, job: Job, video: Video) -> None:
+def _check_limits(budget: Budget, found: Found) -> None:
     """Again, on this side: whatever the child thought of them."""
-    check_size(limits, job.settings, video.width, video.height)
+    limits, video, sidecar = budget.limits, found.video, found.sidecar
+    check_size(limits, budget.settings, video.width, video.height)
     check_colour(limits.name, video.working_colour)
     limits.check("max_frames", video.frames, "has {got} frames")
     seconds = float((video.end_pts - video.start_pts) * video.time_base)
     limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
+    budget.check((video.width, video.height), video.frames, seconds)
+    limits.check("max_streams", len(sidecar.streams) + 1, "has {got} streams")
+    limits.check("max_chapters", len(sidecar.chapters), "has {got} chapters")
+    files = [attachment for attachment in sidecar.attachments if not attachment.cover]
+    limits.check("max_attachments", len(files), "has {got} attachments")

@@ -78,7 +78,7 @@ class _Extraction:
         """Have the film examined, plan, upload; the manifest is not written yet."""
         self.limits.check("max_source_bytes", self.job.source.size, "has {got} bytes")
         model = find_model(self.job.settings, self.store, self.job.source.bucket)
-        film = examined(self.job, self.environment, self.store, self.folder)
+        film = examined(self.job, self.environment, model.facts, self.store, self.folder)
         if film.decoded:
             log.info("packets do not tell all timestamps: decoded the whole film for them")
         if film.skipped:

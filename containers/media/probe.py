@@ -27,9 +27,29 @@ _SOUNDS = {b"ID3": "MP3", b"\xff\xfb": "MP3", b"fLaC": "FLAC", b"#!AMR": "AMR"}
 _FILMS = {b"\x1a\x45\xdf\xa3": "Matroska", b"RIFF": "AVI", b"OggS": "Ogg", b"FLV": "FLV"}
 
 
+_CUT = "cut the film into parts"
+_REMEDIES = {
+    "max_source_bytes": _CUT,
+    "max_frames": _CUT,
+    "max_duration_seconds": _CUT,
+    "max_frame_pixels": "make the film smaller first",
+    "max_output_pixels": "choose a smaller result",
+    "max_streams": "take streams out",
+    "max_attachments": "take attachments out",
+    "max_attachment_bytes": "take attachments out",
+    "max_chapters": "take chapters out",
+    "max_extradata_bytes": "take that stream out or re-encode it",
+}
+"""What a user can do, by the limit."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The stack's limits on one source, refused with the value got and the value allowed."""
+    """The stack's limits on one source, refused with the value got and the value allowed.
+
+    All are checked before the first picture is decoded, as far as the header tells; what it does
+    not tell, or tells wrongly, while the packets are read.
+    """
 
     source: SourceObject
     environment: ExtractEnvironment
@@ -47,7 +67,10 @@ class Limits:
         allowed = getattr(self.environment, limit)
         if got > allowed:
             said = what.format(got=round(got, 3))
-            message = f"{self.name} {said}, the limit is {allowed} ({limit})"
+            message = (
+                f"{self.name} {said}, the limit is {allowed} ({limit}); {_REMEDIES[limit]}, or "
+                "raise this setting of the stack"
+            )
             raise WorkerError(ExitCode.LIMIT_EXCEEDED, message)
 
 
@@ -114,10 +137,24 @@ def check_header(
     limits: Limits, settings: Settings, container: InputContainer, stream: VideoStream
 ) -> None:
     """Limits that the header can tell, before a frame is decoded."""
-    limits.check("max_streams", len(container.streams), "has {got} streams")
+    _check_parts(limits, container)
     limits.check("max_duration_seconds", (container.duration or 0) / 1e6, "lasts {got} seconds")
     limits.check("max_frames", stream.frames, "has {got} frames")
     check_size(limits, settings, stream.codec_context.width, stream.codec_context.height)
+
+
+def _check_parts(limits: Limits, container: InputContainer) -> None:
+    attachments = container.streams.attachments
+    others = [s for s in container.streams if s.type != "attachment"]
+    limits.check("max_streams", len(others), "has {got} streams")
+    limits.check("max_attachments", len(attachments), "has {got} attachments")
+    size = sum(len(attachment.data) for attachment in attachments)
+    limits.check("max_attachment_bytes", size, "has {got} bytes of attachments")
+    limits.check("max_chapters", len(container.chapters()), "has {got} chapters")
+    for stream in others:
+        extradata = stream.codec_context.extradata if stream.codec_context else None
+        what = f"has a header of {{got}} bytes in stream {stream.index}"
+        limits.check("max_extradata_bytes", len(extradata or b""), what)
 
 
 def check_size(limits: Limits, settings: Settings, width: int, height: int) -> None:

@@ -13,8 +13,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.media.budget import Budget
 from containers.media.captions import Captions, messages_of
-from containers.media.probe import Limits, bad_source
+from containers.media.probe import bad_source
 from containers.media.sidecar import SidecarWriter
 
 HEAD_FRAMES = 32
@@ -113,11 +114,12 @@ def scan_packets(
     container: InputContainer,
     stream: VideoStream,
     sidecar: SidecarWriter,
-    limits: Limits,
+    budget: Budget,
     head: Head,
 ) -> Scan:
     """Read every packet once. BAD_SOURCE where the file breaks off, LIMIT_EXCEEDED early."""
-    scan = Scan(time_base=stream.time_base or Fraction(1))
+    scan, limits = Scan(time_base=stream.time_base or Fraction(1)), budget.limits
+    size = head.first.width, head.first.height
     messages = messages_of(stream, fields=head.first.interlaced_frame)
     shows = _SHOWS.get(stream.codec_context.codec.canonical_name, _always)
     try:
@@ -133,6 +135,7 @@ def scan_packets(
                 scan.captions.add(packet, messages)
                 if not scan.packets % 1000:
                     limits.check("max_frames", scan.packets, "has more than {got} frames")
+                    budget.check(size, scan.packets, scan.seconds_seen)
             else:
                 sidecar.add(packet)
     except av.error.FFmpegError as error:

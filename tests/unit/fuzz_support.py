@@ -16,7 +16,7 @@ from containers.media.examine import Examine, Found, examination
 from containers.media.examined import check_found
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
-from contracts.models import ModelName
+from contracts.models import CATALOGUE, ModelName
 from contracts.names import ExitCode
 from tests.media_bench import EXTRACT_ENVIRONMENT
 
@@ -81,6 +81,7 @@ def _task(name: str, data: bytes, fds: tuple[int, int]) -> Examine:
         ),
         settings=Settings(model=ModelName.LANCZOS),
         environment=ExtractEnvironment(**fields),
+        model=CATALOGUE[ModelName.LANCZOS],
         payload=fds[0],
         numbers=fds[1],
     )

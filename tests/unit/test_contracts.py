@@ -520,6 +520,13 @@ EXTRACT: dict[str, Any] = {
     "max_frames": 1,
     "max_duration_seconds": 1.5,
     "max_streams": 1,
+    "max_attachments": 1,
+    "max_attachment_bytes": 1,
+    "max_chapters": 1,
+    "max_extradata_bytes": 1,
+    "max_job_dollars": 1.5,
+    "worker_dollars_per_hour": 0.4,
+    "intermediate_days": 21,
 }
 
 

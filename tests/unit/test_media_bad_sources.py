@@ -187,7 +187,9 @@ def test_a_film_that_changes_its_size_is_unsupported(tmp_path: Path) -> None:
     ("limit", "sentence"),
     [
         ({"max_source_bytes": 1000}, r"film.mp4 has \d+ bytes, the limit is 1000 (max_source_byt"),
-        ({"max_streams": 1}, "film.mp4 has 2 streams, the limit is 1 (max_streams)"),
+        ({"max_streams": 1}, "film.mp4 has 2 streams, the limit is 1 (max_streams); take str"),
+        ({"max_extradata_bytes": 30}, "bytes in stream 0, the limit is 30 (max_extradata_bytes);"),
+        ({"max_job_dollars": 1e-3}, "with lanczos at 2x, the limit is 0.001 (max_job_dollars); c"),
         ({"max_frame_pixels": 3000}, "has 64x48 = 3072 pixels, the limit is 3000 (max_frame_pix"),
         ({"max_output_pixels": 9999}, "at 2x becomes 128x96 = 12288 pixels, the limit is 999"),
         ({"max_frames": 39}, "film.mp4 has 40 frames, the limit is 39 (max_frames)"),
@@ -197,15 +199,54 @@ def test_a_film_that_changes_its_size_is_unsupported(tmp_path: Path) -> None:
 def test_every_limit_says_what_was_got_and_what_is_allowed(
     limit: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
-    path = make(tmp_path / "film.mp4", audio="aac")
+    path = damage(make(tmp_path / "film.mp4", audio="aac"), range(40))  # so none is decoded before
     message = refused(path, ExitCode.LIMIT_EXCEEDED, **limit)
     assert sentence.replace(r"\d+", str(path.stat().st_size)) in message
+    assert message.endswith((", or raise this setting of the stack", ", or raise the limit"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"max_streams": 1}, "film.mkv has 2 streams, the limit is 1 (max_streams)"),
+        ({"max_attachments": 1}, "film.mkv has 2 attachments, the limit is 1 (max_attachments); t"),
+        ({"max_attachment_bytes": 99}, "has 1100 bytes of attachments, the limit is 99 (max_attac"),
+        ({"max_chapters": 1}, "film.mkv has 2 chapters, the limit is 1 (max_chapters); take cha"),
+    ],
+)
+def test_chapters_and_attachments_have_limits(
+    limit: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.mkv"
+    with (
+        av.open(str(make(tmp_path / "a.mp4", audio="aac"))) as film,
+        av.open(str(path), "w") as out,
+    ):
+        copies = [out.add_stream_from_template(s, opaque=True) for s in film.streams]
+        for name, size in (("one.ttf", 1000), ("two.ttf", 100)):
+            out.add_attachment(name, "font/ttf", bytes(size))
+        chapters = [(0, 800, "One"), (800, 1600, "Two")]
+        out.set_chapters(
+            [
+                {"id": i, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {}}
+                for i, (a, b, _) in enumerate(chapters)
+            ]
+        )
+        for packet in film.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    path = damage(path, range(40))
+    assert sentence in refused(path, ExitCode.LIMIT_EXCEEDED, **limit)
 
 
 def test_the_frame_limit_holds_where_no_header_tells_the_number(tmp_path: Path) -> None:
     path = make(tmp_path / "film.mkv", frames=1100, width=32, height=32)
     message = refused(path, ExitCode.LIMIT_EXCEEDED, max_frames=900)
-    assert message == "film.mkv has more than 1000 frames, the limit is 900 (max_frames)"
+    assert message == (
+        "film.mkv has more than 1000 frames, the limit is 900 (max_frames); cut the film into "
+        "parts, or raise this setting of the stack"
+    )
 
 
 def test_a_small_file_that_declares_a_huge_picture_is_refused(tmp_path: Path) -> None:
