@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common import media
 from containers.common.confined.child import Link, SourceFile, answer
 from containers.common.confined.files import Descriptor, write_arrays
-from containers.common.errors import WorkerError
+from containers.common.kinds import Kind, changed
 from containers.common.media import decode_frames, open_source
+from containers.common.pictures import plain_format
 from containers.media import plan, timeline
 from containers.media.budget import Budget
 from containers.media.captions import Captions
@@ -35,7 +37,6 @@ from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Settings, SourceObject
 from contracts.manifest import CaptionTrack, Sidecar, Video
 from contracts.models import ModelFacts
-from contracts.names import ExitCode
 
 
 class Examine(Contract):
@@ -147,7 +148,7 @@ class _Examination:
             stream = choose_video(self.name, container)
             result = plan.choose_container(self.task.settings, container, stream)
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
-            scan = scan_packets(container, stream, writer, self.budget, head)
+            scan = scan_packets(container, stream, head, writer, self.budget)
             demuxer = container.format.name.split(",")[0]
             line = timeline.from_packets(scan, head, self.name, demuxer)
             if line is None:
@@ -196,14 +197,14 @@ class _Examination:
             first_frame=first,
             name=self.name,
         )
-        for frame in frames:
-            if (frame.width, frame.height) != (head.first.width, head.first.height):
-                raise WorkerError(
-                    ExitCode.UNSUPPORTED,
-                    f"{self.name} changes its picture size from "
-                    f"{head.first.width}x{head.first.height} to {frame.width}x{frame.height}; "
-                    "cut it into parts of one size",
-                )
+        before = _kind(head.first)
+        for number, frame in enumerate(frames, first):
+            if _kind(frame) != before:
+                raise changed(self.name, before, _kind(frame), number, frame.time)
+
+
+def _kind(frame: VideoFrame) -> Kind:
+    return Kind(frame.width, frame.height, plain_format(frame.format.name))
 
 
 def _track(scan: Scan) -> CaptionTrack | None:

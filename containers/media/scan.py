@@ -12,11 +12,15 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.errors import WorkerError
+from containers.common.kinds import Kind, changed
 from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.common.pictures import plain_format
 from containers.media.budget import Budget
 from containers.media.captions import Captions, messages_of
 from containers.media.probe import bad_source
 from containers.media.sidecar import SidecarWriter
+from containers.media.sizes import SizeWatch
 
 HEAD_FRAMES = 32
 """Decoded at the beginning as a test of order and timestamps."""
@@ -113,13 +117,16 @@ class Scan:
 def scan_packets(
     container: InputContainer,
     stream: VideoStream,
+    head: Head,
     sidecar: SidecarWriter,
     budget: Budget,
-    head: Head,
 ) -> Scan:
-    """Read every packet once. BAD_SOURCE where the file breaks off, LIMIT_EXCEEDED early."""
+    """Read every packet once. BAD_SOURCE where the file breaks off, LIMIT_EXCEEDED early,
+    UNSUPPORTED where the pictures change their size.
+    """
     scan, limits = Scan(time_base=stream.time_base or Fraction(1)), budget.limits
     size = head.first.width, head.first.height
+    watch = SizeWatch(stream, size)
     messages = messages_of(stream, fields=head.first.interlaced_frame)
     shows = _SHOWS.get(stream.codec_context.codec.canonical_name, _always)
     try:
@@ -131,6 +138,9 @@ def scan_packets(
                 end = float((stamp + (packet.duration or 0)) * packet.time_base)
                 scan.seconds_seen = max(scan.seconds_seen, end)
             if packet.stream_index == stream.index:
+                after = watch.changed(packet)
+                if after is not None and not packet.is_discard:
+                    raise _changed(limits.name, scan, packet, head.first, after)
                 scan.add(packet, shown=shows(packet))
                 scan.captions.add(packet, messages)
                 if not scan.packets % 1000:
@@ -145,6 +155,18 @@ def scan_packets(
         ) from error
     _check_whole(container, stream, scan, limits.name)
     return scan
+
+
+def _changed(
+    name: str, scan: Scan, packet: Packet, first: VideoFrame, after: tuple[int, int]
+) -> WorkerError:
+    """The frame's number holds where frames that come later in the file are shown later too."""
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    frame = scan.packets if stamp is None else sum(pts < stamp for pts in scan.pts)
+    seconds = None if stamp is None else float(stamp * scan.time_base)
+    like = plain_format(first.format.name)
+    before = Kind(first.width, first.height, like)
+    return changed(name, before, Kind(*after, like), frame, seconds)
 
 
 def _always(_packet: Packet) -> bool:

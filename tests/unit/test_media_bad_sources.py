@@ -167,22 +167,6 @@ def test_frames_without_an_order_in_time_are_unsupported(
     assert "does not tell when each of its frames is shown" in message
 
 
-def test_a_film_that_changes_its_size_is_unsupported(tmp_path: Path) -> None:
-    small = make(tmp_path / "a.ts", frames=40)
-    large = make(tmp_path / "b.ts", width=128, height=96, pts=range(60, 100))
-    path = tmp_path / "film.ts"
-    with av.open(str(path), "w", format="mpegts") as out, av.open(str(small)) as template:
-        stream = out.add_stream_from_template(template.streams.video[0], opaque=True)
-        for part in (small, large):
-            with av.open(str(part)) as source:
-                for packet in source.demux(video=0):
-                    if packet.size:
-                        packet.stream = stream
-                        out.mux(packet)
-    message = refused(path, ExitCode.UNSUPPORTED)
-    assert message.startswith("film.ts changes its picture size from 64x48 to 128x96")
-
-
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [

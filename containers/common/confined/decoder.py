@@ -9,10 +9,9 @@ from pydantic import Field
 
 from containers.common import media
 from containers.common.confined.child import Link, ParentGoneError, SourceFile, answer
-from containers.common.errors import WorkerError
+from containers.common.kinds import Kind, changed
 from containers.common.pictures import PictureReader, plane_shapes, sample_type
 from contracts.base import Contract
-from contracts.names import ExitCode
 
 
 class DecodeTask(Contract):
@@ -69,11 +68,9 @@ def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mma
         size = frame.width, frame.height
         pixel_format, planes = reader.planes(frame)
         if size != (task.width, task.height) or pixel_format != task.pixel_format:
-            raise WorkerError(
-                ExitCode.UNSUPPORTED,
-                f"{task.name}: frame {task.first_frame + count - 1} is {size[0]}x{size[1]} in "
-                f"{frame.format.name}, unlike the first; cut the film into parts of one kind",
-            )
+            before = Kind(task.width, task.height, task.pixel_format)
+            number = task.first_frame + count - 1
+            raise changed(task.name, before, Kind(*size, pixel_format), number, frame.time)
         seconds = time.perf_counter() - begun
         slot = _free_slot(task.free)
         begun = time.perf_counter()

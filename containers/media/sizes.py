@@ -1,0 +1,119 @@
+"""A picture size that changes on the way, found while packets are read, and hardly any decoded.
+
+Where a codec tells its size, in parameter sets or in the head of a keyframe, other bytes stand when
+it changes. A keyframe is decoded, by itself, only if it has such bytes that none had before it.
+"""
+
+import av
+import av.error
+from av.bitstream import BitStreamFilterContext
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+LOOK_SECONDS = 0.5
+"""Between keyframes that are searched for parameter sets; intra codecs have one a frame."""
+MAX_DECODED = 64
+"""Keyframes; a film that has more to say of itself is left to those who decode it all."""
+_EXTRACT = "extract_extradata"
+_FILTERS = {
+    "h264": f"h264_mp4toannexb,{_EXTRACT}",
+    "hevc": f"hevc_mp4toannexb,{_EXTRACT}",
+    "vvc": f"vvc_mp4toannexb,{_EXTRACT}",
+    "av1": _EXTRACT,
+    "mpeg1video": _EXTRACT,
+    "mpeg2video": _EXTRACT,
+    "mpeg4": _EXTRACT,
+    "vc1": _EXTRACT,
+}
+"""FFmpeg's filters that take the parameter sets out of a packet."""
+_HEADS = {
+    "vp8": slice(6, 10),  # RFC 6386, 9.1
+    "vp9": slice(0, 9),  # VP9 bitstream specification, 6.2: up to frame_size()
+    "prores": slice(16, 20),  # SMPTE RDD 36, 5.1.1
+    "dnxhd": slice(24, 28),  # SMPTE ST 2019-1, 7.2
+}
+"""Bytes of a keyframe that tell its size."""
+
+
+class SizeWatch:
+    """Looks at the packets of one video stream, in the file's order."""
+
+    def __init__(self, stream: VideoStream, size: tuple[int, int]) -> None:
+        """`size`: (width, height) of the first picture."""
+        self._codec = stream.codec_context.codec.canonical_name
+        self._extradata = stream.codec_context.extradata
+        self._size = size
+        self._head = _HEADS.get(self._codec)
+        self._extract = _filter(self._codec, stream)
+        self._seen: set[bytes] = set()
+        self._next_look = float("-inf")
+
+    def changed(self, packet: Packet) -> tuple[int, int] | None:
+        """(width, height) of a keyframe that has another size than the first; else None."""
+        if packet.has_sidedata("new_extradata"):
+            self._extradata = bytes(packet.get_sidedata("new_extradata"))
+            return self._judged(packet, self._extradata)
+        if not packet.is_keyframe:
+            return None
+        if self._head is not None:
+            return self._judged(packet, bytes(memoryview(packet)[self._head]))
+        if self._extract is not None and self._due(packet):
+            return self._judged(packet, _parameter_sets(self._extract, packet))
+        return None
+
+    def _due(self, packet: Packet) -> bool:
+        if packet.pts is None:
+            return True
+        seconds = float(packet.pts * packet.time_base)
+        if seconds < self._next_look:
+            return False
+        self._next_look = seconds + LOOK_SECONDS
+        return True
+
+    def _judged(self, packet: Packet, headers: bytes) -> tuple[int, int] | None:
+        if headers in self._seen or len(self._seen) > MAX_DECODED:
+            return None
+        self._seen.add(headers)
+        if len(self._seen) == 1:  # the first picture's own
+            return None
+        size = _decoded_size(self._codec, self._extradata, packet)
+        return None if size in (None, self._size) else size
+
+
+def _filter(codec: str, stream: VideoStream) -> BitStreamFilterContext | None:
+    if codec not in _FILTERS:
+        return None
+    try:
+        return BitStreamFilterContext(_FILTERS[codec], stream)
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:  # a header that the filter cannot read
+        return None
+
+
+def _parameter_sets(extract: BitStreamFilterContext, packet: Packet) -> bytes:
+    """b"" for a keyframe that has none, and so is decoded with those before it."""
+    try:
+        filtered = extract.filter(Packet(bytes(packet)))  # it takes what it is given
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:
+        extract.flush()
+        return b""
+    found = (p.get_sidedata("new_extradata") for p in filtered if p.has_sidedata("new_extradata"))
+    return b"".join(bytes(headers) for headers in found)
+
+
+def _decoded_size(codec: str, extradata: bytes | None, packet: Packet) -> tuple[int, int] | None:
+    """Of that keyframe alone; None where it gives no picture."""
+    context = av.CodecContext.create(codec, "r")
+    assert isinstance(context, VideoCodecContext)  # noqa: S101 - of a video stream
+    context.extradata = extradata
+    try:
+        frames = [*context.decode(packet), *context.decode(None)]
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:
+        return None
+    return (frames[0].width, frames[0].height) if frames else None
