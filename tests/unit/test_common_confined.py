@@ -336,10 +336,36 @@ def test_a_damaged_frame_is_named_by_its_number(tmp_path: Path) -> None:
     stamps = np.array([frame.pts for frame in decode_all(path)])
     data = damage(path, [20]).read_bytes()
     with (
-        FilmDecoder(LIMITS, "film.mp4") as decoder,
+        FilmDecoder(replace(LIMITS, memory_mib=256), "film.mp4") as decoder,
         pytest.raises(WorkerError, match=r"film.mp4: frame 20 \(at 0.800 s\)"),
     ):
         list(decoder.pictures(io.BytesIO(data), len(data), video(), stamps))
+
+
+@pytest.mark.parametrize(
+    ("clip", "mebibytes"),
+    [
+        (Clip(frames=6, width=2560, height=1440), (72, 100)),
+        (Clip(frames=3, width=2560, height=1440, codec="ffv1", options={}), (72, 88)),
+    ],
+    ids=["h264", "ffv1"],
+)
+def test_a_film_that_needs_too_much_memory_is_not_called_damaged(
+    clip: Clip, mebibytes: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Decoders say that they got none, or drop the picture, by where it was that they ran out."""
+    path = make(tmp_path / "film.mkv", clip)
+    data, stamps = path.read_bytes(), np.array([frame.pts for frame in decode_all(path)])
+    facts = video(width=2560, height=1440)
+    for mib in mebibytes:
+        with (
+            FilmDecoder(replace(LIMITS, memory_mib=mib), "film.mkv") as decoder,
+            pytest.raises(WorkerError) as refused,
+        ):
+            list(decoder.pictures(io.BytesIO(data), len(data), facts, stamps))
+        assert refused.value.exit_code is ExitCode.LIMIT_EXCEEDED
+        assert f"needs more than {mib} MiB" in refused.value.message
+        assert "(decode_memory_mib)" in refused.value.message
 
 
 @pytest.fixture(autouse=True)

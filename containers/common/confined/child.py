@@ -18,6 +18,7 @@ from typing import Any
 import av
 
 from containers.common.confined.lock import LockRefusedError, Rights, die_with_parent, lock
+from containers.common.confined.memory import AddressSpace
 from containers.common.confined.messages import (
     BYTES,
     MAX_MESSAGE_BYTES,
@@ -122,6 +123,7 @@ def main(argument: str) -> None:
         # From here on nothing of ours reaches the log but by messages, which the parent judges.
         os.dup2(silence, sys.stderr.fileno())
         os.close(silence)
+        memory = AddressSpace(start.memory_bytes)
         lock(
             Rights(
                 memory_bytes=start.memory_bytes,
@@ -134,7 +136,7 @@ def main(argument: str) -> None:
         link.tell(_refused(str(refusal)))
         os._exit(ExitCode.UNSUPPORTED)
     link.tell(Ready())
-    os._exit(_run(program, link))
+    os._exit(_run(program, link, memory))
 
 
 def _refused(reason: str) -> Failed:
@@ -145,7 +147,7 @@ def _refused(reason: str) -> Failed:
     )
 
 
-def _run(program: Callable[[Link], None], link: Link) -> int:
+def _run(program: Callable[[Link], None], link: Link, memory: AddressSpace) -> int:
     """The exit code, which tells the parent nothing: it believes messages and signals."""
     try:
         program(link)
@@ -154,12 +156,12 @@ def _run(program: Callable[[Link], None], link: Link) -> int:
     except BrokenPipeError:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - it is told to the parent, which logs it
-        link.tell(_told(error))
+        link.tell(_told(error, memory))
     return ExitCode.OK
 
 
-def _told(error: Exception) -> Message:
-    if isinstance(error, MemoryError):
+def _told(error: Exception, memory: AddressSpace) -> Message:
+    if _lacks_memory(error) or (_could_lack_memory(error) and memory.exhausted):
         return OutOfMemory()
     if isinstance(error, WorkerError):
         return Failed(exit_code=error.exit_code, message=error.message)
@@ -168,6 +170,18 @@ def _told(error: Exception) -> Message:
     message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
     detail = traceback.format_exc()[-DETAIL_CHARS:]
     return Failed(exit_code=ExitCode.CRASH, message=message, detail=detail)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def _could_lack_memory(error: Exception) -> bool:
+    """True of what libraries make of it: damage, or something that nobody expects."""
+    damage = (ExitCode.BAD_SOURCE, ExitCode.LEDGER_MISMATCH)
+    if isinstance(error, WorkerError):
+        return error.exit_code in damage
+    return getattr(error, "errno", None) != errno.EFBIG
 
 
 def _load_lazy_modules() -> None:
