@@ -196,9 +196,11 @@ def _load_lazy_modules() -> None:
 def answer(link: Link, contract: Any) -> None:
     """Say that the task is finished, with what its asker waits for."""
     text = contract.to_json()
-    if len(text) > MAX_MESSAGE_BYTES // 2:
+    most = MAX_MESSAGE_BYTES // 2
+    if len(text) > most:
         raise WorkerError(
             ExitCode.LIMIT_EXCEEDED,
-            "the film's chapters and metadata are larger than 2 MiB; take them out",
+            f"the film's tags, chapters and streams take {len(text)} bytes to be told, the limit "
+            f"is {most}; take tags or chapters out",
         )
     link.tell(Done(answer=text))
