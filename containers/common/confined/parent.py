@@ -254,7 +254,8 @@ class ConfinedChild:
     def _out_of_memory(self) -> WorkerError:
         mib = self._limits.memory_mib
         return self._limit(
-            f"needs more than {mib} MiB in the {self._tool}, the limit is {mib} (decode_memory_mib)"
+            f"needs more than {mib} MiB in the {self._tool}, the limit is {mib} "
+            "(decode_memory_mib); raise this setting of the stack, or make the film smaller first"
         )
 
     def _too_much(self) -> WorkerError:
