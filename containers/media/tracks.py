@@ -9,7 +9,7 @@ from typing import Any
 import av
 import av.error
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -66,10 +66,7 @@ def add_tracks(
     if sidecar is None:
         return Tracks(film, [], [])
     with sidecar.open() as source:
-        copies = [
-            (_add_copy(out, stored_stream(source, s.sidecar_index), s, sidecar, manifest), s)
-            for s in manifest.sidecar.streams
-        ]
+        copies = _add_copies(out, source, manifest, sidecar)
         return Tracks(film, copies, _add_attachments(out, source, manifest.output.container))
 
 
@@ -114,28 +111,28 @@ def _takes_timecode(template: VideoStream, container: Container, timecode: str |
     return True
 
 
+def _add_copies(
+    out: OutputContainer, source: InputContainer, manifest: Manifest, sidecar: SidecarFiles
+) -> list[tuple[Stream, SidecarStream]]:
+    container, copies = manifest.output.container, list[tuple[Stream, SidecarStream]]()
+    for stream in manifest.sidecar.streams:
+        found = stored_stream(source, stream.sidecar_index)
+        hidden = _hidden_seconds(stream, sidecar, manifest)
+        target = _add_copy(out, found, stream, container, hidden)
+        target.metadata.update(_spelt(stream.labels, container))
+        target.disposition = Disposition(stream.disposition)
+        copies.append((target, stream))
+    return copies
+
+
 def _add_copy(
     out: OutputContainer,
     found: Stream,
     stream: SidecarStream,
-    sidecar: SidecarFiles,
-    manifest: Manifest,
+    container: Container,
+    hidden: Fraction,
 ) -> Stream:
-    container = manifest.output.container
-    target = _opened(out, found, stream, sidecar, manifest)
-    target.metadata.update(_spelt(stream.labels, container))
-    target.disposition = Disposition(stream.disposition)
-    return target
-
-
-def _opened(
-    out: OutputContainer,
-    found: Stream,
-    stream: SidecarStream,
-    sidecar: SidecarFiles,
-    manifest: Manifest,
-) -> Stream:
-    container = manifest.output.container
+    """`hidden`: the seconds of sound that no player is to let be heard."""
     codec = result_codec(stream.codec, container)
     if codec == "mov_text":
         titles = out.add_stream("mov_text")
@@ -145,7 +142,7 @@ def _opened(
     if codec != stream.codec:
         return out.add_mux_stream(codec)
     if container not in ISO_MEDIA and stream.kind == "audio" and codec not in OWN_DELAY:
-        return _add_delayed(out, found, _hidden_seconds(stream, sidecar, manifest))
+        return _add_delayed(out, found, hidden)
     target = out.add_stream_from_template(found, opaque=True)
     if isinstance(target, AudioStream) and target.layout.name.endswith(" channels"):
         # Matroska counts channels and does not name them; MP4 wants names for raw sound.
@@ -164,7 +161,8 @@ def _add_delayed(out: OutputContainer, found: Stream, hidden: Fraction) -> Strea
     """Matroska has no time below zero, but a delay that players subtract: CodecDelay.
 
     PyAV can set it only by a template that has it. So one is written, with a name in its place
-    that is as long: 8 bytes. Without a delay the muxer would move all other streams instead.
+    that is as long: 8 bytes. Without a delay the muxer would move all other streams instead
+    (docs/decisions/0044).
     """
     if not hidden:
         return out.add_stream_from_template(found, opaque=True)
