@@ -14,12 +14,17 @@ from cli.output import Output
 from cli.promote import promote
 from contracts.base import ContractError
 from contracts.job import Codec, Container, Settings
+from contracts.manifest import Ledger
 from contracts.models import ModelName
 
 MODEL_HELP = (
     f"One of {', '.join(ModelName)}, or your own: a .safetensors or .pth file of any network that "
     "spandrel knows.  [default: animevideov3]"
 )
+
+
+SHOWN_PLACES = 5
+"""Of damage, on the last lines; the JSON and the report have all."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,6 +54,9 @@ cli.add_command(promote)
 )
 @click.option(
     "--extraction", help="auto (by cost), ranged, shards, or frames (PNGs too).  [default: auto]"
+)
+@click.option(
+    "--damage", help="refuse a film with damaged frames, or conceal a few.  [default: refuse]"
 )
 @click.option("--shard-seconds", help="Length of a shard of work.  [default: up to 10]")
 @click.option("--max-cost", help="Dollars that the job may cost on AWS, by the stack's estimate.")
@@ -121,6 +129,7 @@ def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
         "result": str(outcome.target),
         "picture": str(picture) if picture else None,
         "frames": ledger.frames_in_result,
+        "concealed_frames": ledger.frames_concealed,
         "codec": codec,
         "width": size.width,
         "height": size.height,
@@ -151,11 +160,28 @@ def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
     if picture is not None:
         rows["before/after"] = str(picture)
     rows |= {f"dropped {d.source_index}": f"{d.kind} {d.codec}: {d.reason}" for d in ledger.dropped}
+    if ledger.frames_concealed:
+        rows["concealed"] = _concealed(ledger)
     styles = [f"stream {s.source_index}: {s.lost}" for s in ledger.streams if s.lost]
     labels = [f"{item.of}: {item.label} {item.value}" for item in ledger.lost]
     if styles or labels:
         rows["not held"] = "; ".join(styles + labels)
     return data, rows
+
+
+def _concealed(ledger: Ledger) -> str:
+    """How many frames, and what stands in for the first of them."""
+    places: list[str] = []
+    for item in ledger.concealed[:SHOWN_PLACES]:
+        by = "the decoder" if item.stands_in == "decoder" else f"frame {item.stands_in}"
+        last = item.first_frame + item.frames - 1
+        what = f"s {item.first_frame} to {last}" if item.frames > 1 else f" {item.first_frame}"
+        places.append(f"frame{what} ({item.seconds:.3f} s) by {by}")
+    more = len(ledger.concealed) - len(places)
+    if more:
+        places.append(f"{more} more in the report")
+    count = f"{ledger.frames_concealed} damaged frame" + "s" * (ledger.frames_concealed != 1)
+    return f"{count}: " + "; ".join(places)
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:

@@ -89,6 +89,7 @@ PIXEL_FORMATS: dict[Codec, tuple[str, ...]] = {
 
 Deinterlace = Literal["auto", "on", "off"]
 ExtractionChoice = Literal["auto", "ranged", "shards", "frames"]
+DamageChoice = Literal["refuse", "conceal"]
 KEEP_GRAIN = "keep"
 MAX_GRAIN = 32.0
 """Levels of 8 bits: far more than the coarsest film has."""
@@ -123,6 +124,8 @@ class Settings(Contract):
     extraction: ExtractionChoice = "auto"
     """ranged, shards (lossless, in the intermediate bucket), auto: whichever costs less by
     measurement; frames: as auto, and every frame as a PNG beside the manifest."""
+    damage: DamageChoice = "refuse"
+    """refuse: a film with damaged frames fails; conceal: something stands in for a few of them."""
     shard_seconds: float | None = Field(default=None, ge=SHARD_SECONDS_MIN, le=SHARD_SECONDS_MAX)
     max_cost: float | None = Field(default=None, gt=0)
     """Dollars that the job may cost by the stack's estimate; a dearer one is refused. None: as much

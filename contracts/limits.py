@@ -23,7 +23,10 @@ S3_USER_METADATA_BYTES = 2_048
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 S3_PUT_BYTES = 5 * 1024**3
 
-# Ours. A user's model is read whole, by every worker.
+# Ours. What `damage: conceal` bears: so many of a film's frames (one at least), and so many in all.
+DAMAGED_SHARE_MAX = 0.1
+DAMAGED_FRAMES_MAX = 10_000
+# A user's model is read whole, by every worker.
 MODEL_BYTES_MAX = 2 * 1024**3
 # A shard is the unit of work, of retry and of loss.
 SHARD_SECONDS_DEFAULT = 10.0

@@ -166,6 +166,40 @@ class Extraction(Contract):
     """Decoded and dropped before the first frames of all runs, by the distance of keyframes."""
 
 
+class Concealed(Contract):
+    """Consecutive damaged frames with one stand-in. Numbers are of the source's frames, which are
+    the film's unless inverse telecine removed some."""
+
+    first_frame: int = Field(ge=0)
+    frames: int = Field(gt=0)
+    seconds: float
+    """The first one's timestamp."""
+    stands_in: Literal["decoder"] | int
+    """What the decoder made of each, or the frame of this number for all of them."""
+
+
+class Stretch(Contract):
+    """Source frames around damage, from a good keyframe up to the next good one: decoded in one go
+    by one thread, so that every worker gets the same pictures."""
+
+    first_frame: int = Field(ge=0)
+    frames: int = Field(gt=0)
+
+    @property
+    def end(self) -> int:
+        return self.first_frame + self.frames
+
+
+class Damage(Contract):
+    """What extract found damaged, where it is to be concealed."""
+
+    concealed_frames: int = Field(default=0, ge=0)
+    """Frames of the film that are made of damaged ones."""
+    concealed: tuple[Concealed, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+    """In order, none overlapping another."""
+
+
 class SidecarStream(Contract):
     """A stream copied from the source, packet by packet."""
 
@@ -325,6 +359,7 @@ class Manifest(Versioned):
     """.npy, int64, shape (video.frames,), sorted, in video.time_base."""
     fields: Fields = Fields()
     extraction: Extraction = Extraction()
+    damage: Damage = Damage()
     inference: Inference
     encoder: Encoder
     output: Output
@@ -395,6 +430,8 @@ class ShardResult(Versioned):
     """Of the wall time, the part in which the device computed."""
     repeated_frames: int = Field(ge=0)
     """Frames equal to their predecessor, whose result was used again."""
+    concealed_frames: int = Field(default=0, ge=0)
+    """Frames made of damaged ones; the manifest says what stands in."""
     tile: int = Field(ge=0)
     """As used: smaller than planned where memory ran short. 0 is untiled."""
     peak_memory_mib: int
@@ -465,6 +502,10 @@ class Ledger(Contract):
     """Sums over the shard results, each counted in its own stage."""
     frames_in_result: int
     """Packets read back from the finished file."""
+    frames_concealed: int = 0
+    """Of those, frames made of damaged ones: sum over the shard results, equal to the plan."""
+    concealed: tuple[Concealed, ...] = ()
+    """Each damaged frame, and what stands in for it."""
     timestamps_equal: bool
     max_timestamp_error_seconds: float
     """0 in MP4; at most 0.0005 in Matroska, which counts in milliseconds."""

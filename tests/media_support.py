@@ -241,11 +241,18 @@ def remux(
     return path
 
 
-def damage(path: Path, numbers: Iterable[int], first: float = 0.0, last: float = 1.0) -> Path:
-    """Overwrite these video packets (in the file's order) from share `first` to `last` of them."""
+def damage(
+    path: Path,
+    numbers: Iterable[int],
+    first: float = 0.0,
+    last: float = 1.0,
+    kind: str = "video",
+) -> Path:
+    """Overwrite these packets (in the file's order) from share `first` to `last` of them."""
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
+        (stream,) = container.streams.get({kind: 0})
+        packets = [p for p in container.demux(stream) if p.size]
     for number in numbers:
         size = packets[number].size
         start = data.index(bytes(packets[number]))

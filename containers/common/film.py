@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from containers.common.fields import Decode, FieldPlan, film_pictures
+from containers.common.mending import damaged_frames
 from containers.common.pictures import Picture
 from containers.common.storage import Store
 from contracts.base import ObjectRef
-from contracts.manifest import Fields, Manifest
+from contracts.manifest import Damage, Fields, Manifest
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ class Film:
     def stored(self) -> "Film":
         """The same film read from lossless shards, which hold its frames and count them."""
         return Film(self.timestamps, np.arange(len(self.timestamps)), None)
+
+    def concealed(self, damage: Damage) -> NDArray[np.bool_]:
+        """bool, shape (frames,): which frames of the film are made of damaged ones."""
+        damaged = damaged_frames(damage, len(self.coded_pts))
+        if self.plan is None:
+            return damaged
+        return damaged[self.plan.top] | damaged[self.plan.bottom]
 
     def pictures(self, decode: Decode, first: int, count: int) -> Iterator[Picture]:
         """`count` frames of the film from number `first` on, out of the coded frames."""

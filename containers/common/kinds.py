@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from av.video.frame import VideoFrame
+
 from containers.common.errors import WorkerError
+from containers.common.pictures import plain_format
 from contracts.names import ExitCode
 
 
@@ -13,6 +16,11 @@ class Kind:
     width: int
     height: int
     pixel_format: str
+
+
+def kind_of(frame: VideoFrame) -> Kind:
+    """Raises WorkerError UNSUPPORTED for formats that `plain_format` does not know."""
+    return Kind(frame.width, frame.height, plain_format(frame.format.name))
 
 
 def changed(name: str, before: Kind, after: Kind, frame: int, seconds: float | None) -> WorkerError:

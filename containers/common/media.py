@@ -34,6 +34,17 @@ MUXERS = {
 ISO_MEDIA = frozenset({Container.MP4, Container.MOV})
 """Files of ISO 14496-12's kind."""
 BACK_OFF_SECONDS = (0, 2, 10, 60)
+AUTO_THREADS, ONE_THREAD = 0, 1
+_ATTEMPTS = (
+    *((back, AUTO_THREADS) for back in (*BACK_OFF_SECONDS, None)),
+    *((back, ONE_THREAD) for back in (0, 10)),
+)
+"""Seconds to go back, and threads. Several threads lose what they hold when the film's end meets
+a damaged packet; one loses nothing else."""
+DAMAGE_ADVICE = (
+    "repair it, upload it again, or have its few damaged frames concealed (--damage conceal, "
+    "superres-damage=conceal)"
+)
 BUFFER_BYTES = 256 * 1024
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
@@ -105,6 +116,12 @@ def discard_others(container: InputContainer, kept: Stream) -> None:
             stream.discard = Discard.all
 
 
+def use_threads(stream: VideoStream, threads: int) -> None:
+    """Say it before the first packet; AUTO_THREADS: as many as the machine has use for."""
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+
+
 class _Unlike(Exception):  # noqa: N818 - control flow within this file
     """The frame at hand is not the one wanted."""
 
@@ -120,19 +137,21 @@ def decode_frames(
     """Decode exactly the frames with these timestamps (sorted, in the stream's time base).
 
     Seeks to the keyframe before the first; where that proves too late (open GOP, MPEG-TS) goes
-    back 2, 10 and 60 s, at last to the beginning. Reads nothing behind the last timestamp beyond
-    the decoder's delay. `open_fn` opens the source anew (the container is closed here);
-    `first_frame` is the number of timestamps[0] in the film, for messages. Raises WorkerError
-    BAD_SOURCE naming the first frame that is missing or damaged.
+    back 2, 10 and 60 s, at last to the beginning. What is missing then is tried once more with one
+    thread. Reads nothing behind the last timestamp beyond the decoder's delay. `open_fn` opens the
+    source anew (the container is closed here); `first_frame` is the number of timestamps[0] in the
+    film, for messages. Raises WorkerError BAD_SOURCE naming the first frame that is missing or
+    damaged.
     """
     done, seconds, trouble = 0, 0.0, ""
-    for back in (*BACK_OFF_SECONDS, None):
-        done = 0
+    for back, threads in _ATTEMPTS:
+        if done and threads != ONE_THREAD:
+            continue  # the decoder had a good start
         with contextlib.closing(open_fn()) as container:
             stream = container.streams[stream_index]
             assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
             try:
-                for frame in _frames_from(container, stream, int(timestamps[0]), back):
+                for frame in _frames_from(container, stream, int(timestamps[done]), back, threads):
                     _compare(frame, int(timestamps[done]))
                     yield frame
                     done += 1
@@ -142,12 +161,10 @@ def decode_frames(
             except _Unlike as unlike:
                 trouble = str(unlike)
             seconds = float(int(timestamps[done]) * (stream.time_base or 1))
-        if done:
-            break  # the decoder had a good start, so the damage is the film's
     raise WorkerError(
         ExitCode.BAD_SOURCE,
         f"{name}: frame {first_frame + done} (at {seconds:.3f} s) {trouble}; "
-        "the file is damaged there: repair it or upload it again",
+        f"the file is damaged there: {DAMAGE_ADVICE}",
     )
 
 
@@ -159,11 +176,11 @@ def _compare(frame: VideoFrame, wanted: int) -> None:
 
 
 def _frames_from(
-    container: InputContainer, stream: VideoStream, start: int, back: int | None
+    container: InputContainer, stream: VideoStream, start: int, back: int | None, threads: int
 ) -> Iterator[VideoFrame]:
     """Frames from `start` on, in presentation order, decoded from a keyframe `back` s before."""
     discard_others(container, stream)
-    stream.thread_type = "AUTO"
+    use_threads(stream, threads)
     if back is not None:
         try:
             container.seek(start - int(back / (stream.time_base or 1)), stream=stream)

@@ -85,7 +85,13 @@ class Composer:
         child.give(task, *blobs)
         answer = self._served(shards)
         child.close()  # or it could change what is judged and uploaded next
-        return Composed(self._folder / _RESULT, shards.results, self._ledger(answer, manifest))
+        ledger = self._ledger(answer, manifest).model_copy(
+            update={
+                "frames_concealed": shards.concealed,
+                "concealed": manifest.damage.concealed,
+            }
+        )
+        return Composed(self._folder / _RESULT, shards.results, ledger)
 
     def _served(self, shards: CommittedShards) -> str:
         """Fetch for the child until it has done; its answer."""

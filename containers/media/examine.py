@@ -1,23 +1,24 @@
 """The child's part of extract: all that touches the film's bytes, for `extract` to plan with."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common import media
 from containers.common.confined.child import Link, SourceFile, answer
 from containers.common.confined.files import Descriptor, write_arrays
-from containers.common.kinds import Kind, changed
+from containers.common.damage import Given, decoded_stretch
+from containers.common.kinds import changed, kind_of
 from containers.common.media import decode_frames, open_source
-from containers.common.pictures import plain_format
 from containers.media import plan, timeline
 from containers.media.budget import Budget
 from containers.media.captions import Captions
+from containers.media.damage import DamageSearch, FoundDamage, good_frames
 from containers.media.picture import describe
 from containers.media.probe import (
     Limits,
@@ -65,15 +66,18 @@ class Found(Contract):
     decoded: bool
     """The timestamps are from decoding the whole film."""
     arrays: dict[str, int]
-    """Lengths of the arrays: `timestamps`, `keyframes`, those of the sidecar's index and those of
-    the captions."""
+    """Lengths of the arrays: `timestamps`, `keyframes`, of FoundDamage, of the captions and of
+    the sidecar's index."""
 
 
 def serve(link: Link) -> None:
     """Examine one film."""
     media.on_packet = link.alive
     task = Examine.model_validate_json(link.task() or "")
-    answer(link, examination(task, SourceFile(link, task.source.size)))
+    found = examination(task, SourceFile(link, task.source.size))
+    if found.arrays["damaged"] and link.memory is not None and link.memory.exhausted:
+        raise MemoryError  # decoders drop pictures that they have no room for
+    answer(link, found)
 
 
 def examination(task: Examine, file: SourceFile) -> Found:
@@ -90,6 +94,8 @@ class _Scanned:
     timeline: Timeline
     keyframes: np.ndarray
     """Their timestamps, int64, in the file's order."""
+    corrupt: list[int]
+    """Timestamps of damaged packets."""
     container: Container
     sidecar: Sidecar
     writer: SidecarWriter
@@ -104,6 +110,7 @@ class _Examination:
         self.limits = Limits(task.source, task.environment)
         self.budget = Budget(self.limits, task.settings, task.model)
         self.name = self.limits.name
+        self.conceal = task.settings.damage == "conceal"
         self.decoded = False
 
     def found(self, file: SourceFile) -> Found:
@@ -112,7 +119,11 @@ class _Examination:
             head = self._judge(file)
             scanned = self._scan(file, head)
             self._check_limits(scanned)
-            self._test_end(file, scanned, head)
+            if self.conceal:
+                damage = self._damage(file, scanned, head)
+            else:
+                damage = FoundDamage.none()
+                self._test_end(file, scanned, head)
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
@@ -120,6 +131,7 @@ class _Examination:
         arrays = {
             "timestamps": scanned.timeline.timestamps,
             "keyframes": scanned.keyframes,
+            **damage.arrays(),
             **scanned.writer.index(),
             **scanned.captions.arrays(),
         }
@@ -139,7 +151,9 @@ class _Examination:
             check_header(self.limits, self.task.settings, container, stream)
             size = stream.codec_context.width, stream.codec_context.height
             self.budget.check(size, stream.frames, (container.duration or 0) / 1e6)
-            head = decode_head(container, stream, self.name)
+            # One thread loses no frame beside a damaged one.
+            threads = media.ONE_THREAD if self.conceal else media.AUTO_THREADS
+            head = decode_head(container, stream, self.name, threads)
         check_size(self.limits, self.task.settings, head.first.width, head.first.height)
         return head
 
@@ -150,7 +164,9 @@ class _Examination:
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
             scan = scan_packets(container, stream, head, writer, self.budget)
             demuxer = container.format.name.split(",")[0]
-            line = timeline.from_packets(scan, head, self.name, demuxer)
+            line = timeline.from_packets(
+                scan, head, stream, self.name, demuxer, conceal=self.conceal
+            )
             if line is None:
                 line = self._decode_all(file, scan, head)
             return _Scanned(
@@ -158,6 +174,7 @@ class _Examination:
                 video=describe(stream, head.first, line.timestamps, line.end_pts),
                 timeline=line,
                 keyframes=np.array(scan.keys, np.int64),
+                corrupt=scan.corrupt,
                 container=result,
                 sidecar=Sidecar(
                     streams=writer.close(),
@@ -178,7 +195,9 @@ class _Examination:
         self.decoded = True
         with contextlib.closing(open_source(file)) as container:
             stream = choose_video(self.name, container)
-            return timeline.from_decoding(container, stream, scan, head, self.name)
+            return timeline.from_decoding(
+                container, stream, scan, head, self.name, conceal=self.conceal
+            )
 
     def _check_limits(self, scanned: _Scanned) -> None:
         video = scanned.video
@@ -197,14 +216,24 @@ class _Examination:
             first_frame=first,
             name=self.name,
         )
-        before = _kind(head.first)
+        before = kind_of(head.first)
         for number, frame in enumerate(frames, first):
-            if _kind(frame) != before:
-                raise changed(self.name, before, _kind(frame), number, frame.time)
+            if kind_of(frame) != before:
+                raise changed(self.name, before, kind_of(frame), number, frame.time)
 
+    def _damage(self, file: SourceFile, scanned: _Scanned, head: Head) -> FoundDamage:
+        """Decode the whole film; what is damaged, and what is to stand in."""
+        stamps, kind = scanned.timeline.timestamps, kind_of(head.first)
+        with contextlib.closing(open_source(file)) as container:
+            stream = choose_video(self.name, container)
+            media.discard_others(container, stream)
+            good = good_frames(container, stream, stamps, scanned.corrupt, kind, self.name)
 
-def _kind(frame: VideoFrame) -> Kind:
-    return Kind(frame.width, frame.height, plain_format(frame.format.name))
+        def decode(wanted: list[int]) -> Iterator[Given]:
+            index = scanned.video.stream_index
+            return decoded_stretch(lambda: open_source(file), wanted, index, kind)
+
+        return DamageSearch(stamps, scanned.keyframes, good, decode).found(self.name)
 
 
 def _track(scan: Scan) -> CaptionTrack | None:

@@ -18,12 +18,13 @@ from containers.common.pictures import plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
 from containers.media.budget import Budget
 from containers.media.captions import ARRAYS, Captions
+from containers.media.damage import FoundDamage, as_told
 from containers.media.examine import Examine, Found
 from containers.media.picture import MAX_RATE, MIN_RATE
 from containers.media.probe import Limits, check_colour, check_size
 from contracts.environ import ExtractEnvironment
 from contracts.job import Container, Job
-from contracts.manifest import Sidecar, Video
+from contracts.manifest import Damage, Sidecar, Video
 from contracts.models import ModelFacts
 
 PROGRAM = "containers.media.examine:serve"
@@ -48,6 +49,8 @@ class ExaminedFilm:
     timestamps: NDArray[np.int64]
     keyframes: NDArray[np.int64]
     """Timestamps of some frames that decode by themselves, in the file's order."""
+    damage: Damage
+    """Without the film's number of concealed frames."""
     index: Mapping[str, NDArray[np.int64]]
     """The sidecar's, as its contract names the arrays."""
     captions: Captions
@@ -84,8 +87,10 @@ def examined(
                 found = Found.model_validate_json(text)
                 arrays = read_arrays(numbers, found.arrays)
                 timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
+                damage = FoundDamage.taken(arrays)
                 captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
                 check_found(found, timestamps, arrays, captions)
+                concealed = as_told(damage, timestamps, found.video.time_base, limits.name)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
     _check_limits(Budget(limits, job.settings, model), found)
@@ -97,6 +102,7 @@ def examined(
         payload=payload_path,
         timestamps=timestamps,
         keyframes=keyframes,
+        damage=concealed,
         index=arrays,
         captions=captions,
         skipped=found.skipped,

@@ -83,9 +83,12 @@ class _Extraction:
             log.info("packets do not tell all timestamps: decoded the whole film for them")
         if film.skipped:
             log.warning("left out %d broken frames at the ends", film.skipped)
+        if film.damage.concealed:
+            log.warning("damaged frames", extra={"concealed": len(film.damage.concealed)})
         with SourceFilm(
-            self.environment, self.store, self.job, film.video, film.timestamps, film.keyframes
-        ) as pictures:
+            self.environment, self.store, self.job, film.video, film.timestamps, film.keyframes,
+            film.damage,
+        ) as pictures:  # fmt: skip
             return self._plan(film, pictures, model)
 
     def _upload_captions(self, film: ExaminedFilm) -> Sidecar:
@@ -138,6 +141,7 @@ class _Extraction:
             timestamps=self._upload_timestamps(planned.timestamps),
             fields=self._upload_plan(planned, film.timestamps),
             extraction=pictures.extraction(planned, shards, runs, self.folder),
+            damage=pictures.damage(planned),
             inference=inference,
             encoder=plan_encoder(
                 settings,

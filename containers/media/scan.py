@@ -1,8 +1,9 @@
 """One pass over the packets: the timestamps of all frames, and everything else to the sidecar."""
 
 import contextlib
+import sys
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -13,9 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
-from containers.common.kinds import Kind, changed
-from containers.common.media import decode_packet, discard_others, frame_pts
-from containers.common.pictures import plain_format
+from containers.common.kinds import changed, kind_of
+from containers.common.media import decode_packet, discard_others, frame_pts, use_threads
 from containers.media.budget import Budget
 from containers.media.captions import Captions, messages_of
 from containers.media.probe import bad_source
@@ -39,10 +39,10 @@ class Head:
     timestamps: tuple[int | None, ...]
 
 
-def decode_head(container: InputContainer, stream: VideoStream, name: str) -> Head:
+def decode_head(container: InputContainer, stream: VideoStream, name: str, threads: int) -> Head:
     """Decode the first frames. BAD_SOURCE where nothing can be decoded."""
     discard_others(container, stream)
-    stream.thread_type = "AUTO"
+    use_threads(stream, threads)
     frames = _first_frames(container, stream, from_keyframe=True)
     if not frames:
         with contextlib.suppress(av.error.FFmpegError):
@@ -89,6 +89,8 @@ class Scan:
     last_pts: int | None = None
     last_duration: int = 0
     packets: int = 0
+    smallest: int = sys.maxsize
+    """Bytes of the smallest packet that shows a frame."""
     complete: bool = True
     """Every packet that shows a frame has its own timestamp."""
     seconds_seen: float = 0.0
@@ -102,6 +104,7 @@ class Scan:
             self.first_key = packet.pts if packet.is_keyframe else None
         if packet.is_discard or not shown:
             return
+        self.smallest = min(self.smallest, packet.size)
         if packet.pts is None:
             self.complete = False
             return
@@ -164,9 +167,8 @@ def _changed(
     stamp = packet.pts if packet.pts is not None else packet.dts
     frame = scan.packets if stamp is None else sum(pts < stamp for pts in scan.pts)
     seconds = None if stamp is None else float(stamp * scan.time_base)
-    like = plain_format(first.format.name)
-    before = Kind(first.width, first.height, like)
-    return changed(name, before, Kind(*after, like), frame, seconds)
+    before = kind_of(first)
+    return changed(name, before, replace(before, width=after[0], height=after[1]), frame, seconds)
 
 
 def _always(_packet: Packet) -> bool:

@@ -27,6 +27,12 @@ class CommittedShards:
             found = list(pool.map(self._find, manifest.shards))
         self.results = [result for result, _ in found]
         self.bytes = sum(size for _, size in found)
+        self.concealed = sum(result.concealed_frames for result in self.results)
+        planned = manifest.damage.concealed_frames
+        if self.concealed != planned:
+            raise mismatch(
+                f"{planned} frames were to be concealed, the shards say {self.concealed}"
+            )
 
     def counts(self) -> Counter[str]:
         """Frames behind each stage, of all shards."""

@@ -13,6 +13,7 @@ from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.film import Film
 from containers.common.lossless import write_pictures
+from containers.common.mending import source_decode
 from containers.common.pictures import Picture, picture_bytes, plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
 from containers.media.export import Place, export_frames
@@ -23,7 +24,7 @@ from contracts.environ import ExtractEnvironment
 from contracts.job import Job
 from contracts.keys import lossless_shard_key
 from contracts.limits import S3_PUT_BYTES
-from contracts.manifest import Extraction, Run, Shard, Video
+from contracts.manifest import Damage, Extraction, Run, Shard, Video
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,11 @@ class SourceFilm:
         video: Video,
         timestamps: NDArray[np.int64],
         keyframes: NDArray[np.int64],
+        damage: Damage,
     ) -> None:
         self._place = Place(store, environment.intermediate_bucket, job.job_id)
         self._job, self._video = job, video
-        self._stamps, self._keyframes = timestamps, keyframes
+        self._stamps, self._keyframes, self._damage = timestamps, keyframes, damage
         self._reader = store.reader(job.source, SCAN_AHEAD_BLOCKS)
         self._limits = Confinement.of(environment)
         self._decoder: FilmDecoder | None = None
@@ -63,10 +65,11 @@ class SourceFilm:
             self._decoder = FilmDecoder(
                 self._limits, one_line(PurePosixPath(self._job.source.key).name)
             )
-        stamps = self._stamps[first : first + count]
-        return self._decoder.pictures(
-            self._reader, self._job.source.size, self._video, stamps, first
-        )
+        decode = source_decode(
+            self._decoder, self._reader, self._job.source.size, self._video,
+            self._stamps, self._damage,
+        )  # fmt: skip
+        return decode(first, count)
 
     def fields(self) -> Planned:
         """Interlaced, telecined or neither, and what becomes of it."""
@@ -93,6 +96,11 @@ class SourceFilm:
             count = export_frames(self._place, planned.video, film, self.decode)
             chosen = chosen.model_copy(update={"exported_frames": count})
         return chosen
+
+    def damage(self, planned: Planned) -> Damage:
+        """As found, with the number of the film's frames that it touches."""
+        concealed = self._film(planned).concealed(self._damage)
+        return self._damage.model_copy(update={"concealed_frames": int(concealed.sum())})
 
     def _too_large(self, shards: Sequence[Shard]) -> bool:
         """True where a shard that does not compress at all would be refused by S3."""

@@ -10,7 +10,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
-from containers.common.media import decode_packet, discard_others, frame_pts
+from containers.common.media import (
+    AUTO_THREADS,
+    DAMAGE_ADVICE,
+    ONE_THREAD,
+    decode_packet,
+    discard_others,
+    frame_pts,
+    use_threads,
+)
 from containers.media.probe import bad_source
 from containers.media.scan import HEAD_FRAMES, LOOSE_END, Head, Scan
 from contracts.names import ExitCode
@@ -19,6 +27,8 @@ TAIL_FRAMES_MIN, TAIL_FRAMES_MAX = 8, 300
 """So many frames at the end are decoded as a test: back to the last keyframe within these."""
 HIDING_CODECS = frozenset({"mpeg4", "msmpeg4v3", "vp8"})
 """Their packets need not show a frame each."""
+PLACEHOLDER_BYTES = 16
+"""A packet that shows none is no larger."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +47,51 @@ class Timeline:
         return max(0, frames - TAIL_FRAMES_MAX, min(key, frames - TAIL_FRAMES_MIN))
 
 
-def from_packets(scan: Scan, head: Head, name: str, demuxer: str) -> Timeline | None:
+def from_packets(
+    scan: Scan, head: Head, stream: VideoStream, name: str, demuxer: str, *, conceal: bool
+) -> Timeline | None:
     """The packets' timestamps, or None where only decoding the whole film can tell.
 
-    Raises UNSUPPORTED for a film whose frames have no order in time, BAD_SOURCE for damage.
+    Raises UNSUPPORTED for a film whose frames have no order in time, BAD_SOURCE for damage that is
+    not to be concealed.
     """
-    _check_order(head.timestamps, name, demuxer)
+    if not conceal:  # damage brings decoders out of order
+        _check_order(head.timestamps, name, demuxer)
     stamps = np.sort(np.array(scan.pts, np.int64))
     first = head.timestamps[0]
     if first is None or not scan.complete or (np.diff(stamps) == 0).any() or first not in stamps:
         return None
     if demuxer not in LOOSE_END and _begins_damaged(scan, first, int(stamps[0])):
-        raise bad_source(f"{name} begins with damaged frames; repair it or upload it again")
+        if scan.before_key or not conceal:
+            raise bad_source(f"{name} begins with damaged frames; {DAMAGE_ADVICE}")
+        first = max(scan.first_key or 0, int(stamps[0]))
     kept, end = stamps[stamps >= first], int(stamps[-1]) + _last_duration(scan, stamps)
     if demuxer in LOOSE_END and len(kept) > 1 and int(kept[-1]) in scan.corrupt:
         kept, end = kept[:-1], int(kept[-1])
-    if tuple(kept[:HEAD_FRAMES].tolist()) != head.timestamps[: len(kept)]:
+    if conceal:
+        agrees = _agrees_but_for_damage(kept, scan, head, stream)
+    else:
+        agrees = tuple(kept[:HEAD_FRAMES].tolist()) == head.timestamps[: len(kept)]
+    if not agrees:
         return None
     damaged = [pts for pts in sorted(scan.corrupt) if kept[0] <= pts <= kept[-1]]
-    if damaged:
+    if damaged and not conceal:
         number = int(np.searchsorted(kept, damaged[0]))
         seconds = float(damaged[0] * scan.time_base)
-        raise bad_source(
-            f"{name}: frame {number} (at {seconds:.3f} s) is damaged; repair it or upload it again"
-        )
+        raise bad_source(f"{name}: frame {number} (at {seconds:.3f} s) is damaged; {DAMAGE_ADVICE}")
     return Timeline(kept, end, len(stamps) - len(kept))
+
+
+def _agrees_but_for_damage(kept: np.ndarray, scan: Scan, head: Head, stream: VideoStream) -> bool:
+    """True if each frame decoded at the beginning has its packet's time, and packets without a
+    frame can only be damaged."""
+    # Sets, for np.isin imports at first use, which a child without files cannot.
+    decoded = {stamp for stamp in head.timestamps if stamp is not None}
+    packets = set(kept.tolist())
+    missing = any(stamp <= max(decoded) for stamp in packets - decoded)
+    hiding = scan.smallest <= PLACEHOLDER_BYTES and _may_hide(scan, head, stream)
+    hiding |= head.first.interlaced_frame
+    return decoded <= packets and not (missing and hiding)
 
 
 def _begins_damaged(scan: Scan, first: int, earliest: int) -> bool:
@@ -72,11 +102,17 @@ def _begins_damaged(scan: Scan, first: int, earliest: int) -> bool:
 
 
 def from_decoding(
-    container: InputContainer, stream: VideoStream, scan: Scan, head: Head, name: str
+    container: InputContainer,
+    stream: VideoStream,
+    scan: Scan,
+    head: Head,
+    name: str,
+    *,
+    conceal: bool,
 ) -> Timeline:
     """Decode the whole film for its timestamps, as some formats do not give them to packets."""
     discard_others(container, stream)
-    stream.thread_type = "AUTO"
+    use_threads(stream, ONE_THREAD if conceal else AUTO_THREADS)
     first = head.timestamps[0] or 0
     stamps = array("q")
     for packet in container.demux(stream):
@@ -84,17 +120,17 @@ def from_decoding(
             pts = frame_pts(frame)
             if pts is None or pts < first:
                 continue
-            if frame.is_corrupt:
-                raise bad_source(
-                    f"{name}: frame {len(stamps)} cannot be decoded; repair it or upload it again"
-                )
+            if frame.is_corrupt and not conceal:
+                raise bad_source(f"{name}: frame {len(stamps)} cannot be decoded; {DAMAGE_ADVICE}")
             stamps.append(pts)
     _check_order(stamps, name, container.format.name.split(",")[0])
-    expected = sum(pts >= first for pts in scan.pts)
-    if len(stamps) < expected and not _may_hide(scan, head, stream):
+    expected = sorted(pts for pts in scan.pts if pts >= first)
+    if len(stamps) < len(expected) and not _may_hide(scan, head, stream):
+        seconds = float(min(set(expected) - set(stamps), default=first) * scan.time_base)
         raise bad_source(
-            f"{name}: of {expected} frames only {len(stamps)} can be decoded; "
-            "repair it or upload it again"
+            f"{name}: of {len(expected)} frames only {len(stamps)} can be decoded, the first "
+            f"that cannot is at {seconds:.3f} s; "
+            + ("repair it or upload it again" if conceal else DAMAGE_ADVICE)
         )
     times = np.array(stamps, np.int64)
     return Timeline(times, int(times[-1]) + _last_duration(scan, times))

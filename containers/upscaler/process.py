@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 import av
+import numpy as np
 
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.fields import Decode
 from containers.common.film import Film
 from containers.common.lossless import LosslessShards
-from containers.common.pictures import Picture
+from containers.common.mending import source_decode
 from containers.common.worker import Task, WorkerError
 from containers.upscaler import infer
 from containers.upscaler.children import Share
@@ -123,6 +124,8 @@ class RunOfShards:
         self._shards = share.of(manifest.shards_of(run))
         self._folder = folder
         self._film = film
+        self._concealed = np.zeros(0, np.bool_)
+        """By frame; known before the first shard is encoded."""
 
     def do(self) -> None:
         """Decode, infer and encode side by side; commit shard by shard as they come."""
@@ -152,16 +155,14 @@ class RunOfShards:
         """The film, and what gives the pictures that it is made of."""
         manifest, source = self._manifest, self._manifest.source
         film = Film.of(self._store, manifest)
+        self._concealed = film.concealed(manifest.damage)
         if manifest.extraction.mode == "shards":
             bucket = self._environment.intermediate_bucket
             return film.stored, LosslessShards(self._store, bucket, manifest, self._film).decode
-        reader = self._store.reader(source)
-
-        def decode(first: int, count: int) -> Iterator[Picture]:
-            stamps = film.coded_pts[first : first + count]
-            return self._film.pictures(reader, source.size, manifest.video, stamps, first)
-
-        return film, decode
+        return film, source_decode(
+            self._film, self._store.reader(source), source.size, manifest.video,
+            film.coded_pts, manifest.damage,
+        )  # fmt: skip
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
         size = self._manifest.inference.batch
@@ -238,6 +239,7 @@ class RunOfShards:
             bound_by=spent.longest(),
             device_share=round(min(spent.device / wall, 1.0), 3),
             repeated_frames=spent.repeated,
+            concealed_frames=self._concealed_in(shard),
             tile=upscaler.tile,
             peak_memory_mib=peak_memory_mib(),
             device_memory_mib=upscaler.device_memory_mib(),
@@ -246,6 +248,9 @@ class RunOfShards:
             weights_sha256=self._manifest.inference.facts.weights_sha256,
             versions={"av": av.__version__, **upscaler.versions},
         )
+
+    def _concealed_in(self, shard: Shard) -> int:
+        return int(self._concealed[shard.first_frame : shard.first_frame + shard.frames].sum())
 
     def _key(self, shard: Shard) -> str:
         extension = self._manifest.encoder.shard_container.value

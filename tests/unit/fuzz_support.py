@@ -12,6 +12,7 @@ from containers.common.confined.messages import Done
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.errors import WorkerError
 from containers.media.captions import ARRAYS, Captions
+from containers.media.damage import FoundDamage, as_told
 from containers.media.examine import Examine, Found, examination
 from containers.media.examined import check_found
 from contracts.environ import ExtractEnvironment
@@ -63,6 +64,7 @@ class Examiner:
         with os.fdopen(os.dup(self._fds[1]), "rb") as numbers:
             arrays = read_arrays(numbers, found.arrays)
         timestamps, _ = arrays.pop("timestamps"), arrays.pop("keyframes")
+        as_told(FoundDamage.taken(arrays), timestamps, found.video.time_base, name)
         captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
         check_found(found, timestamps, arrays, captions)
         return "plan"
@@ -75,11 +77,12 @@ class Examiner:
 
 def _task(name: str, data: bytes, fds: tuple[int, int]) -> Examine:
     fields: dict[str, Any] = {**EXTRACT_ENVIRONMENT, "job_id": "film-1"}
+    damage = "conceal" if sum(data) % 2 else "refuse"
     return Examine(
         source=SourceObject(
             bucket="b", key=f"uploads/{name}", version_id="v", etag="e", size=len(data)
         ),
-        settings=Settings(model=ModelName.LANCZOS),
+        settings=Settings(model=ModelName.LANCZOS, damage=damage),
         environment=ExtractEnvironment(**fields),
         model=CATALOGUE[ModelName.LANCZOS],
         payload=fds[0],

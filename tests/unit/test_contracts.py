@@ -478,6 +478,7 @@ def test_the_runs_of_a_manifest_name_its_shards_in_order(manifest: Manifest) -> 
         bound_by=st.sampled_from(["decode", "inference", "encode"]),
         device_share=st.floats(0, 1),
         repeated_frames=st.integers(0, 10**6),
+        concealed_frames=st.integers(0, 10**6),
         tile=st.integers(0, 10**4),
         peak_memory_mib=st.integers(0, 10**7),
         device_memory_mib=st.integers(0, 10**7),

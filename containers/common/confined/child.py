@@ -59,6 +59,7 @@ class Link:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._said = time.monotonic()
+        self.memory: AddressSpace | None = None
 
     def tell(self, message: Message) -> None:
         self._said = time.monotonic()
@@ -123,7 +124,7 @@ def main(argument: str) -> None:
         # From here on nothing of ours reaches the log but by messages, which the parent judges.
         os.dup2(silence, sys.stderr.fileno())
         os.close(silence)
-        memory = AddressSpace(start.memory_bytes)
+        link.memory = memory = AddressSpace(start.memory_bytes)
         lock(
             Rights(
                 memory_bytes=start.memory_bytes,

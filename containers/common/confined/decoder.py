@@ -3,12 +3,15 @@
 import mmap
 import os
 import time
+from collections.abc import Iterator
 
 import numpy as np
+from av.video.frame import VideoFrame
 from pydantic import Field
 
 from containers.common import media
 from containers.common.confined.child import Link, ParentGoneError, SourceFile, answer
+from containers.common.damage import Mend, mended_frames
 from containers.common.kinds import Kind, changed
 from containers.common.pictures import PictureReader, plane_shapes, sample_type
 from contracts.base import Contract
@@ -33,6 +36,8 @@ class DecodeTask(Contract):
     """Descriptor of the pipe that names free slots of it, a byte each."""
     slots: int = Field(le=256)
     slot_bytes: int
+    mend: Mend | None = None
+    """The frames lie in a damaged stretch."""
 
 
 class Decoded(Contract):
@@ -53,14 +58,7 @@ def serve(link: Link) -> None:
 
 
 def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mmap) -> int:
-    file = SourceFile(link, task.size)
-    frames = media.decode_frames(
-        lambda: media.open_source(file),
-        timestamps.tolist(),
-        stream_index=task.stream_index,
-        first_frame=task.first_frame,
-        name=task.name,
-    )
+    frames = _frames(SourceFile(link, task.size), task, timestamps)
     reader, count = PictureReader(), 0
     begun = time.perf_counter()
     for count, frame in enumerate(frames, 1):
@@ -80,6 +78,25 @@ def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mma
         del target  # or the mapping could not be closed
         link.show(slot, pts, seconds)
     return count
+
+
+def _frames(file: SourceFile, task: DecodeTask, timestamps: np.ndarray) -> Iterator[VideoFrame]:
+    if task.mend is None:
+        return media.decode_frames(
+            lambda: media.open_source(file),
+            timestamps.tolist(),
+            stream_index=task.stream_index,
+            first_frame=task.first_frame,
+            name=task.name,
+        )
+    return mended_frames(
+        lambda: media.open_source(file),
+        task.mend,
+        range(task.first_frame, task.first_frame + len(timestamps)),
+        stream_index=task.stream_index,
+        kind=Kind(task.width, task.height, task.pixel_format),
+        name=task.name,
+    )
 
 
 def _free_slot(pipe: int) -> int:

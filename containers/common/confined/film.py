@@ -12,6 +12,7 @@ from containers.common.confined.decoder import DecodeTask
 from containers.common.confined.messages import Done, Shown
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.confined.ring import Ring
+from containers.common.damage import Mend
 from containers.common.pictures import Picture
 from contracts.manifest import Video
 
@@ -41,8 +42,10 @@ class FilmDecoder:
         video: Video,
         timestamps: NDArray[np.int64],
         first_frame: int = 0,
+        mend: Mend | None = None,
     ) -> Iterator[Picture]:
         """The pictures of exactly these frames (as `decode_frames`), of which there is one or more.
+        With `mend` they are a part of its stretch.
 
         `file` (of `size` bytes) is read from another thread while this runs. Pictures may be
         shared memory: hold few of them. Raises WorkerError for a film that cannot be decoded, hangs
@@ -63,6 +66,7 @@ class FilmDecoder:
             free=ring.free_fd,
             slots=ring.slots,
             slot_bytes=ring.slot_bytes,
+            mend=mend,
         )
         self._child.give(task, timestamps.astype(np.int64).tobytes())
         shown = _ShownPictures(self._child, ring, file, size)
