@@ -52,7 +52,7 @@ def decoded_stretch(
     stream_index: int,
     kind: Kind,
 ) -> Generator[Given]:
-    """Decode from the packet at timestamps[0] to the frame at timestamps[-1].
+    """Decode from the keyframe at timestamps[0] to the frame at timestamps[-1].
 
     One thread: with several, what a decoder makes of damage depends on their race. Places rise;
     frames that come too late or are of another kind are left out.
@@ -80,7 +80,8 @@ def decoded_stretch(
 def _packets_from(
     open_fn: Callable[[], InputContainer], stream_index: int, start: int
 ) -> Generator[Packet]:
-    """From the packet with this timestamp on; where none has it, from the film's beginning."""
+    """From the keyframe with this timestamp on; where there is none, from the film's beginning (an
+    edit list may hide the keyframe of its first frame)."""
     for back in (*BACK_OFF_SECONDS, None):
         with contextlib.closing(open_fn()) as container:
             stream = container.streams[stream_index]
@@ -94,7 +95,7 @@ def _packets_from(
                     continue
             begun = back is None
             for packet in container.demux(stream):
-                begun = begun or packet.pts == start
+                begun = begun or (packet.pts == start and packet.is_keyframe)
                 if begun:
                     yield packet
                 elif packet.dts is not None and packet.dts > start:

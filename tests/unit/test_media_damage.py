@@ -34,6 +34,7 @@ from contracts.models import CATALOGUE, ModelName
 from contracts.names import ExitCode, Stage
 from tests.media_bench import EXTRACT_ENVIRONMENT, Bench, encode_shard
 from tests.media_support import Clip, damage, decode_all, frame_hash, make
+from tests.unit.test_media_times import with_edits
 
 P_FRAMES = {"preset": "veryfast", "bf": "0", "g": "12", "sc_threshold": "0"}
 HEVC = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12:bframes=0"}
@@ -164,6 +165,18 @@ def test_packets_that_the_format_finds_damaged_are_concealed(tmp_path: Path) -> 
     assert whole.timestamps.tolist() == [frame.pts for frame in clean]
     assert whole.listed
     assert len(whole.frames(0, 60)) == 60
+
+
+def test_a_group_whose_keyframe_an_edit_list_hides_is_decoded_from_it(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4")
+    with_edits(path, [(1600, 15 * 512)])
+    clean = decode_all(path)
+    whole = Whole(damage(path, [6]))  # the three hidden ones come first
+    assert whole.listed == [(3, 1, 2)]
+    frames = whole.frames(0, 40)
+    assert frames[:3] == [frame.sha256 for frame in clean[:3]]
+    assert frames[3] == frames[2]
+    assert frames[9:] == [frame.sha256 for frame in clean[9:]]
 
 
 @pytest.mark.parametrize("many", [7, 50])
