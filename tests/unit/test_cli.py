@@ -249,6 +249,15 @@ def test_scale_and_fit_together_are_refused(film: Path, capsys: pytest.CaptureFi
     assert "--scale and --fit both say how large the result is; give one" in capsys.readouterr().err
 
 
+def test_a_wrong_setting_is_named_as_its_option(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["run", str(film), "--max-cost", "0"], standalone_mode=False)
+    assert ended.value.code == 2
+    assert "--max-cost: got '0', input should be greater than 0" in capsys.readouterr().err
+
+
 def test_fit_names_the_result(film: Path) -> None:
     assert checked(film, film.parent, Settings.parse({"fit": "720p"}), force=False).target == (
         film.parent / f"{film.stem}.720p.mp4"
