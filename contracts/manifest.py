@@ -406,6 +406,24 @@ class Manifest(Versioned):
         return self.shards[run.first_shard : run.first_shard + run.shards]
 
 
+class LosslessShard(Contract):
+    """Which frames a lossless shard holds, and of what; rests as the object's user metadata."""
+
+    job_id: str
+    source_etag: str
+    first_frame: int
+    frames: int
+
+    @classmethod
+    def of(cls, job_id: str, source: SourceObject, shard: Shard) -> Self:
+        return cls(
+            job_id=job_id,
+            source_etag=source.etag,
+            first_frame=shard.first_frame,
+            frames=shard.frames,
+        )
+
+
 class ShardResult(Versioned):
     """What a worker says of a committed shard; rests as the shard object's user metadata."""
 

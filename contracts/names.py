@@ -11,6 +11,7 @@ ENVIRONMENT_PREFIX = "SUPERRES_"
 METADATA_PREFIX = "superres-"
 """S3 user metadata of an upload that sets the job, such as `superres-scale: 4`."""
 SHARD_RESULT_METADATA = "superres-result"
+LOSSLESS_SHARD_METADATA = "superres-holds"
 STATUS_ATTRIBUTE = "status"
 """Message attribute of the e-mail about a job: its JobStatus, for subscriptions to filter by."""
 

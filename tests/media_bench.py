@@ -65,8 +65,8 @@ class FakeS3:
         found = self._find(request, "404")
         return {"ContentLength": len(found["data"]), "Metadata": found["metadata"]}
 
-    def upload_fileobj(self, body: Any, bucket: str, key: str, **_extra: Any) -> None:
-        self.put_object(Bucket=bucket, Key=key, Body=body)
+    def upload_fileobj(self, body: Any, bucket: str, key: str, ExtraArgs: Any) -> None:  # noqa: N803
+        self.put_object(Bucket=bucket, Key=key, Body=body, Metadata=ExtraArgs["Metadata"])
 
     def download_fileobj(self, bucket: str, key: str, body: Any) -> None:
         body.write(self.get_object(Bucket=bucket, Key=key)["Body"].read())

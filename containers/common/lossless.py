@@ -11,11 +11,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from containers.common.confined.film import FilmDecoder
+from containers.common.errors import mismatch
 from containers.common.pictures import Picture, to_frame
 from containers.common.storage import Store
 from contracts.job import SourceObject
 from contracts.keys import lossless_shard_key
-from contracts.manifest import Manifest, Shard
+from contracts.manifest import LosslessShard, Manifest, Shard
+from contracts.names import LOSSLESS_SHARD_METADATA
 
 FFV1_OPTIONS = {"level": "3", "g": "1", "slices": "12", "slicecrc": "1"}
 _STORED_AS = {"gbrp": "bgr0", "gbrap": "bgra"}
@@ -48,6 +50,17 @@ MILLISECOND = Fraction(1, 1000)
 """Matroska's own unit: timestamps survive in it."""
 
 
+def stored_bytes(
+    store: Store, bucket: str, job_id: str, source: SourceObject, shard: Shard
+) -> int | None:
+    """Of the shard's object, if it says that it has the shard's frames of this very source."""
+    info = store.info(bucket, lossless_shard_key(job_id, shard.index))
+    wanted = LosslessShard.of(job_id, source, shard).to_json()
+    if info is None or info.metadata.get(LOSSLESS_SHARD_METADATA) != wanted:
+        return None
+    return info.size
+
+
 class LosslessShards:
     """Reads the pictures of a film from the shards that extract wrote."""
 
@@ -65,8 +78,14 @@ class LosslessShards:
                 yield from self._part(shard, begin, end)
 
     def _part(self, shard: Shard, begin: int, end: int) -> Iterator[Picture]:
-        key = lossless_shard_key(self._manifest.job_id, shard.index)
-        size = self._store.size(self._bucket, key)
+        manifest = self._manifest
+        key = lossless_shard_key(manifest.job_id, shard.index)
+        size = stored_bytes(self._store, self._bucket, manifest.job_id, manifest.source, shard)
+        if size is None:
+            raise mismatch(
+                f"s3://{self._bucket}/{key} does not hold the {shard.frames} frames from "
+                f"{shard.first_frame} on; run the job again"
+            )
         source = SourceObject(bucket=self._bucket, key=key, version_id="", etag="", size=size)
         stamps = np.arange(begin, end) - shard.first_frame
         reader = self._store.reader(source)

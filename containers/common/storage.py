@@ -101,13 +101,6 @@ class Store:
             raise
         return ObjectInfo(size=head["ContentLength"], metadata=dict(head["Metadata"]))
 
-    def size(self, bucket: str, key: str) -> int:
-        """Bytes of an object; SOURCE_MISSING where there is none."""
-        found = self.info(bucket, key)
-        if found is None:
-            raise WorkerError(ExitCode.SOURCE_MISSING, f"s3://{bucket}/{key} does not exist")
-        return found.size
-
     def put_bytes(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Write a small object, replacing what is there."""
         with _named(bucket, key):
@@ -138,10 +131,18 @@ class Store:
                 break
         return True
 
-    def upload(self, path: Path, bucket: str, key: str, content_type: str) -> None:
+    def upload(
+        self,
+        path: Path,
+        bucket: str,
+        key: str,
+        content_type: str,
+        metadata: dict[str, str] | None = None,
+    ) -> None:
         """Upload a file of any size (in parts where it is large), replacing what is there."""
+        extra = {"ContentType": content_type, "Metadata": metadata or {}}
         with _named(bucket, key), path.open("rb") as body:
-            self.client.upload_fileobj(body, bucket, key, ExtraArgs={"ContentType": content_type})
+            self.client.upload_fileobj(body, bucket, key, ExtraArgs=extra)
 
     def download(self, bucket: str, key: str, path: Path) -> None:
         """Download an object of any size to a file."""

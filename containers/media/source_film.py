@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.film import Film
-from containers.common.lossless import write_pictures
+from containers.common.lossless import stored_bytes, write_pictures
 from containers.common.mending import source_decode
 from containers.common.pictures import Picture, picture_bytes, plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
@@ -24,7 +24,8 @@ from contracts.environ import ExtractEnvironment
 from contracts.job import Job
 from contracts.keys import lossless_shard_key
 from contracts.limits import S3_PUT_BYTES
-from contracts.manifest import Damage, Extraction, Run, Shard, Video
+from contracts.manifest import Damage, Extraction, LosslessShard, Run, Shard, Video
+from contracts.names import LOSSLESS_SHARD_METADATA
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,11 @@ class SourceFilm:
     def _write_shards(
         self, video: Video, film: Film, shards: Sequence[Shard], folder: Path
     ) -> None:
-        """Those that no earlier attempt has written; one on disk at a time."""
+        """Those that no earlier attempt has written; one on disk at a time.
+
+        An attempt of a stack with other workers may have cut the film elsewhere: what it left
+        under the same number is replaced.
+        """
         missing = [shard for shard in shards if not self._stands(shard)]
         log.info("writing %d of %d lossless shards", len(missing), len(shards))
         for _, group in itertools.groupby(
@@ -127,10 +132,18 @@ class SourceFilm:
             for shard in together:
                 path = folder / "lossless.mkv"
                 write_pictures(path, itertools.islice(pictures, shard.frames), video.frame_rate)
-                key = lossless_shard_key(self._job.job_id, shard.index)
-                self._place.store.put_file_once(self._place.bucket, key, path, {})
+                self._commit(shard, path)
                 path.unlink()
 
     def _stands(self, shard: Shard) -> bool:
-        key = lossless_shard_key(self._job.job_id, shard.index)
-        return self._place.store.info(self._place.bucket, key) is not None
+        job, place = self._job, self._place
+        there = stored_bytes(place.store, place.bucket, job.job_id, job.source, shard)
+        return there is not None
+
+    def _commit(self, shard: Shard, path: Path) -> None:
+        store, bucket, job = self._place.store, self._place.bucket, self._job
+        said = LosslessShard.of(job.job_id, job.source, shard).to_json()
+        metadata = {LOSSLESS_SHARD_METADATA: said}
+        key = lossless_shard_key(job.job_id, shard.index)
+        if not store.put_file_once(bucket, key, path, metadata):
+            store.upload(path, bucket, key, "video/x-matroska", metadata)

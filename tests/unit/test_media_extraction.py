@@ -1,5 +1,6 @@
 """Ranges of the source, lossless shards, exported frames: the model gets the same pictures."""
 
+import copy
 import io
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,8 +18,8 @@ from containers.media import extraction, source_film
 from containers.media.export import png
 from containers.media.extraction import lead_frames, plan_extraction
 from contracts import keys
-from contracts.manifest import Colour, Extraction, Video
-from contracts.names import ExitCode, Stage
+from contracts.manifest import Colour, Extraction, LosslessShard, Video
+from contracts.names import LOSSLESS_SHARD_METADATA, ExitCode, Stage
 from tests.film_support import interlaced, moment, progressive, read, telecined, upscale, write
 from tests.media_bench import INTERMEDIATE_BUCKET, Bench
 from tests.media_support import OPEN_GOP, Clip, make
@@ -104,6 +105,42 @@ def test_lossless_shards_are_written_once(tmp_path: Path) -> None:
     written = [k for op, k in bench.s3.requests if op == "PutObject" and "/lossless/" in k]
     assert count > 2
     assert written == [lost]
+
+
+def test_lossless_shards_of_another_plan_are_written_anew(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", progressive(40), Fraction(5))
+    bench = Bench(film, codec="ffv1", extraction="shards")
+    assert bench.extract(worker_parallelism="3") == ExitCode.OK
+    before = bench.manifest
+    result_key = keys.stage_result_key(bench.job_id, Stage.EXTRACT)
+    del bench.s3.objects[INTERMEDIATE_BUCKET, result_key]
+    assert bench.extract(worker_parallelism="2") == ExitCode.OK
+    assert bench.manifest.shards[1].first_frame != before.shards[1].first_frame
+    shards = shards_made(bench)
+    ranged = Bench(film, codec="ffv1", extraction="ranged")
+    assert ranged.extract(worker_parallelism="2") == ExitCode.OK
+    assert shards == shards_made(ranged)
+
+
+@pytest.mark.parametrize(
+    "change", [{"first_frame": 1}, {"frames": 9}, {"source_etag": "x"}, {"job_id": "other"}]
+)
+def test_a_lossless_shard_of_something_else_is_refused(
+    change: dict[str, Any], lossless: Bench
+) -> None:
+    bench = copy.deepcopy(lossless)
+    key = keys.lossless_shard_key(bench.job_id, 0)
+    metadata = bench.s3.objects[INTERMEDIATE_BUCKET, key]["metadata"]
+    said = LosslessShard.model_validate_json(metadata[LOSSLESS_SHARD_METADATA])
+    metadata[LOSSLESS_SHARD_METADATA] = said.model_copy(update=change).to_json()
+    assert bench.upscale() == ExitCode.LEDGER_MISMATCH
+    assert "does not hold the 8 frames from 0 on" in bench.failure(Stage.PROCESS).message
+
+
+@pytest.fixture(scope="module")
+def lossless(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    film = write(tmp_path_factory.mktemp("films") / "film.mp4", progressive(26))
+    return extracted(film, extraction="shards")
 
 
 def test_frames_are_pngs_named_by_number_and_time(tmp_path: Path) -> None:
