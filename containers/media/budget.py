@@ -37,7 +37,7 @@ class Budget:
                 f"{self.model.name} computes, and there is a limit ({limit}); inspect the model "
                 "again, or take the limit away",
             )
-        dollars = self._dollars(size, frames, seconds)
+        dollars = self.dollars(size, frames, seconds)
         if dollars > most:
             raise WorkerError(
                 ExitCode.LIMIT_EXCEEDED,
@@ -55,7 +55,8 @@ class Budget:
         set_ones = [(name, dollars) for name, dollars in named.items() if dollars]
         return min(set_ones, key=lambda item: item[1], default=("", 0.0))
 
-    def _dollars(self, size: tuple[int, int], frames: int, seconds: float) -> float:
+    def dollars(self, size: tuple[int, int], frames: int, seconds: float) -> float:
+        """The estimate, as `check` has it."""
         width, height = size
         seconds = max(seconds, frames / 1000, 1e-3)  # headers are silent, or say what they like
         film = Film(

@@ -161,7 +161,10 @@ def _check_limits(budget: Budget, found: Found) -> None:
     limits.check("max_frames", video.frames, "has {got} frames")
     seconds = float((video.end_pts - video.start_pts) * video.time_base)
     limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
-    budget.check((video.width, video.height), video.frames, seconds)
+    size = video.width, video.height
+    budget.check(size, video.frames, seconds)
+    dollars = budget.dollars(size, video.frames, seconds)
+    log.info("priced", extra={"estimated_dollars": round(dollars, 4)})
     limits.check("max_streams", len(sidecar.streams) + 1, "has {got} streams")
     limits.check("max_chapters", len(sidecar.chapters), "has {got} chapters")
     files = [attachment for attachment in sidecar.attachments if not attachment.cover]

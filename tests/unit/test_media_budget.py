@@ -1,5 +1,6 @@
 """A job that would cost more than it may is refused before its film is decoded."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -80,14 +81,19 @@ def test_the_sentence_says_price_limit_and_what_to_do(
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
-def test_a_film_is_priced_before_a_frame_of_it_is_planned(name: str, tmp_path: Path) -> None:
+def test_a_film_is_priced_before_a_frame_of_it_is_planned(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Matroska's header does not tell how many frames there are: its packets do."""
     bench = Bench(make(tmp_path / name, Clip(frames=60)), scale=4, max_cost=0.008)
     assert bench.extract(worker_dollars_per_hour=500) == ExitCode.LIMIT_EXCEEDED
     message = bench.failure(Stage.EXTRACT).message
     assert message.startswith(f"{name} would cost about ")
     assert "dollars with lanczos at 4x, the limit is 0.008 (max_cost); choose" in message
-    assert Bench(bench.film, scale=4, max_cost=9000).extract() == ExitCode.OK
+    with caplog.at_level(logging.INFO):
+        assert Bench(bench.film, scale=4, max_cost=9000).extract() == ExitCode.OK
+    (priced,) = [vars(r) for r in caplog.records if r.message == "priced"]
+    assert 0 < priced["estimated_dollars"] < 1
 
 
 def test_a_price_that_the_header_tells_is_refused_before_any_decoding(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A film whose pictures change their size is refused, with both sizes, before it is paid for."""
 
 import io
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12"}
 PARTS = {
     "h264.ts": Clip(),
     "mpeg2.ts": Clip(codec="mpeg2video", options={"g": "12"}),
-    "hevc.ts": Clip(codec="libx265", options=X265),
     "h264.mp4": Clip(),
     "h264.mkv": Clip(),
     "hevc.mkv": Clip(codec="libx265", options=X265),
@@ -43,12 +44,17 @@ def joined(path: Path, clip: Clip, changes: Sequence[dict[str, Any]]) -> Path:
         make(path.with_name(f"part-{number}{suffix}"), replace(clip, **change))
         for number, change in enumerate(changes)
     ]
+    return concatenate(path, parts, clip.rate)
+
+
+def concatenate(path: Path, parts: Sequence[Path], rate: Fraction = Fraction(25)) -> Path:
+    """Their packets, one part behind the other."""
     with av.open(str(path), "w") as out, av.open(str(parts[0])) as template:
         stream = out.add_stream_from_template(template.streams.video[0], opaque=True)
         for number, part in enumerate(parts):
             with av.open(str(part)) as source:
                 for packet in source.demux(video=0):
-                    later = round(number * FRAMES / clip.rate / packet.time_base)
+                    later = round(number * FRAMES / rate / packet.time_base)
                     if packet.size and packet.pts is not None and packet.dts is not None:
                         packet.pts, packet.dts = packet.pts + later, packet.dts + later
                         packet.stream = stream
@@ -70,6 +76,57 @@ def test_a_size_that_changes_on_the_way_is_refused_as_packets_are_read(
     message = bench.failure(Stage.EXTRACT).message
     assert message.startswith(f"{name} changes its picture size from 64x48 to 128x96 at frame 40 (")
     assert message.endswith(" s); cut it into parts of one size")
+
+
+def boxes(data: bytes, change: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
+    """An ISO file with the bodies of these boxes changed."""
+    out, place = b"", 0
+    while place < len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        body = data[place + 8 : place + size]
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            body = boxes(body, change)
+        body = change.get(kind, bytes)(body)
+        out += struct.pack(">I4s", len(body) + 8, kind) + body
+        place += size
+    return out
+
+
+def two_descriptions(path: Path, changes: Sequence[dict[str, Any]]) -> Path:
+    """As editors join MP4 without encoding anew: a sample description for each part."""
+    entries: list[bytes] = []
+    for number, change in enumerate(changes):
+        part = make(path.with_name(f"described-{number}.mp4"), Clip(**change))
+        boxes(part.read_bytes(), {b"stsd": lambda body: entries.append(body[8:]) or body})
+    parts = [path.with_name(f"described-{number}.mp4") for number in range(len(changes))]
+    concatenate(path, parts)
+    with av.open(str(path)) as film:
+        places = [p.pos for p in film.demux(video=0) if p.size][::FRAMES]
+    chunks = [struct.pack(">III", i + 1, FRAMES, i + 1) for i in range(len(parts))]
+    head = struct.pack(">II", 0, len(parts))
+    changed: dict[bytes, Callable[[bytes], bytes]] = {
+        b"stsd": lambda _: head + b"".join(entries),
+        b"stsc": lambda _: head + b"".join(chunks),
+        b"stco": lambda _: head + struct.pack(f">{len(parts)}I", *places),
+    }
+    path.write_bytes(boxes(path.read_bytes(), changed))
+    return path
+
+
+def test_a_second_sample_description_of_another_size_is_refused(tmp_path: Path) -> None:
+    bench = Bench(two_descriptions(tmp_path / "film.mp4", [SMALL, LARGE, SMALL]))
+    assert bench.extract() == ExitCode.UNSUPPORTED
+    message = bench.failure(Stage.EXTRACT).message
+    assert message.startswith(
+        "film.mp4 changes its picture size from 64x48 to 128x96 at frame 40 ("
+    )
+
+
+def test_a_second_sample_description_of_the_same_size_is_taken(tmp_path: Path) -> None:
+    other = {"options": {**X264, "x264-params": "ref=3:level=31"}}
+    bench = Bench(two_descriptions(tmp_path / "film.mp4", [SMALL, other]))
+    assert bench.extract() == ExitCode.OK, bench.failure(Stage.EXTRACT).message
+    assert len(bench.timestamps) == 2 * FRAMES
 
 
 def test_a_size_that_changes_at_the_end_is_met_there(tmp_path: Path) -> None:
