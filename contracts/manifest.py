@@ -91,6 +91,9 @@ class Video(Contract):
     chroma_location: int = Field(default=1, ge=1, le=6)
     """Where 4:2:0 and 4:2:2 have their chroma, as FFmpeg numbers it: 1 left, 2 centre, 3 top left,
     4 top, 5 bottom left, 6 bottom. By convention where the source does not say it."""
+    by_order: bool = False
+    """The file tells only in which order its frames are decoded (B-frames in AVI): frame k is the
+    k-th that the decoder gives. Such a film is decoded from its beginning only."""
     frames: int = Field(gt=0)
     start_pts: int
     end_pts: int

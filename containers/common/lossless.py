@@ -67,7 +67,7 @@ class LosslessShards:
     def __init__(self, store: Store, bucket: str, manifest: Manifest, decoder: FilmDecoder) -> None:
         self._store, self._bucket = store, bucket
         self._manifest, self._decoder = manifest, decoder
-        self._video = manifest.video.model_copy(update={"stream_index": 0})
+        self._video = manifest.video.model_copy(update={"stream_index": 0, "by_order": False})
 
     def decode(self, first: int, count: int) -> Iterator[Picture]:
         """Frames of the film from number `first` on, with their numbers as timestamps."""

@@ -168,6 +168,36 @@ def decode_frames(
     )
 
 
+def decode_in_order(
+    open_fn: Callable[[], InputContainer],
+    numbers: range,
+    *,
+    stream_index: int,
+    name: str = "the film",
+) -> Iterator[VideoFrame]:
+    """The frames of these numbers, as the decoder gives them from the film's beginning.
+
+    Raises WorkerError BAD_SOURCE naming the first frame that is missing or damaged.
+    """
+    given = 0
+    damaged = "cannot be decoded; the file is damaged there: repair it or upload it again"
+    with contextlib.closing(open_fn()) as container:
+        stream = container.streams[stream_index]
+        assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
+        discard_others(container, stream)
+        use_threads(stream, AUTO_THREADS)
+        for packet in container.demux(stream):
+            for frame in decode_packet(packet):
+                if given in numbers:
+                    if frame.is_corrupt:
+                        raise WorkerError(ExitCode.BAD_SOURCE, f"{name}: frame {given} {damaged}")
+                    yield frame
+                given += 1
+                if given == numbers.stop:
+                    return
+    raise WorkerError(ExitCode.BAD_SOURCE, f"{name}: frame {given} {damaged}")
+
+
 def _compare(frame: VideoFrame, wanted: int) -> None:
     if frame_pts(frame) != wanted:
         raise _Unlike("is missing")

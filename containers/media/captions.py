@@ -55,6 +55,11 @@ class Captions:
         self.sizes.append(len(told))
         self.data += told
 
+    def lose_times(self) -> None:
+        """The packets' timestamps are not those of their pictures."""
+        self.untimed += len(self.pts)
+        self.pts, self.sizes, self.data = array("q"), array("q"), bytearray()
+
     def arrays(self) -> dict[str, NDArray[np.int64]]:
         """As `from_arrays` takes them."""
         padded = bytes(self.data) + bytes(-len(self.data) % 8)

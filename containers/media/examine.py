@@ -1,6 +1,7 @@
 """The child's part of extract: all that touches the film's bytes, for `extract` to plan with."""
 
 import contextlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -119,7 +120,9 @@ class _Examination:
             head = self._judge(file)
             scanned = self._scan(file, head)
             self._check_limits(scanned)
-            if self.conceal:
+            if scanned.timeline.by_order:
+                damage = FoundDamage.none()  # it was decoded to its end
+            elif self.conceal:
                 damage = self._damage(file, scanned, head)
             else:
                 damage = FoundDamage.none()
@@ -164,14 +167,19 @@ class _Examination:
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
             scan = scan_packets(container, stream, head, writer, self.budget)
             demuxer = container.format.name.split(",")[0]
-            line = timeline.from_packets(
-                scan, head, stream, self.name, demuxer, conceal=self.conceal
-            )
+            if timeline.has_order_only(stream, head, demuxer):
+                line = self._decode_order(file, scan)
+            else:
+                line = timeline.from_packets(
+                    scan, head, stream, self.name, demuxer, conceal=self.conceal
+                )
             if line is None:
                 line = self._decode_all(file, scan, head)
             return _Scanned(
                 format=container.format.name,
-                video=describe(stream, head.first, line.timestamps, line.end_pts),
+                video=describe(
+                    stream, head.first, line.timestamps, line.end_pts, by_order=line.by_order
+                ),
                 timeline=line,
                 keyframes=np.array(scan.keys, np.int64),
                 corrupt=scan.corrupt,
@@ -198,6 +206,15 @@ class _Examination:
             return timeline.from_decoding(
                 container, stream, scan, head, self.name, conceal=self.conceal
             )
+
+    def _decode_order(self, file: SourceFile, scan: Scan) -> Timeline:
+        """Packets tell no frame's time; what was noted by their timestamps has no place."""
+        self.decoded = True
+        scan.captions.lose_times()
+        scan.keys, scan.corrupt = array("q"), []
+        with contextlib.closing(open_source(file)) as container:
+            stream = choose_video(self.name, container)
+            return timeline.from_order(container, stream, self.name)
 
     def _check_limits(self, scanned: _Scanned) -> None:
         video = scanned.video

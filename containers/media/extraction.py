@@ -8,9 +8,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from containers.common.errors import WorkerError
 from containers.common.fields import Decode
 from contracts.job import ExtractionChoice
 from contracts.manifest import Extraction, SeekProbe, Video
+from contracts.names import ExitCode
 
 BASE_FRAMES = 24
 """Decoded one after another for the usual cost of a frame."""
@@ -63,6 +65,20 @@ def plan_extraction(
     )
     log.info("extraction", extra=extraction.model_dump(mode="json"))
     return extraction
+
+
+def only_shards(choice: ExtractionChoice, name: str) -> Extraction:
+    """For a film that is decoded from its beginning only.
+
+    Raises UNSUPPORTED where ranges were asked for.
+    """
+    if choice == "ranged":
+        raise WorkerError(
+            ExitCode.UNSUPPORTED,
+            f"{name} does not tell when its frames are shown, so it cannot be read by ranges; "
+            "choose extraction shards or auto",
+        )
+    return Extraction(mode="shards", reason="its frames have an order and no times of their own")
 
 
 def lead_frames(

@@ -22,6 +22,8 @@ SAMPLES = 5
 MAX_SAMPLES = 13
 """So many are looked at where little moves."""
 NEARLY_ALL = 0.9
+NEAR_FRAMES = 3000
+"""Of a film that is decoded from its beginning for each sample, only these are looked at."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def _evidence(
     video: Video, timestamps: NDArray[np.int64], keyframes: NDArray[np.int64], decode: Decode
 ) -> FieldEvidence:
     samples: list[cadence.Sample] = []
+    if video.by_order:
+        timestamps = timestamps[:NEAR_FRAMES]
     for first in sample_places(timestamps, keyframes):
         count = min(SAMPLE_FRAMES, len(timestamps) - first)
         samples.append(cadence.judge_sample(decode(first, count)))

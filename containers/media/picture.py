@@ -33,7 +33,14 @@ MIN_RATE, MAX_RATE = Fraction(1), Fraction(1000)
 """What encoders are told stays within these, whatever the timestamps say."""
 
 
-def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end_pts: int) -> Video:
+def describe(
+    stream: VideoStream,
+    first: VideoFrame,
+    timestamps: np.ndarray,
+    end_pts: int,
+    *,
+    by_order: bool = False,
+) -> Video:
     """The facts of the manifest. `first` is the first decoded frame: it knows more than headers."""
     colour = source_colour(stream, first)
     rate = frame_rate(stream, timestamps)
@@ -59,6 +66,7 @@ def describe(stream: VideoStream, first: VideoFrame, timestamps: np.ndarray, end
         lost=(*hdr.lost_in_decoding(first), *_alpha_unread(stream, first)),
         working_colour=working_colour(colour, first, rate),
         chroma_location=chroma_location(stream, colour),
+        by_order=by_order,
         frames=len(timestamps),
         start_pts=int(timestamps[0]),
         end_pts=end_pts,

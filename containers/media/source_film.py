@@ -17,7 +17,7 @@ from containers.common.mending import source_decode
 from containers.common.pictures import Picture, picture_bytes, plain_format
 from containers.common.storage import SCAN_AHEAD_BLOCKS, Store
 from containers.media.export import Place, export_frames
-from containers.media.extraction import plan_extraction
+from containers.media.extraction import only_shards, plan_extraction
 from containers.media.fields import Planned, plan_fields
 from contracts.base import one_line
 from contracts.environ import ExtractEnvironment
@@ -51,6 +51,7 @@ class SourceFilm:
         self._stamps, self._keyframes, self._damage = timestamps, keyframes, damage
         self._reader = store.reader(job.source, SCAN_AHEAD_BLOCKS)
         self._limits = Confinement.of(environment)
+        self._name = one_line(PurePosixPath(job.source.key).name)
         self._decoder: FilmDecoder | None = None
 
     def __enter__(self) -> Self:
@@ -63,9 +64,7 @@ class SourceFilm:
     def decode(self, first: int, count: int) -> Iterator[Picture]:
         """Coded frames. The child starts with the first that are asked for."""
         if self._decoder is None:
-            self._decoder = FilmDecoder(
-                self._limits, one_line(PurePosixPath(self._job.source.key).name)
-            )
+            self._decoder = FilmDecoder(self._limits, self._name)
         decode = source_decode(
             self._decoder, self._reader, self._job.source.size, self._video,
             self._stamps, self._damage,
@@ -84,11 +83,15 @@ class SourceFilm:
         choice, film = self._job.settings.extraction, self._film(planned)
         firsts = [shards[run.first_shard].first_frame for run in runs]
         starts = [f if film.plan is None else film.plan.coded(f, 1)[0] for f in firsts]
-        chosen = plan_extraction(
-            choice, self._video, self._stamps, self._keyframes, starts, self.decode,
-            lambda: self._reader.bytes_fetched,
-        )  # fmt: skip
-        if choice == "auto" and chosen.mode == "shards" and self._too_large(shards):
+        if self._video.by_order:
+            chosen = only_shards(choice, self._name)
+        else:
+            chosen = plan_extraction(
+                choice, self._video, self._stamps, self._keyframes, starts, self.decode,
+                lambda: self._reader.bytes_fetched,
+            )  # fmt: skip
+        large = choice == "auto" and not self._video.by_order and self._too_large(shards)
+        if chosen.mode == "shards" and large:
             reason = "a lossless shard could be larger than one upload takes"
             chosen = chosen.model_copy(update={"mode": "ranged", "reason": reason})
         if chosen.mode == "shards":

@@ -39,6 +39,8 @@ class Timeline:
     end_pts: int
     skipped: int = 0
     """Frames of a recording before its first or behind its last whole one; no player shows them."""
+    by_order: bool = False
+    """As in manifest.Video."""
 
     def tail(self, keyframes: np.ndarray) -> int:
         """Number of the first frame of the test at the end; `keyframes` are timestamps."""
@@ -136,6 +138,44 @@ def from_decoding(
     return Timeline(times, int(times[-1]) + _last_duration(scan, times))
 
 
+def has_order_only(stream: VideoStream, head: Head, demuxer: str) -> bool:
+    """True of B-frames in AVI, which notes when frames are decoded and not when they are shown."""
+    reorders = bool(stream.codec_context.has_b_frames)
+    return demuxer == "avi" and reorders and not _rising(head.timestamps)
+
+
+def from_order(container: InputContainer, stream: VideoStream, name: str) -> Timeline:
+    """Decode the whole film: its k-th frame is shown at the k-th packet's time.
+
+    Raises BAD_SOURCE for damaged frames, UNSUPPORTED where packets need not show a frame each.
+    """
+    discard_others(container, stream)
+    use_threads(stream, AUTO_THREADS)
+    stamps: list[int | None] = []
+    frames = 0
+    for packet in container.demux(stream):
+        if packet.size:
+            stamps.append(packet.dts)
+        for frame in decode_packet(packet):
+            if frame.is_corrupt:
+                raise bad_source(
+                    f"{name}: frame {frames} cannot be decoded; repair it or upload it again"
+                )
+            frames += 1
+    codec = stream.codec_context.codec.canonical_name
+    if frames < len(stamps) and codec not in HIDING_CODECS:
+        raise bad_source(
+            f"{name}: of {len(stamps)} frames only {frames} can be decoded; "
+            "repair it or upload it again"
+        )
+    if frames != len(stamps):
+        raise _without_order(name, "avi")
+    _check_order(stamps, name, "avi")
+    times = np.array(stamps, np.int64)
+    usual = int(np.median(np.diff(times))) if len(times) > 1 else 1
+    return Timeline(times, int(times[-1]) + max(usual, 1), by_order=True)
+
+
 def _may_hide(scan: Scan, head: Head, stream: VideoStream) -> bool:
     """True where packets may be more than frames: field pairs, hidden frames, no timestamps."""
     codec = stream.codec_context.codec.canonical_name
@@ -143,13 +183,23 @@ def _may_hide(scan: Scan, head: Head, stream: VideoStream) -> bool:
 
 
 def _check_order(stamps: Sequence[int | None], name: str, demuxer: str) -> None:
+    if not _rising(stamps):
+        raise _without_order(name, demuxer)
+
+
+def _rising(stamps: Sequence[int | None]) -> bool:
+    """True if all are there, each after the one before."""
     times = [stamp for stamp in stamps if stamp is not None]
-    if not times or len(times) < len(stamps) or any(a >= b for a, b in pairwise(times)):
-        raise WorkerError(
-            ExitCode.UNSUPPORTED,
-            f"{name} does not tell when each of its frames is shown (its {demuxer.upper()} "
-            "timestamps are missing or not in order); re-encode it to MP4 or Matroska first",
-        )
+    whole = bool(times) and len(times) == len(stamps)
+    return whole and all(a < b for a, b in pairwise(times))
+
+
+def _without_order(name: str, demuxer: str) -> WorkerError:
+    return WorkerError(
+        ExitCode.UNSUPPORTED,
+        f"{name} does not tell when each of its frames is shown (its {demuxer.upper()} "
+        "timestamps are missing or not in order); re-encode it to MP4 or Matroska first",
+    )
 
 
 def _last_duration(scan: Scan, stamps: np.ndarray) -> int:

@@ -36,6 +36,8 @@ class DecodeTask(Contract):
     """Descriptor of the pipe that names free slots of it, a byte each."""
     slots: int = Field(le=256)
     slot_bytes: int
+    by_order: bool
+    """As in manifest.Video."""
     mend: Mend | None = None
     """The frames lie in a damaged stretch."""
 
@@ -81,6 +83,14 @@ def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mma
 
 
 def _frames(file: SourceFile, task: DecodeTask, timestamps: np.ndarray) -> Iterator[VideoFrame]:
+    numbers = range(task.first_frame, task.first_frame + len(timestamps))
+    if task.by_order:
+        return media.decode_in_order(
+            lambda: media.open_source(file),
+            numbers,
+            stream_index=task.stream_index,
+            name=task.name,
+        )
     if task.mend is None:
         return media.decode_frames(
             lambda: media.open_source(file),
@@ -92,7 +102,7 @@ def _frames(file: SourceFile, task: DecodeTask, timestamps: np.ndarray) -> Itera
     return mended_frames(
         lambda: media.open_source(file),
         task.mend,
-        range(task.first_frame, task.first_frame + len(timestamps)),
+        numbers,
         stream_index=task.stream_index,
         kind=Kind(task.width, task.height, task.pixel_format),
         name=task.name,

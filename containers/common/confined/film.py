@@ -66,6 +66,7 @@ class FilmDecoder:
             free=ring.free_fd,
             slots=ring.slots,
             slot_bytes=ring.slot_bytes,
+            by_order=video.by_order,
             mend=mend,
         )
         self._child.give(task, timestamps.astype(np.int64).tobytes())
