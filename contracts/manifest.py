@@ -256,6 +256,8 @@ class CaptionTrack(Contract):
     """Of their triplets together."""
     untimed: int = Field(default=0, ge=0)
     """So many more cannot be placed, for the file does not tell when they are shown."""
+    unread: int = Field(default=0, ge=0)
+    """So many more have some in a form that is not read: of DVDs, or of SCTE 20."""
     time_base: Rational
     payload: ObjectRef | None = None
     """npz: `caption_pts` and `caption_sizes`, int64, shape (pictures,), in the file's order;

@@ -39,26 +39,37 @@ class Captions:
     data: bytearray = field(default_factory=bytearray)
     untimed: int = 0
     """Packets with captions and without a timestamp."""
+    unread: int = 0
+    """Packets with captions in another form (see `is_unread`)."""
 
     def add(self, packet: Packet, messages: Messages) -> None:
         """Take over what a packet of the film carries."""
         if not messages or packet.is_discard:
             return
         head = bytes(memoryview(packet)[: None if messages.fields else _LOOKED_AT])
-        told = b"".join(triplets(message) for message in messages.read(head))
-        if not told:
-            return
-        if packet.pts is None:
+        found = list(messages.read(head))
+        told = b"".join(map(triplets, found))
+        if told and packet.pts is None:
             self.untimed += 1
-            return
-        self.pts.append(packet.pts)
+        elif told:
+            self._take(packet.pts or 0, told)
+        elif any(map(is_unread, found)):
+            self.unread += 1
+
+    def _take(self, pts: int, told: bytes) -> None:
+        self.pts.append(pts)
         self.sizes.append(len(told))
         self.data += told
 
-    def lose_times(self) -> None:
-        """The packets' timestamps are not those of their pictures."""
-        self.untimed += len(self.pts)
-        self.pts, self.sizes, self.data = array("q"), array("q"), bytearray()
+    def retimed(self, shown: Mapping[int, int]) -> "Captions":
+        """The same at other times, by the packets' timestamps."""
+        captions = Captions(untimed=self.untimed, unread=self.unread)
+        for pts, told in self.in_order():
+            if pts in shown:
+                captions._take(shown[pts], told)
+            else:
+                captions.untimed += 1
+        return captions
 
     def arrays(self) -> dict[str, NDArray[np.int64]]:
         """As `from_arrays` takes them."""
@@ -99,6 +110,14 @@ def triplets(message: bytes) -> bytes:
     size = (message[place] & _COUNT) * _TRIPLET
     told = message[place + 2 : place + 2 + size]
     return told[: len(told) // _TRIPLET * _TRIPLET]
+
+
+def is_unread(message: bytes) -> bool:
+    """True of captions as MPEG-2 has them on DVDs, and by SCTE 20."""
+    kind = message.removeprefix(_HEAD[:3])
+    return kind.startswith(b"CC\x01\xf8") or (
+        kind[:1] == b"\x03" and kind[1:2] in (b"\x01", b"\x81")
+    )
 
 
 def placed(

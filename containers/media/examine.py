@@ -208,13 +208,14 @@ class _Examination:
             )
 
     def _decode_order(self, file: SourceFile, scan: Scan) -> Timeline:
-        """Packets tell no frame's time; what was noted by their timestamps has no place."""
+        """Packets tell no frame's time; what was noted by their timestamps moves or goes."""
         self.decoded = True
-        scan.captions.lose_times()
         scan.keys, scan.corrupt = array("q"), []
         with contextlib.closing(open_source(file)) as container:
             stream = choose_video(self.name, container)
-            return timeline.from_order(container, stream, self.name)
+            line, shown = timeline.from_order(container, stream, self.name)
+        scan.captions = scan.captions.retimed(shown)
+        return line
 
     def _check_limits(self, scanned: _Scanned) -> None:
         video = scanned.video
@@ -255,12 +256,13 @@ class _Examination:
 
 def _track(scan: Scan) -> CaptionTrack | None:
     found = scan.captions
-    if not (found.pts or found.untimed):
+    if not (found.pts or found.untimed or found.unread):
         return None
     return CaptionTrack(
         pictures=len(found.pts),
         bytes=len(found.data),
         untimed=found.untimed,
+        unread=found.unread,
         time_base=scan.time_base,
     )
 

@@ -51,6 +51,9 @@ def _captions(manifest: Manifest) -> Iterator[LostLabel]:
     if lost:
         value = f"CEA-608/708 in {lost} pictures"
         yield LostLabel(of="film", label="captions", value=value, found=None)
+    if track.unread:
+        value = f"of DVDs or SCTE 20 in {track.unread} pictures"
+        yield LostLabel(of="film", label="captions", value=value, found=None)
 
 
 def _of_track(

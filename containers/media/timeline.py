@@ -144,36 +144,41 @@ def has_order_only(stream: VideoStream, head: Head, demuxer: str) -> bool:
     return demuxer == "avi" and reorders and not _rising(head.timestamps)
 
 
-def from_order(container: InputContainer, stream: VideoStream, name: str) -> Timeline:
-    """Decode the whole film: its k-th frame is shown at the k-th packet's time.
+def from_order(
+    container: InputContainer, stream: VideoStream, name: str
+) -> tuple[Timeline, dict[int, int]]:
+    """Decode the whole film: its k-th frame is shown at the k-th packet's time. Also, when the
+    picture of each packet is shown, by the packet's own timestamp.
 
     Raises BAD_SOURCE for damaged frames, UNSUPPORTED where packets need not show a frame each.
     """
     discard_others(container, stream)
     use_threads(stream, AUTO_THREADS)
     stamps: list[int | None] = []
-    frames = 0
+    frames: list[int | None] = []
     for packet in container.demux(stream):
         if packet.size:
             stamps.append(packet.dts)
         for frame in decode_packet(packet):
             if frame.is_corrupt:
                 raise bad_source(
-                    f"{name}: frame {frames} cannot be decoded; repair it or upload it again"
+                    f"{name}: frame {len(frames)} cannot be decoded; repair it or upload it again"
                 )
-            frames += 1
+            frames.append(frame.pts)
     codec = stream.codec_context.codec.canonical_name
-    if frames < len(stamps) and codec not in HIDING_CODECS:
+    if len(frames) < len(stamps) and codec not in HIDING_CODECS:
         raise bad_source(
-            f"{name}: of {len(stamps)} frames only {frames} can be decoded; "
+            f"{name}: of {len(stamps)} frames only {len(frames)} can be decoded; "
             "repair it or upload it again"
         )
-    if frames != len(stamps):
+    if len(frames) != len(stamps):
         raise _without_order(name, "avi")
     _check_order(stamps, name, "avi")
     times = np.array(stamps, np.int64)
     usual = int(np.median(np.diff(times))) if len(times) > 1 else 1
-    return Timeline(times, int(times[-1]) + max(usual, 1), by_order=True)
+    line = Timeline(times, int(times[-1]) + max(usual, 1), by_order=True)
+    shown = zip(frames, times.tolist(), strict=True)
+    return line, {pts: time for pts, time in shown if pts is not None}
 
 
 def _may_hide(scan: Scan, head: Head, stream: VideoStream) -> bool:

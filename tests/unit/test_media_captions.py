@@ -96,6 +96,18 @@ def test_captions_that_the_codec_cannot_hold_are_reported(tmp_path: Path) -> Non
     assert ledger.captioned_frames == 0
 
 
+@pytest.mark.parametrize("user_data", [b"CC\x01\xf8\x9e\xff\x20\x20", b"\x03\x81\x0f\xff\x20\x20"])
+def test_captions_in_forms_that_are_not_read_are_reported(user_data: bytes, tmp_path: Path) -> None:
+    """MPEG-2's user data as DVDs have it, and as SCTE 20 does."""
+    film = film_with_messages(
+        tmp_path / "film.ts", lambda _: user_data, codec="mpeg2video", frames=6, options={"g": "6"}
+    )
+    bench = Bench(film)
+    made(bench, tmp_path)
+    lost = [(x.label, x.value) for x in bench.report.ledger.lost if x.label == "captions"]
+    assert lost == [("captions", "of DVDs or SCTE 20 in 6 pictures")]
+
+
 def test_captions_that_went_missing_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

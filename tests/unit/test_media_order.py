@@ -9,7 +9,7 @@ from contracts.names import ExitCode, Stage
 from tests.media_bench import Bench
 from tests.media_support import Clip, damage, decode_all, make
 from tests.sei_support import film_with_messages
-from tests.unit.test_media_captions import made, message
+from tests.unit.test_media_captions import made, message, shown, triplets
 from tests.unit.test_media_recompose import sound, times
 
 CLIP = Clip(frames=24, audio="libmp3lame")
@@ -50,8 +50,7 @@ def test_a_damaged_frame_of_such_a_film_is_not_taken_for_another(tmp_path: Path)
     assert said.endswith("can be decoded; repair it or upload it again")
 
 
-def test_captions_of_such_a_film_are_reported_as_lost(tmp_path: Path) -> None:
+def test_captions_of_such_a_film_stay_with_their_frames(tmp_path: Path) -> None:
     bench = Bench(film_with_messages(tmp_path / "film.avi", message))
-    made(bench, tmp_path)
-    lost = [(x.label, x.value) for x in bench.report.ledger.lost if x.label == "captions"]
-    assert lost == [("captions", "CEA-608/708 in 12 pictures")]
+    assert shown(made(bench, tmp_path)) == [triplets(n) for n in range(12)]
+    assert bench.report.ledger.captioned_frames == 12
