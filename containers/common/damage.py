@@ -1,7 +1,7 @@
 """Damaged stretches of a film: decoded so that every worker gets the same, stand-ins included."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import av.error
@@ -16,6 +16,7 @@ from containers.common.media import (
     BACK_OFF_SECONDS,
     ONE_THREAD,
     decode_packet,
+    demuxed,
     discard_others,
     frame_pts,
     use_threads,
@@ -49,22 +50,21 @@ class Given:
 def decoded_stretch(
     open_fn: Callable[[], InputContainer],
     timestamps: Sequence[int],
+    marked: Collection[int],
     stream_index: int,
     kind: Kind,
 ) -> Generator[Given]:
     """Decode from the keyframe at timestamps[0] to the frame at timestamps[-1].
 
-    One thread: with several, what a decoder makes of damage depends on their race. Places rise;
-    frames that come too late or are of another kind are left out.
+    `marked`: timestamps of frames that are damaged whatever their decoder says. One thread: with
+    several, what a decoder makes of damage depends on their race. Places rise; frames that come too
+    late or are of another kind are left out.
     """
     places = {pts: place for place, pts in enumerate(timestamps)}
-    marked: set[int] = set()
     last = -1
     packets = _packets_from(open_fn, stream_index, timestamps[0])
     with contextlib.closing(packets):
         for packet in packets:
-            if packet.is_corrupt and packet.pts is not None:
-                marked.add(packet.pts)
             for frame in decode_packet(packet):
                 pts = frame_pts(frame)
                 if pts is not None and pts > timestamps[-1]:
@@ -94,7 +94,7 @@ def _packets_from(
                 except av.error.FFmpegError:
                     continue
             begun = back is None
-            for packet in container.demux(stream):
+            for packet in demuxed(container, stream):
                 begun = begun or (packet.pts == start and packet.is_keyframe)
                 if begun:
                     yield packet
@@ -118,8 +118,14 @@ def mended_frames(
     Raises WorkerError BAD_SOURCE where the film decodes otherwise than it did for the plan.
     """
 
+    marked = {
+        mend.timestamps[number - mend.first_frame]
+        for number, stand_in in mend.stand_ins.items()
+        if stand_in == DECODER
+    }
+
     def given() -> Generator[Given]:
-        return decoded_stretch(open_fn, mend.timestamps, stream_index, kind)
+        return decoded_stretch(open_fn, mend.timestamps, marked, stream_index, kind)
 
     good = _later_frame(mend, given)
     source = given()

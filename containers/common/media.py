@@ -109,6 +109,19 @@ def decode_packet(packet: Packet) -> list[VideoFrame]:
         return []
 
 
+def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """The packets of these streams (without any: of all), and each decoder's order to end."""
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except IndexError:  # PyAV ends streams that damaged MPEG-TS announced on the way
+            return
+        yield packet
+
+
 def discard_others(container: InputContainer, kept: Stream) -> None:
     """Let the demuxer skip all other streams, so that their bytes need not be read."""
     for stream in container.streams:
@@ -217,7 +230,7 @@ def _frames_from(
         except av.error.FFmpegError:
             return
     key_seen = back is None
-    for packet in container.demux(stream):
+    for packet in demuxed(container, stream):
         key_seen = key_seen or packet.is_keyframe
         if not key_seen:
             if packet.dts is not None and packet.dts > start:

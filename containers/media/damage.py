@@ -1,7 +1,7 @@
 """What is damaged in a film that is to be mended: found by decoding all of it, once."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from containers.common.damage import DECODER, Given
 from containers.common.kinds import Kind, changed, kind_of
-from containers.common.media import AUTO_THREADS, decode_packet, frame_pts, use_threads
+from containers.common.media import AUTO_THREADS, decode_packet, demuxed, frame_pts, use_threads
 from containers.media.probe import bad_source
 from contracts.limits import DAMAGED_FRAMES_MAX, DAMAGED_SHARE_MAX
 from contracts.manifest import Concealed, Damage, Stretch
@@ -48,18 +48,18 @@ def good_frames(
     container: InputContainer,
     stream: VideoStream,
     timestamps: NDArray[np.int64],
-    corrupt: Iterable[int],
+    marked: Collection[int],
     kind: Kind,
     name: str,
 ) -> NDArray[np.bool_]:
     """Decode the whole film with all threads: which frames come undamaged.
 
-    `corrupt`: timestamps of packets that the demuxer found damaged. Raises UNSUPPORTED where the
-    picture's kind changes. At the film's end a few good frames may seem damaged.
+    `marked`: timestamps of packets that are damaged whatever their decoder says. Raises UNSUPPORTED
+    where the picture's kind changes. At the film's end a few good frames may seem damaged.
     """
     good = np.zeros(len(timestamps), np.bool_)
     use_threads(stream, AUTO_THREADS)
-    for packet in container.demux(stream):
+    for packet in demuxed(container, stream):
         for frame in decode_packet(packet):
             pts = frame_pts(frame)
             if pts is None or frame.is_corrupt:
@@ -69,7 +69,6 @@ def good_frames(
                 if kind_of(frame) != kind:
                     raise changed(name, kind, kind_of(frame), place, frame.time)
                 good[place] = True
-    marked = set(corrupt)
     return good & np.array([stamp not in marked for stamp in timestamps.tolist()])
 
 

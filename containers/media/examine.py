@@ -242,14 +242,15 @@ class _Examination:
     def _damage(self, file: SourceFile, scanned: _Scanned, head: Head) -> FoundDamage:
         """Decode the whole film; what is damaged, and what is to stand in."""
         stamps, kind = scanned.timeline.timestamps, kind_of(head.first)
+        marked = set(scanned.corrupt)
         with contextlib.closing(open_source(file)) as container:
             stream = choose_video(self.name, container)
             media.discard_others(container, stream)
-            good = good_frames(container, stream, stamps, scanned.corrupt, kind, self.name)
+            good = good_frames(container, stream, stamps, marked, kind, self.name)
 
         def decode(wanted: list[int]) -> Iterator[Given]:
             index = scanned.video.stream_index
-            return decoded_stretch(lambda: open_source(file), wanted, index, kind)
+            return decoded_stretch(lambda: open_source(file), wanted, marked, index, kind)
 
         return DamageSearch(stamps, scanned.keyframes, good, decode).found(self.name)
 

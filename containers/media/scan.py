@@ -15,9 +15,10 @@ from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
 from containers.common.kinds import changed, kind_of
-from containers.common.media import decode_packet, discard_others, frame_pts, use_threads
+from containers.common.media import decode_packet, demuxed, discard_others, frame_pts, use_threads
 from containers.media.budget import Budget
 from containers.media.captions import Captions, messages_of
+from containers.media.checksums import Checksums
 from containers.media.probe import bad_source
 from containers.media.sidecar import SidecarWriter
 from containers.media.sizes import SizeWatch
@@ -60,7 +61,7 @@ def _first_frames(
     frames: list[VideoFrame] = []
     key_seen = not from_keyframe
     try:
-        for number, packet in enumerate(container.demux(stream)):
+        for number, packet in enumerate(demuxed(container, stream)):
             key_seen = key_seen or packet.is_keyframe
             if key_seen:
                 frames += decode_packet(packet)
@@ -80,7 +81,7 @@ class Scan:
     time_base: Fraction
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     corrupt: list[int] = field(default_factory=list)
-    """Timestamps of damaged packets."""
+    """Timestamps of damaged packets, by the demuxer or by their own checksums."""
     first_key: int | None = None
     before_key: int = 0
     """Frames that come before the first keyframe in the file."""
@@ -130,10 +131,11 @@ def scan_packets(
     scan, limits = Scan(time_base=stream.time_base or Fraction(1)), budget.limits
     size = head.first.width, head.first.height
     watch = SizeWatch(stream, size)
+    checksums = Checksums.of(stream)
     messages = messages_of(stream, fields=head.first.interlaced_frame)
     shows = _SHOWS.get(stream.codec_context.codec.canonical_name, _always)
     try:
-        for packet in container.demux():
+        for packet in demuxed(container):
             if packet.size == 0 and packet.dts is None:
                 continue  # the end of a stream
             stamp = packet.pts if packet.pts is not None else packet.dts
@@ -146,6 +148,7 @@ def scan_packets(
                     raise _changed(limits.name, scan, packet, head.first, after)
                 scan.add(packet, shown=shows(packet))
                 scan.captions.add(packet, messages)
+                checksums.add(packet)
                 if not scan.packets % 1000:
                     limits.check("max_frames", scan.packets, "has more than {got} frames")
                     budget.check(size, scan.packets, scan.seconds_seen)
@@ -156,6 +159,7 @@ def scan_packets(
         raise bad_source(
             f"{limits.name} is cut off or damaged at {seconds} ({error.strerror}); upload it again"
         ) from error
+    scan.corrupt += checksums.wrong()
     _check_whole(container, stream, scan, limits.name)
     return scan
 

@@ -15,6 +15,7 @@ from containers.common.media import (
     DAMAGE_ADVICE,
     ONE_THREAD,
     decode_packet,
+    demuxed,
     discard_others,
     frame_pts,
     use_threads,
@@ -117,7 +118,7 @@ def from_decoding(
     use_threads(stream, ONE_THREAD if conceal else AUTO_THREADS)
     first = head.timestamps[0] or 0
     stamps = array("q")
-    for packet in container.demux(stream):
+    for packet in demuxed(container, stream):
         for frame in decode_packet(packet):
             pts = frame_pts(frame)
             if pts is None or pts < first:

@@ -1,8 +1,10 @@
 """Opening untrusted films, and decoding exactly the frames asked for."""
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -11,6 +13,7 @@ import pytest
 
 from containers.common.media import (
     decode_frames,
+    demuxed,
     frame_pts,
     open_source,
     video_stream,
@@ -144,6 +147,18 @@ def test_a_playlist_disguised_as_a_film_opens_nothing_else(content: bytes, tmp_p
     path.write_bytes(content)
     with pytest.raises((av.error.FFmpegError, WorkerError)):
         open_source(io.BytesIO(path.read_bytes()))
+
+
+def test_streams_that_damage_announces_on_the_way_are_no_error() -> None:
+    class Announced:
+        """PyAV, when FFmpeg has found more streams than it knows and it comes to end them."""
+
+        def demux(self, *_streams: Any) -> Iterator[str]:
+            yield from ("packet", "end of the film")
+            raise IndexError("list index out of range")
+
+    container: Any = Announced()
+    assert list(demuxed(container)) == ["packet", "end of the film"]
 
 
 def test_a_cover_is_not_taken_for_the_film(tmp_path: Path) -> None:

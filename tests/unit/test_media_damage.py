@@ -48,7 +48,7 @@ CLIPS: dict[str, Clip] = {
     "prores.mov": Clip(codec="prores_ks", options={}, pixel_format="yuv422p10le"),
     "ffv1.mkv": Clip(codec="ffv1", options={"level": "3", "slicecrc": "1", "g": "1"}),
 }
-UNNOTICED = {"b.mkv", "hevc.mp4", "ffv1.mkv"}
+UNNOTICED = {"b.mkv", "hevc.mp4"}
 """Their decoders take most wrong bits amid a packet for a picture, and say nothing."""
 ALL, MIDDLE = (0.0, 1.0), (0.3, 0.7)
 
@@ -179,6 +179,20 @@ def test_a_group_whose_keyframe_an_edit_list_hides_is_decoded_from_it(tmp_path: 
     assert frames[9:] == [frame.sha256 for frame in clean[9:]]
 
 
+def test_damage_that_only_ffv1s_checksums_tell_is_found(tmp_path: Path) -> None:
+    path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), [40], *MIDDLE)
+    with av.open(str(path)) as container:
+        assert not any(frame.is_corrupt for frame in container.decode(video=0))
+    assert Whole(path).listed == [(40, 1, "decoder")]
+    with pytest.raises(WorkerError, match=r"frame 40 \(at 1.600 s\) is damaged"):
+        Whole(path, damage="refuse")
+
+
+def test_ffv1_without_checksums_is_not_judged_by_them(tmp_path: Path) -> None:
+    clip = Clip(codec="ffv1", options={"level": "3", "slicecrc": "0", "g": "1"})
+    assert Whole(film(tmp_path / "film.mkv", clip)).damage == Damage()
+
+
 @pytest.mark.parametrize("many", [7, 50])
 def test_more_damage_than_a_tenth_is_refused_with_the_limit(many: int, tmp_path: Path) -> None:
     path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(10, 10 + many))
@@ -202,16 +216,12 @@ def test_a_film_without_damage_has_nothing_to_conceal(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_decodes_otherwise_than_planned_says_so(tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mp4"), [20])
-    whole = Whole(path)
-    mended = Whole(film(tmp_path / "other.mp4"))
+    whole = Whole(damage(film(tmp_path / "film.mp4"), [20]))
     assert whole.listed == [(20, 1, 19)]
-    mended.damage = Damage(
-        concealed=(Concealed(first_frame=20, frames=1, seconds=0.8, stands_in="decoder"),),
-        stretches=whole.damage.stretches,
-    )
+    item = Concealed(first_frame=20, frames=1, seconds=0.8, stands_in="decoder")
+    whole.damage = Damage(concealed=(item,), stretches=whole.damage.stretches)
     with pytest.raises(WorkerError, match="frame 20 decodes otherwise") as caught:
-        mended.frames(0, 60)
+        whole.frames(0, 60)
     assert caught.value.exit_code is ExitCode.BAD_SOURCE
 
 
