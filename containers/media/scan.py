@@ -30,6 +30,8 @@ KEYFRAME_PATIENCE = 300
 LOOSE_END = frozenset({"mpegts", "mpeg", "mpegvideo"})
 """Formats without a header that tells the length: recordings, cut off anywhere."""
 SLACK_SECONDS = 1.0
+AVI_CHUNK_HEADER = 8
+"""Bytes: AVI's index points at it, FFmpeg behind it."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Scan:
     """Frames that come before the first keyframe in the file."""
     keys: "array[int]" = field(default_factory=lambda: array("q"))
     """Timestamps of the keyframes, in the file's order."""
+    key_places: "array[int]" = field(default_factory=lambda: array("q"))
+    """Bytes before each of them in the file; -1 where the format does not tell."""
     last_pts: int | None = None
     last_duration: int = 0
     packets: int = 0
@@ -116,6 +120,7 @@ class Scan:
             self.corrupt.append(packet.pts)
         if packet.is_keyframe:
             self.keys.append(packet.pts)
+            self.key_places.append(-1 if packet.pos is None else packet.pos)
 
 
 def scan_packets(
@@ -198,6 +203,7 @@ def _check_whole(container: InputContainer, stream: VideoStream, scan: Scan, nam
             f"{scan.packets}; upload it again"
         )
     if demuxer == "avi":
+        _check_numbers(stream, scan, name)
         announced = float(stream.frames * scan.time_base)
     else:
         announced = (container.duration or 0) / av.time_base
@@ -209,3 +215,16 @@ def _check_whole(container: InputContainer, stream: VideoStream, scan: Scan, nam
             f"{name} is cut off: it announces {announced:.3f} s and ends after "
             f"{scan.seconds_seen - start:.3f} s; upload it again"
         )
+
+
+def _check_numbers(stream: VideoStream, scan: Scan, name: str) -> None:
+    """AVI counts its frames for their times: after a lost one, reading on and seeking by the index
+    give other times, and so other frames."""
+    index = {entry.pos + AVI_CHUNK_HEADER: entry.timestamp for entry in stream.index_entries}
+    for pts, place in zip(scan.keys, scan.key_places, strict=True):
+        if index.get(place, pts) != pts:
+            seconds = float(pts * scan.time_base)
+            raise bad_source(
+                f"{name} is damaged: before {seconds:.3f} s it lacks frames that its index has, so "
+                "no time behind is sure; remux it to Matroska or upload it again"
+            )

@@ -193,6 +193,19 @@ def test_ffv1_without_checksums_is_not_judged_by_them(tmp_path: Path) -> None:
     assert Whole(film(tmp_path / "film.mkv", clip)).damage == Damage()
 
 
+@pytest.mark.parametrize("setting", ["refuse", "conceal"])
+def test_an_avi_that_lost_a_frame_is_refused_for_its_times(setting: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "film.avi", CLIPS["mpeg4.avi"])
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        place = [p.pos for p in container.demux(video=0) if p.size][15] or 0
+    data[place - 8 : place - 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(WorkerError, match="it lacks frames that its index has") as caught:
+        Whole(path, damage=setting)
+    assert caught.value.exit_code is ExitCode.BAD_SOURCE
+
+
 @pytest.mark.parametrize("many", [7, 50])
 def test_more_damage_than_a_tenth_is_refused_with_the_limit(many: int, tmp_path: Path) -> None:
     path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(10, 10 + many))
