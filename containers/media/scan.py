@@ -90,7 +90,7 @@ class Scan:
     keys: "array[int]" = field(default_factory=lambda: array("q"))
     """Timestamps of the keyframes, in the file's order."""
     key_places: "array[int]" = field(default_factory=lambda: array("q"))
-    """Bytes before each of them in the file; -1 where the format does not tell."""
+    """Of each keyframe its place in the file (bytes) and its decoding time, in turns."""
     last_pts: int | None = None
     last_duration: int = 0
     packets: int = 0
@@ -104,6 +104,8 @@ class Scan:
 
     def add(self, packet: Packet, *, shown: bool) -> None:
         self.packets += 1
+        if packet.is_keyframe and packet.pos is not None and packet.dts is not None:
+            self.key_places.extend((packet.pos, packet.dts))
         if self.first_key is None:
             self.before_key += not packet.is_keyframe
             self.first_key = packet.pts if packet.is_keyframe else None
@@ -120,7 +122,6 @@ class Scan:
             self.corrupt.append(packet.pts)
         if packet.is_keyframe:
             self.keys.append(packet.pts)
-            self.key_places.append(-1 if packet.pos is None else packet.pos)
 
 
 def scan_packets(
@@ -221,9 +222,9 @@ def _check_numbers(stream: VideoStream, scan: Scan, name: str) -> None:
     """AVI counts its frames for their times: after a lost one, reading on and seeking by the index
     give other times, and so other frames."""
     index = {entry.pos + AVI_CHUNK_HEADER: entry.timestamp for entry in stream.index_entries}
-    for pts, place in zip(scan.keys, scan.key_places, strict=True):
-        if index.get(place, pts) != pts:
-            seconds = float(pts * scan.time_base)
+    for place, dts in zip(scan.key_places[::2], scan.key_places[1::2], strict=True):
+        if index.get(place, dts) != dts:
+            seconds = float(dts * scan.time_base)
             raise bad_source(
                 f"{name} is damaged: before {seconds:.3f} s it lacks frames that its index has, so "
                 "no time behind is sure; remux it to Matroska or upload it again"
