@@ -85,7 +85,7 @@ class Composer:
         child.give(task, *blobs)
         answer = self._served(shards)
         child.close()  # or it could change what is judged and uploaded next
-        ledger = self._ledger(answer, manifest).model_copy(
+        ledger = self._ledger(answer, manifest, task.made).model_copy(
             update={
                 "frames_concealed": shards.concealed,
                 "concealed": manifest.damage.concealed,
@@ -112,7 +112,7 @@ class Composer:
         told = CAPTION_FACTOR * track.bytes if track is not None else 0
         return shards.bytes + sidecar + told + packets * PACKET_BYTES + ALLOWANCE
 
-    def _ledger(self, answer: str, manifest: Manifest) -> Ledger:
+    def _ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
         """The answer, if it can be true of this film."""
         try:
             ledger = Ledger.model_validate_json(answer)
@@ -122,6 +122,7 @@ class Composer:
         if not (
             ledger.balanced
             and ledger.frames_planned == planned
+            and all(getattr(ledger, f"frames_{stage}") == count for stage, count in made.items())
             and len(ledger.streams) == len(manifest.sidecar.streams)
             and ledger.attachments == len(manifest.sidecar.attachments)
             and ledger.captioned_frames <= (track.pictures if track is not None else 0)

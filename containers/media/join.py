@@ -120,6 +120,7 @@ def captioned(
 
 
 def _video(container: InputContainer) -> VideoStream:
-    if not container.streams.video:
-        raise mismatch("a shard has no pictures")
-    return container.streams.video[0]
+    stream = next(iter(container.streams.video), None)
+    if stream is None or stream.codec_context is None:
+        raise mismatch("a shard has no pictures that can be decoded")
+    return stream

@@ -73,6 +73,8 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
         films = [s for s in container.streams.video if not is_still(s)]
         others = [s for s in container.streams if s.type in ("audio", "subtitle")]
         expected = 1 + len(manifest.sidecar.streams)
+        if not films:
+            raise mismatch("the result has no film in it")
         if len(films) + len(others) != expected:
             raise mismatch(f"the result has {len(films) + len(others)} streams, not {expected}")
         covers = [s for s in container.streams.video if is_cover(s)]

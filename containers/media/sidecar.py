@@ -294,7 +294,7 @@ class StoredPacket:
 def stored_stream(container: InputContainer, number: int) -> Stream:
     """Of the sidecar's payload. LEDGER_MISMATCH where it has no such stream."""
     if number >= len(container.streams):
-        raise mismatch(f"the sidecar has {len(container.streams)} streams, and none is {number}")
+        raise mismatch(f"the sidecar has no stream {number}")
     return container.streams[number]
 
 

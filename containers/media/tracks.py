@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from containers.common.errors import mismatch
 from containers.common.media import ISO_MEDIA, MUXERS
 from containers.media.sidecar import SidecarFiles, exact_times, stored_stream
 from containers.media.streams import QUICKTIME_LANGUAGES, is_cover, result_codec
@@ -61,13 +62,20 @@ def add_tracks(
     scale: int | None,
     sidecar: SidecarFiles | None,
 ) -> Tracks:
-    """Open every track of the result. `scale` is the film's units per second, None: the muxer's."""
+    """Open every track of the result. `scale` is the film's units per second, None: the muxer's.
+
+    LEDGER_MISMATCH where the sidecar's streams are not what the manifest says.
+    """
     film = _add_film(out, manifest, template, scale)
     if sidecar is None:
         return Tracks(film, [], [])
     with sidecar.open() as source:
-        copies = _add_copies(out, source, manifest, sidecar)
-        return Tracks(film, copies, _add_attachments(out, source, manifest.output.container))
+        try:
+            copies = _add_copies(out, source, manifest, sidecar)
+            covers = _add_attachments(out, source, manifest.output.container)
+        except (ValueError, LookupError) as error:  # of PyAV's, which believes what it is given
+            raise mismatch(f"the sidecar's streams are not what was set aside ({error})") from error
+        return Tracks(film, copies, covers)
 
 
 def _add_film(

@@ -1,28 +1,37 @@
-"""Examines films by the thousand in one confined child, as extract examines one."""
+"""Examines films, and composes results, by the thousand in one confined child each."""
 
 import io
 import json
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from containers.common import media
 from containers.common.confined.child import Link, SourceFile
 from containers.common.confined.files import read_arrays
-from containers.common.confined.messages import Done
+from containers.common.confined.messages import Done, Fetch
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.errors import WorkerError
 from containers.media.captions import ARRAYS, Captions
+from containers.media.compose import composition
+from containers.media.compose_task import Compose
 from containers.media.damage import FoundDamage, as_told
 from containers.media.examine import Examine, Found, examination
 from containers.media.examined import check_found
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
+from contracts.keys import shard_key
+from contracts.manifest import Ledger, Manifest
 from contracts.models import CATALOGUE, ModelName
 from contracts.names import ExitCode
-from tests.media_bench import EXTRACT_ENVIRONMENT
+from tests.media_bench import EXTRACT_ENVIRONMENT, INTERMEDIATE_BUCKET, Bench
 
 LIMITS = Confinement(memory_mib=1024, cpu_seconds=3600, stall_seconds=20, file_bytes=100_000_000)
-NAMED = {ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST}
+NAMED = {
+    ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST,
+    ExitCode.LEDGER_MISMATCH,
+}  # fmt: skip
 
 
 def serve(link: Link) -> None:
@@ -36,6 +45,96 @@ def serve(link: Link) -> None:
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
         link.tell(Done(answer=json.dumps(said)))
+
+
+def serve_compositions(link: Link) -> None:
+    """The same of recompose's."""
+    media.on_packet = link.alive
+    while (text := link.task()) is not None:
+        task, timestamps, index = Compose.model_validate_json(text), link.blob(), link.blob()
+        try:
+            ledger = composition(task, timestamps, index, None, link)
+            said = {"ledger": ledger.model_dump(mode="json")}
+        except WorkerError as error:
+            said = {"code": int(error.exit_code), "message": error.message}
+        link.tell(Done(answer=json.dumps(said)))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a result is made of: a job of one shard."""
+
+    manifest: Manifest
+    timestamps: bytes
+    index: bytes
+    sidecar: bytes
+    shard: bytes
+
+    @classmethod
+    def of(cls, film: Path, **settings: Any) -> "Parts":
+        bench = Bench(film, shard_seconds=10, **settings)
+        assert bench.extract() == ExitCode.OK
+        bench.process()
+        manifest = bench.manifest
+        sidecar = manifest.sidecar
+        assert sidecar.payload is not None
+        assert sidecar.index is not None
+        shard = shard_key(bench.job_id, 0, manifest.encoder.shard_container.value)
+        stored = (manifest.timestamps.key, sidecar.index.key, sidecar.payload.key, shard)
+        objects = (bench.s3.objects[INTERMEDIATE_BUCKET, key]["data"] for key in stored)
+        return cls(manifest, *objects)
+
+
+class Composer:
+    """Starts the child anew only where a result ended it."""
+
+    def __init__(self) -> None:
+        self._child: ConfinedChild | None = None
+        self._fds = [os.memfd_create(name) for name in ("result", "sidecar", "shard")]
+
+    def outcome(self, parts: Parts) -> str:
+        """What became of it. Raises AssertionError for what must not happen."""
+        for fd, data in zip(self._fds, (b"", parts.sidecar, parts.shard), strict=True):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, data, 0)
+        if self._child is None:
+            program = "tests.unit.fuzz_support:serve_compositions"
+            self._child = ConfinedChild(program, LIMITS, "film", self._fds, "muxer")
+        result, sidecar, shard = self._fds
+        frames = parts.manifest.video.frames
+        task = Compose(
+            manifest=parts.manifest,
+            made=dict.fromkeys(("decoded", "upscaled", "encoded"), frames),
+            result=result,
+            sidecar=sidecar,
+            captions=False,
+            shard=shard,
+        )
+        self._child.give(task, parts.timestamps, parts.index)
+        try:
+            said = json.loads(self._answer(self._child))
+        except WorkerError as error:  # the child is dead
+            self.close()
+            return _named(error.exit_code, error.message)
+        if "code" in said:
+            return _named(said["code"], said["message"])
+        assert Ledger.model_validate(said["ledger"]).balanced
+        return "ledger"
+
+    def _answer(self, child: ConfinedChild) -> str:
+        said = ""
+        for message in child.messages(io.BytesIO(), 0):  # to its end, which ends the task only
+            if isinstance(message, Done):
+                said = message.answer
+            else:
+                assert message == Fetch(number=0)
+                child.reply()
+        return said
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.close()
+        self._child = None
 
 
 class Examiner:

@@ -12,7 +12,7 @@ from containers.common.media import decode_frames, open_source
 from containers.media import composed
 from contracts import keys
 from contracts.names import ExitCode, Stage
-from tests.media_bench import FINAL_BUCKET, Bench, encode_shard
+from tests.media_bench import FINAL_BUCKET, INTERMEDIATE_BUCKET, Bench, encode_shard
 from tests.media_support import make
 
 
@@ -151,11 +151,33 @@ def test_a_sidecar_of_another_film_is_refused(bench: Bench, tmp_path: Path) -> N
     stored = bench.s3.objects[payload.bucket, payload.key]
     stored["data"] = make(tmp_path / "short.mkv", frames=5, audio="aac").read_bytes()
     assert refused(bench) == "stream 0 of the sidecar is not as long as its index"
-    # One that has no such stream.
-    sidecar = bench.manifest.sidecar
-    moved = [s.model_copy(update={"sidecar_index": 9}) for s in sidecar.streams]
-    manifest = bench.manifest.model_copy(
-        update={"sidecar": sidecar.model_copy(update={"streams": tuple(moved)})}
-    )
-    bench.store(keys.manifest_key(bench.job_id), manifest)
-    assert refused(bench) == "the sidecar has 2 streams, and none is 9"
+
+
+def change(bench: Bench, key: str, old: bytes, new: bytes) -> None:
+    stored = bench.s3.objects[INTERMEDIATE_BUCKET, key]
+    assert old in stored["data"]
+    stored["data"] = stored["data"].replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("codec", "sentence"),
+    [
+        (b"S_AAC", "the sidecar has no stream 0"),
+        (b"A_XXX", "the sidecar's streams are not what was set aside (template stream of type"),
+    ],
+)
+def test_a_sidecar_without_the_planned_streams_is_refused(
+    codec: bytes, sentence: str, bench: Bench
+) -> None:
+    """Found by fuzzing."""
+    change(bench, keys.sidecar_key(bench.job_id), b"A_AAC", codec)
+    assert refused(bench).startswith(sentence)
+
+
+def test_a_shard_without_pictures_is_refused(bench: Bench) -> None:
+    """Found by fuzzing."""
+    shard = bench.manifest.shards[0]
+    key = keys.shard_key(bench.job_id, 0, "mp4")
+    body = bench.s3.objects[INTERMEDIATE_BUCKET, key]["data"]
+    bench.commit(shard, body.replace(b"avc1", b"xxxx"))
+    assert refused(bench) == "a shard has no pictures that can be decoded"
