@@ -1,5 +1,7 @@
 """Fixtures of the unit tests."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     fill_cache(folder)
     return folder
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """No child, no thread stays behind, whatever a test did."""
+    from tests.unit.confined_support import children
+
+    before = children()
+    yield
+    assert not [t for t in threading.enumerate() if t.name == "decoder"]
+    assert children() <= before

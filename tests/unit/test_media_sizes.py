@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 
 from containers.common.confined.film import FilmDecoder
-from containers.common.confined.parent import Confinement
 from containers.common.errors import WorkerError
 from containers.media import sizes
 from containers.media.sizes import SizeWatch
 from contracts.names import ExitCode, Stage
 from tests.media_bench import Bench
 from tests.media_support import X264, Clip, make
-from tests.unit.test_common_confined import video
+from tests.unit.confined_support import LIMITS, video
 
 FRAMES = 40
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12"}
@@ -165,9 +164,8 @@ def test_a_worker_names_both_kinds(tmp_path: Path) -> None:
     data = path.read_bytes()
     with av.open(str(path)) as film:
         stamps = np.array(sorted(p.pts for p in film.demux(video=0) if p.pts is not None))
-    limits = Confinement(memory_mib=512, cpu_seconds=60, stall_seconds=30)
     with (
-        FilmDecoder(limits, "film.ts") as decoder,
+        FilmDecoder(LIMITS, "film.ts") as decoder,
         pytest.raises(WorkerError) as refused,
     ):
         list(decoder.pictures(io.BytesIO(data), len(data), video(), stamps))
