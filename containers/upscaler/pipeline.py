@@ -1,5 +1,6 @@
 """Stages that overlap: each runs in a thread of its own, a few items ahead of the next one."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -11,6 +12,9 @@ T = TypeVar("T")
 JOIN_SECONDS = 2.0
 """How long an abandoned stage may take to end; one that computes a frame may take longer."""
 
+GIVES_WAY = 19
+"""Niceness (setpriority(2)) of a stage that takes the processor only when no other wants it."""
+
 
 class Abandoned(Exception):  # noqa: N818 - an order to stop, not an error
     """The pipeline was left; no more items come."""
@@ -19,11 +23,15 @@ class Abandoned(Exception):  # noqa: N818 - an order to stop, not an error
 class Stage(Iterator[T], Generic[T]):
     """Runs an iterable in a daemon thread, at most `depth` items ahead of its one reader.
 
-    What the iterable raises is raised in the reader, behind the items that came before it.
+    What the iterable raises is raised in the reader, behind the items that came before it. A stage
+    that gives way runs, with the threads that it starts, at the lowest priority.
     """
 
-    def __init__(self, name: str, items: Iterable[T], depth: int) -> None:
+    def __init__(
+        self, name: str, items: Iterable[T], depth: int, *, gives_way: bool = False
+    ) -> None:
         self._items = items
+        self._gives_way = gives_way
         self._depth = depth
         self._ready: deque[T] = deque()
         self._changed = threading.Condition()
@@ -34,6 +42,8 @@ class Stage(Iterator[T], Generic[T]):
         self._thread.start()
 
     def _run(self) -> None:
+        if self._gives_way:  # Linux keeps niceness by thread, and hands it down
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY)
         try:
             for item in self._items:
                 self._put(item)
@@ -88,9 +98,11 @@ class Pipeline:
     def __init__(self) -> None:
         self._stages: list[Stage[Any]] = []
 
-    def stage(self, name: str, items: Iterable[T], depth: int) -> Stage[T]:
-        """Start a stage; its items come through the Stage returned."""
-        stage = Stage(name, items, depth)
+    def stage(
+        self, name: str, items: Iterable[T], depth: int, *, gives_way: bool = False
+    ) -> Stage[T]:
+        """Start a stage (see Stage); its items come through the Stage returned."""
+        stage = Stage(name, items, depth, gives_way=gives_way)
         self._stages.append(stage)
         return stage
 

@@ -132,7 +132,10 @@ class RunOfShards:
         with Pipeline() as pipeline:
             decoded = pipeline.stage("decode", self.decoded(), BATCHES_AHEAD)
             enlarged = pipeline.stage("infer", self.enlarged(decoded), BATCHES_AHEAD)
-            for shard in pipeline.stage("encode", self.encoded(enlarged), SHARDS_AHEAD):
+            # a network's threads wait for each other at every layer: what takes one core from them
+            # takes both. So encoding has the cores between pictures, and while these are waited for
+            encoded = self.encoded(enlarged)
+            for shard in pipeline.stage("encode", encoded, SHARDS_AHEAD, gives_way=True):
                 self._commit(shard)
 
     def decoded(self) -> Iterator[Batch]:

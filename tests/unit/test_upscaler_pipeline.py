@@ -1,12 +1,13 @@
 """Stages: overlapped, bounded, in order; an error anywhere ends them all."""
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
 
 from containers.upscaler import pipeline
-from containers.upscaler.pipeline import Abandoned, Pipeline
+from containers.upscaler.pipeline import GIVES_WAY, Abandoned, Pipeline
 
 
 class Source:
@@ -67,6 +68,17 @@ def test_a_stage_runs_ahead_only_as_far_as_its_depth() -> None:
             next(stage)
             # Three wait, one is in the stage's hands, and the next may have been begun.
             assert source.given <= taken + 3 + 2
+
+
+def test_a_stage_that_gives_way_runs_at_the_lowest_priority_and_no_other_does() -> None:
+    def niceness() -> Iterator[int]:
+        yield os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = next(niceness())
+    with Pipeline() as pipeline:
+        behind = next(pipeline.stage("encode", niceness(), 1, gives_way=True))
+        beside = next(pipeline.stage("infer", niceness(), 1))
+    assert behind == GIVES_WAY > before == beside == next(niceness())
 
 
 def test_an_error_comes_behind_the_items_before_it() -> None:
