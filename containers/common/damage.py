@@ -24,6 +24,8 @@ from containers.common.media import (
 from contracts.base import Contract
 from contracts.names import ExitCode
 
+SILENT_CODECS = frozenset({"mjpeg"})
+"""Their decoders hand out a damaged picture with what lay in memory; asked to, they refuse it."""
 DECODER = -1
 """Stands in where the decoder made something of a damaged frame."""
 
@@ -45,6 +47,13 @@ class Given:
     place: int
     frame: VideoFrame
     damaged: bool
+
+
+def expect_damage(stream: VideoStream) -> None:
+    """Say it before the first packet: the same pictures and flags then come in every process."""
+    use_threads(stream, ONE_THREAD)
+    if stream.codec_context.codec.canonical_name in SILENT_CODECS:
+        stream.codec_context.options = {"err_detect": "explode"}
 
 
 def decoded_stretch(
@@ -87,7 +96,7 @@ def _packets_from(
             stream = container.streams[stream_index]
             assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
             discard_others(container, stream)
-            use_threads(stream, ONE_THREAD)
+            expect_damage(stream)
             if back is not None:
                 try:
                     container.seek(start - int(back / (stream.time_base or 1)), stream=stream)

@@ -10,9 +10,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from containers.common.damage import DECODER, Given
+from containers.common.damage import DECODER, Given, expect_damage
 from containers.common.kinds import Kind, changed, kind_of
-from containers.common.media import AUTO_THREADS, decode_packet, demuxed, frame_pts, use_threads
+from containers.common.media import decode_packet, demuxed, frame_pts
 from containers.media.probe import bad_source
 from contracts.limits import DAMAGED_FRAMES_MAX, DAMAGED_SHARE_MAX
 from contracts.manifest import Concealed, Damage, Stretch
@@ -52,20 +52,22 @@ def good_frames(
     kind: Kind,
     name: str,
 ) -> NDArray[np.bool_]:
-    """Decode the whole film with all threads: which frames come undamaged.
+    """Decode the whole film: which frames come undamaged, and in order.
 
-    `marked`: timestamps of packets that are damaged whatever their decoder says. Raises UNSUPPORTED
-    where the picture's kind changes. At the film's end a few good frames may seem damaged.
+    One thread, as several do not always flag the same frames. `marked`: timestamps of packets that
+    are damaged whatever their decoder says. Raises UNSUPPORTED where the picture's kind changes.
     """
     good = np.zeros(len(timestamps), np.bool_)
-    use_threads(stream, AUTO_THREADS)
+    expect_damage(stream)
+    last = -1
     for packet in demuxed(container, stream):
         for frame in decode_packet(packet):
             pts = frame_pts(frame)
             if pts is None or frame.is_corrupt:
                 continue
             place = int(np.searchsorted(timestamps, pts))
-            if place < len(timestamps) and timestamps[place] == pts:
+            if last < place < len(timestamps) and timestamps[place] == pts:
+                last = place
                 if kind_of(frame) != kind:
                     raise changed(name, kind, kind_of(frame), place, frame.time)
                 good[place] = True

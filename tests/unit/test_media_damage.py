@@ -46,6 +46,7 @@ CLIPS: dict[str, Clip] = {
     "mpeg4.avi": Clip(codec="mpeg4", options={"g": "12"}),
     "hevc.mp4": Clip(codec="libx265", options=HEVC),
     "prores.mov": Clip(codec="prores_ks", options={}, pixel_format="yuv422p10le"),
+    "mjpeg.mov": Clip(codec="mjpeg", options={}, pixel_format="yuvj420p"),
     "ffv1.mkv": Clip(codec="ffv1", options={"level": "3", "slicecrc": "1", "g": "1"}),
 }
 UNNOTICED = {"b.mkv", "hevc.mp4"}
@@ -181,11 +182,28 @@ def test_a_group_whose_keyframe_an_edit_list_hides_is_decoded_from_it(tmp_path: 
 
 def test_damage_that_only_ffv1s_checksums_tell_is_found(tmp_path: Path) -> None:
     path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), [40], *MIDDLE)
-    with av.open(str(path)) as container:
-        assert not any(frame.is_corrupt for frame in container.decode(video=0))
+    assert not any(flags(path))
     assert Whole(path).listed == [(40, 1, "decoder")]
     with pytest.raises(WorkerError, match=r"frame 40 \(at 1.600 s\) is damaged"):
         Whole(path, damage="refuse")
+
+
+def test_damage_that_mjpegs_decoder_hides_is_found(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mov", CLIPS["mjpeg.mov"])
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packet = [p for p in container.demux(video=0) if p.size][40]
+    middle = data.index(bytes(packet)) + packet.size // 2
+    data[middle : middle + 200] = bytes(range(1, 201))
+    path.write_bytes(data)
+    assert not any(flags(path))
+    assert Whole(path).listed == [(40, 1, 39)]
+
+
+def flags(path: Path) -> list[bool]:
+    """Of each frame, whether the decoder as it comes calls it damaged."""
+    with av.open(str(path)) as container:
+        return [frame.is_corrupt for frame in container.decode(video=0)]
 
 
 def test_ffv1_without_checksums_is_not_judged_by_them(tmp_path: Path) -> None:
@@ -369,3 +387,10 @@ def test_a_film_is_refused_unless_asked_to_conceal(tmp_path: Path) -> None:
     assert "at 1.240 s" in message
     assert "--damage conceal" in message
     assert "superres-damage=conceal" in message
+
+
+def test_a_lack_of_memory_is_not_concealed_as_damage(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.mkv", frames=12, width=2560, height=1440)
+    bench = Bench(path, damage="conceal")
+    assert bench.extract(decode_memory_mib=40) == ExitCode.LIMIT_EXCEEDED
+    assert "needs more than 40 MiB" in bench.failure(Stage.EXTRACT).message
