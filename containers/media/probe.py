@@ -28,7 +28,7 @@ _FILMS = {b"\x1a\x45\xdf\xa3": "Matroska", b"RIFF": "AVI", b"OggS": "Ogg", b"FLV
 
 
 _CUT = "cut the film into parts"
-_REMEDIES = {
+REMEDIES = {
     "max_source_bytes": _CUT,
     "max_frames": _CUT,
     "max_duration_seconds": _CUT,
@@ -68,7 +68,7 @@ class Limits:
         if got > allowed:
             said = what.format(got=round(got, 3))
             message = (
-                f"{self.name} {said}, the limit is {allowed} ({limit}); {_REMEDIES[limit]}, or "
+                f"{self.name} {said}, the limit is {allowed} ({limit}); {REMEDIES[limit]}, or "
                 "raise this setting of the stack"
             )
             raise WorkerError(ExitCode.LIMIT_EXCEEDED, message)

@@ -4,6 +4,8 @@ Where a codec tells its size, in parameter sets or in the head of a keyframe, ot
 it changes. A keyframe is decoded, by itself, only if it has such bytes that none had before it.
 """
 
+import hashlib
+
 import av
 import av.error
 from av.bitstream import BitStreamFilterContext
@@ -72,9 +74,10 @@ class SizeWatch:
         return True
 
     def _judged(self, packet: Packet, headers: bytes) -> tuple[int, int] | None:
-        if headers in self._seen or len(self._seen) > MAX_DECODED:
+        digest = hashlib.sha256(headers).digest()
+        if digest in self._seen or len(self._seen) > MAX_DECODED:
             return None
-        self._seen.add(headers)
+        self._seen.add(digest)
         if len(self._seen) == 1:  # the first picture's own
             return None
         size = _decoded_size(self._codec, self._extradata, packet)
@@ -116,4 +119,5 @@ def _decoded_size(codec: str, extradata: bytes | None, packet: Packet) -> tuple[
         raise
     except av.error.FFmpegError:
         return None
-    return (frames[0].width, frames[0].height) if frames else None
+    good = [frame for frame in frames if not frame.is_corrupt]
+    return (good[0].width, good[0].height) if good else None

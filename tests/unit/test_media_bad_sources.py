@@ -10,6 +10,8 @@ import av
 import pytest
 
 from containers.common import storage
+from containers.media.probe import REMEDIES
+from contracts.environ import ExtractEnvironment
 from contracts.keys import failure_key, job_key
 from contracts.names import ExitCode, Stage
 from tests.media_bench import INTERMEDIATE_BUCKET, SOURCE_BUCKET, Bench, client_error
@@ -213,6 +215,11 @@ def test_chapters_and_attachments_have_limits(
                 out.mux(packet)
     path = damage(path, range(40))
     assert sentence in refused(path, ExitCode.LIMIT_EXCEEDED, **limit)
+
+
+def test_every_limit_has_a_remedy() -> None:
+    limits = {name for name in ExtractEnvironment.model_fields if name.startswith("max_")}
+    assert set(REMEDIES) == limits - {"max_job_dollars"}  # which has its own
 
 
 def test_tags_that_take_megabytes_are_refused(tmp_path: Path) -> None:
