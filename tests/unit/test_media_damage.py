@@ -136,6 +136,23 @@ def test_every_frame_is_given_and_the_same_whatever_the_cut(name: str, tmp_path:
             }
 
 
+@pytest.mark.parametrize("name", ["mpeg2.mkv", "prores.mov", "mjpeg.mov", "ffv1.mkv"])
+def test_bytes_of_any_kind_are_concealed_alike_in_any_cut(name: str, tmp_path: Path) -> None:
+    data = film(tmp_path / name, CLIPS[name], frames=40).read_bytes()
+    for seed in range(3):
+        random, broken = np.random.default_rng(seed), bytearray(data)
+        place, length = int(len(data) * random.uniform(0.1, 0.8)), int(random.integers(1, 200))
+        broken[place : place + length] = random.bytes(length)
+        (tmp_path / name).write_bytes(broken)
+        whole = Whole(tmp_path / name)
+        count = len(whole.timestamps)
+        frames = whole.frames(0, count)
+        assert len(frames) == count
+        for cut in (9, 16):
+            starts = range(0, count, cut)
+            assert frames == [h for a in starts for h in whole.frames(a, min(cut, count - a))]
+
+
 def test_at_the_beginning_the_first_good_frame_stands_in(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"])
     clean = decode_all(path)
