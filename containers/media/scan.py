@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import av
 import av.error
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -30,6 +31,8 @@ KEYFRAME_PATIENCE = 300
 LOOSE_END = frozenset({"mpegts", "mpeg", "mpegvideo"})
 """Formats without a header that tells the length: recordings, cut off anywhere."""
 SLACK_SECONDS = 1.0
+CUE_SLACK_SECONDS = Fraction(1, 10)
+"""For writers that round."""
 AVI_CHUNK_HEADER = 8
 """Bytes: AVI's index points at it, FFmpeg behind it."""
 
@@ -216,6 +219,24 @@ def _check_whole(container: InputContainer, stream: VideoStream, scan: Scan, nam
             f"{name} is cut off: it announces {announced:.3f} s and ends after "
             f"{scan.seconds_seen - start:.3f} s; upload it again"
         )
+    if demuxer == "matroska":
+        _check_cues(container, stream, scan, name)
+
+
+def _check_cues(container: InputContainer, stream: VideoStream, scan: Scan, name: str) -> None:
+    """Matroska's reader leaves out what it cannot read, seconds of film, and says nothing; but the
+    file has a list of keyframes, which FFmpeg looks for when it is asked to seek."""
+    with contextlib.suppress(av.error.FFmpegError):
+        container.seek(0)
+    stamps = np.sort(np.array(scan.pts, np.int64))
+    slack = int(CUE_SLACK_SECONDS / scan.time_base)
+    for cue in sorted(entry.timestamp for entry in stream.index_entries):
+        near = stamps[np.searchsorted(stamps, cue - slack) :][:1]
+        if not len(near) or near[0] > cue + slack:
+            raise bad_source(
+                f"{name} is damaged: its index has a frame at {float(cue * scan.time_base):.3f} s "
+                "that is not there, nor those around it; repair it or upload it again"
+            )
 
 
 def _check_numbers(stream: VideoStream, scan: Scan, name: str) -> None:

@@ -136,9 +136,10 @@ def test_every_frame_is_given_and_the_same_whatever_the_cut(name: str, tmp_path:
             }
 
 
-@pytest.mark.parametrize("name", ["mpeg2.mkv", "prores.mov", "mjpeg.mov", "ffv1.mkv"])
+@pytest.mark.parametrize("name", ["mpeg2.ts", "prores.mov", "mjpeg.mov", "p.mp4"])
 def test_bytes_of_any_kind_are_concealed_alike_in_any_cut(name: str, tmp_path: Path) -> None:
-    data = film(tmp_path / name, CLIPS[name], frames=40).read_bytes()
+    clip = CLIPS[name.replace(".ts", ".mkv")]
+    data = film(tmp_path / name, clip, frames=40).read_bytes()
     for seed in range(3):
         random, broken = np.random.default_rng(seed), bytearray(data)
         place, length = int(len(data) * random.uniform(0.1, 0.8)), int(random.integers(1, 200))
@@ -237,6 +238,20 @@ def test_an_avi_that_lost_a_frame_is_refused_for_its_times(setting: str, tmp_pat
     data[place - 8 : place - 4] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
     with pytest.raises(WorkerError, match="it lacks frames that its index has") as caught:
+        Whole(path, damage=setting)
+    assert caught.value.exit_code is ExitCode.BAD_SOURCE
+
+
+@pytest.mark.parametrize("setting", ["refuse", "conceal"])
+def test_matroska_that_lost_a_cluster_is_refused(setting: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", CLIPS["mpeg2.mkv"], frames=100)
+    data, cluster = bytearray(path.read_bytes()), b"\x1f\x43\xb6\x75"
+    places = [i for i in range(len(data)) if data.startswith(cluster, i)]
+    data[places[2] : places[2] + 12] = b"\xff" * 12
+    path.write_bytes(data)
+    with pytest.raises(
+        WorkerError, match=r"its index has a frame at \d.\d+ s that is not"
+    ) as caught:
         Whole(path, damage=setting)
     assert caught.value.exit_code is ExitCode.BAD_SOURCE
 
