@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cli.files import in_place
+from contracts.formats import DEMUXERS
 
 GAP, LABEL = 8, 36
 INK, PAPER = (240, 240, 240), (24, 26, 30)
@@ -23,10 +25,18 @@ def frame_at(video: Path, stream_index: int, position: float) -> np.ndarray:
 
 
 def _frames(video: Path, stream_index: int) -> Iterator[av.VideoFrame]:
-    with av.open(str(video)) as container:
+    rules = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "none"}
+    with (
+        video.open("rb") as file,
+        av.open(file, "r", container_options=rules, io_open=_refuse) as container,
+    ):
         stream = container.streams[stream_index]
         for packet in container.demux(stream):
             yield from (f for f in packet.decode() if isinstance(f, av.VideoFrame))
+
+
+def _refuse(url: str, _flags: int, _options: dict[str, str]) -> Any:
+    raise PermissionError(f"it refers to another file, {url[:80]!r}")
 
 
 def before_after(

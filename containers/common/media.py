@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.errors import WorkerError
+from contracts.formats import DEMUXERS
 from contracts.job import Container
 from contracts.names import ExitCode
 
@@ -21,10 +22,6 @@ from contracts.names import ExitCode
 # codec threads.
 av.logging.set_level(None)
 
-DEMUXERS = (
-    "mov", "matroska", "mpegts", "mpeg", "mpegvideo", "avi", "mxf", "ivf", "ogg", "flv", "asf",
-    "dv",
-)  # fmt: skip
 MUXERS = {
     Container.MP4: "mp4",
     Container.MOV: "mov",

@@ -238,7 +238,7 @@ def _add_filler(out: OutputContainer) -> None:
 
 def payload_hashes(file: io.RawIOBase) -> dict[int, tuple[int, str]]:
     """Of each audio and subtitle stream: packets, and SHA-256 over their payloads in order."""
-    with av.open(file, "r") as container:
+    with open_source(file) as container:
         digests = {s.index: hashlib.sha256() for s in container.streams}
         counts = dict.fromkeys(digests, 0)
         for packet in container.demux():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import av
+import av.error
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ from contracts.job import Codec, Container, Settings
 from contracts.manifest import Concealed, Fields
 from contracts.models import ModelName
 from contracts.names import JOB_FAILED_ERROR, ExitCode
+from tests.unit.canaries import Canary
 
 
 @pytest.fixture
@@ -240,6 +242,20 @@ def test_the_picture_shows_both_films_and_a_busy_detail(tmp_path: Path) -> None:
         assert image.size == (2 * 640 + 3 * 8, 2 * (360 + 36) + 2 * 8)
         detail = np.asarray(image)[-340:-20, -620:-20]
     assert detail.std() > 20
+
+
+def test_a_picture_of_a_film_that_names_other_files_opens_none(tmp_path: Path) -> None:
+    with Canary(tmp_path / "canary.mp4") as canary:
+        film = tmp_path / "film.m3u8"
+        film.write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{canary.path}\n#EXT-X-ENDLIST\n"
+        )
+        with pytest.raises(av.error.FFmpegError):
+            before_after(film, 0, film, tmp_path / "picture.png")
+    assert canary.opened == []
+    with canary.again() as control, pytest.raises(av.error.FFmpegError):
+        av.open(str(film), timeout=5)
+    assert control.opened == ["file"]
 
 
 def test_scale_and_fit_together_are_refused(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
