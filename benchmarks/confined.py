@@ -19,7 +19,7 @@ from containers.common.confined.film import FilmDecoder
 from containers.common.confined.parent import Confinement
 from containers.common.media import decode_frames, open_source
 from containers.common.pictures import Picture, PictureReader
-from contracts.manifest import Colour, Video
+from contracts.film import Colour, Video
 
 FRAMES, ROUNDS = 200, 9
 LIMITS = Confinement(memory_mib=3072, cpu_seconds=3600, stall_seconds=120)

@@ -22,7 +22,8 @@ def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: P
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from containers.common.pictures import Picture, plane_shapes
     from containers.upscaler.models import Target, load_upscaler
-    from contracts.manifest import Colour, Inference
+    from contracts.film import Colour
+    from contracts.manifest import Inference
     from contracts.models import CATALOGUE, Engine, ModelName
 
     model = ModelName.ANIMEVIDEOV3

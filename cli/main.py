@@ -14,7 +14,7 @@ from cli.output import Output
 from cli.promote import promote
 from contracts.base import ContractError
 from contracts.job import Codec, Container, Settings
-from contracts.manifest import Ledger
+from contracts.ledger import Ledger
 from contracts.models import ModelName
 
 MODEL_HELP = (

@@ -16,7 +16,7 @@ from cli.errors import JobError
 from cli.files import in_place
 from contracts import keys
 from contracts.job import Settings, SourceObject, make_job_id
-from contracts.manifest import Progress, Report
+from contracts.ledger import Progress, Report
 from contracts.messages import ExtractResult, RecomposeResult
 from contracts.names import (
     CANCELLED_ERROR,

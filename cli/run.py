@@ -13,8 +13,8 @@ from cli.output import Output, Steps
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
 from contracts.job import HOLDS, Codec, Container, Settings
 from contracts.keys import upload_key
+from contracts.ledger import Report
 from contracts.limits import S3_KEY_BYTES
-from contracts.manifest import Report
 from contracts.models import ModelName
 from contracts.names import Stage
 

@@ -19,7 +19,8 @@ from contracts import keys
 from contracts.base import Contract
 from contracts.environ import ExtractEnvironment, ProcessEnvironment, RecomposeEnvironment
 from contracts.job import Job, Settings, SourceObject, make_job_id
-from contracts.manifest import Manifest, Report, Shard, ShardResult
+from contracts.ledger import Report, ShardResult
+from contracts.manifest import Manifest, Shard
 from contracts.messages import Failure
 from contracts.models import ModelName
 from contracts.names import ENVIRONMENT_PREFIX, SHARD_RESULT_METADATA, ExitCode, Stage

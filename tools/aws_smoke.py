@@ -31,7 +31,7 @@ from cli.pipeline import FINAL_STATES, Pipeline
 from components.settings import StackSettings, parse_settings
 from contracts.images import ImageName
 from contracts.job import Settings
-from contracts.manifest import Report
+from contracts.ledger import Report
 from contracts.models import ModelName
 from contracts.pricing import SECONDS_AN_HOUR, worker_dollars
 from tools.throwaway import Deadline, throwaway

@@ -12,7 +12,7 @@ from av.filter.graph import Graph
 from numpy.typing import NDArray
 
 from containers.common.pictures import Picture, PictureReader, Plane, to_frame
-from contracts.manifest import FieldOrder, Fields
+from contracts.film import FieldOrder, Fields
 
 Decode = Callable[[int, int], Iterator[Picture]]
 """decode(first, count): the coded frames from number `first` on, in order."""

@@ -12,7 +12,8 @@ from containers.common.mending import damaged_frames
 from containers.common.pictures import Picture
 from containers.common.storage import Store
 from contracts.base import ObjectRef
-from contracts.manifest import Damage, Fields, Manifest
+from contracts.film import Damage, Fields
+from contracts.manifest import Manifest
 
 
 @dataclass(frozen=True)

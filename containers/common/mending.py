@@ -10,7 +10,7 @@ from containers.common.confined.film import FilmDecoder
 from containers.common.damage import DECODER, Mend
 from containers.common.fields import Decode
 from containers.common.pictures import Picture
-from contracts.manifest import Damage, Stretch, Video
+from contracts.film import Damage, Stretch, Video
 
 
 def source_decode(

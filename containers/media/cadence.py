@@ -8,7 +8,7 @@ import numpy as np
 from containers.common.pictures import Picture
 from containers.media.combing import Combing, compare, field_pair
 from containers.media.pulldown import CYCLE, STIRRED, FilmFrames, film_frames
-from contracts.manifest import Cadence, FieldEvidence, FieldOrder
+from contracts.film import Cadence, FieldEvidence, FieldOrder
 
 MOVING_FRAMES = 3
 """A sample with fewer says nothing."""

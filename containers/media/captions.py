@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from containers.media.bitstream import WRITABLE, Messages
-from contracts.manifest import Video
+from contracts.film import Video
 
 _HEAD = b"\xb5\x00\x31GA94\x03"
 _ANY, _COUNT = 0x40, 0x1F

@@ -21,7 +21,8 @@ from containers.media.join import JoinedShards, captioned
 from containers.media.ledger import check_result
 from containers.media.mux import write_result
 from containers.media.sidecar import SidecarFiles
-from contracts.manifest import Ledger, Manifest
+from contracts.ledger import Ledger
+from contracts.manifest import Manifest
 
 _LOADED_LATE = zipfile, encodings.cp437
 """By numpy's archives, when no file can be opened any more."""

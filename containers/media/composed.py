@@ -15,7 +15,8 @@ from containers.media.compose_task import Compose
 from containers.media.shards import CommittedShards
 from contracts.base import ObjectRef, one_line
 from contracts.environ import RecomposeEnvironment
-from contracts.manifest import Ledger, Manifest, ShardResult
+from contracts.ledger import Ledger, ShardResult
+from contracts.manifest import Manifest
 
 PROGRAM = "containers.media.compose:serve"
 ANY_SIZE = 2**62

@@ -14,8 +14,8 @@ from containers.common.damage import DECODER, Given, expect_damage
 from containers.common.kinds import Kind, changed, kind_of
 from containers.common.media import decode_packet, demuxed, frame_pts
 from containers.media.probe import bad_source
+from contracts.film import Concealed, Damage, Stretch
 from contracts.limits import DAMAGED_FRAMES_MAX, DAMAGED_SHARE_MAX
-from contracts.manifest import Concealed, Damage, Stretch
 
 Range = tuple[int, int]
 """First frame and end of a stretch."""

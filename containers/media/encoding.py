@@ -6,9 +6,10 @@ from av.video.format import VideoFormat
 
 from containers.common.pictures import has_alpha, plain_format
 from containers.media import hdr, nvenc
+from contracts.film import Video
 from contracts.job import PRORES_PROFILES, Codec, Container, Settings
 from contracts.limits import H264_MAX_SIDE
-from contracts.manifest import Encoder, Output, Video
+from contracts.manifest import Encoder, Output
 
 ENCODERS = {
     Codec.H264: "libx264",

@@ -36,8 +36,8 @@ from containers.media.streams import chapters, labels
 from containers.media.timeline import Timeline
 from contracts.base import Contract
 from contracts.environ import ExtractEnvironment
+from contracts.film import CaptionTrack, Sidecar, Video
 from contracts.job import Container, Settings, SourceObject
-from contracts.manifest import CaptionTrack, Sidecar, Video
 from contracts.models import ModelFacts
 
 

@@ -23,8 +23,8 @@ from containers.media.examine import Examine, Found
 from containers.media.picture import MAX_RATE, MIN_RATE
 from containers.media.probe import Limits, check_colour, check_size
 from contracts.environ import ExtractEnvironment
+from contracts.film import Damage, Sidecar, Video
 from contracts.job import Container, Job
-from contracts.manifest import Damage, Sidecar, Video
 from contracts.models import ModelFacts
 
 PROGRAM = "containers.media.examine:serve"

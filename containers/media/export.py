@@ -16,8 +16,8 @@ from containers.common.fields import Decode
 from containers.common.film import Film
 from containers.common.pictures import Picture, to_frame
 from containers.common.storage import Store
+from contracts.film import Colour, Video
 from contracts.keys import frame_key
-from contracts.manifest import Colour, Video
 
 THREADS = 4
 WAITING = 8

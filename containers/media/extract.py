@@ -19,8 +19,9 @@ from containers.media.source_film import SourceFilm
 from contracts import keys, planning
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
+from contracts.film import Fields, Sidecar, Video
 from contracts.job import Job
-from contracts.manifest import Fields, Inference, Manifest, Sidecar, Video
+from contracts.manifest import Inference, Manifest
 from contracts.messages import ExtractResult
 from contracts.names import Stage
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from containers.common.errors import WorkerError
 from containers.common.fields import Decode
+from contracts.film import Video
 from contracts.job import ExtractionChoice
-from contracts.manifest import Extraction, SeekProbe, Video
+from contracts.manifest import Extraction, SeekProbe
 from contracts.names import ExitCode
 
 BASE_FRAMES = 24

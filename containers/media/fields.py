@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from containers.common.fields import Decode, FieldPlan
 from containers.media import cadence
 from containers.media.pulldown import CYCLE, KEPT, FilmFrames, film_frames
+from contracts.film import FieldEvidence, Fields, Video
 from contracts.job import Deinterlace
-from contracts.manifest import FieldEvidence, Fields, Video
 
 MAX_LINES = 1152
 """No interlaced format has more."""

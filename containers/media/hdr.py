@@ -10,8 +10,8 @@ from typing import BinaryIO
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
+from contracts.film import LightLevel, LostLabel, MasteringDisplay
 from contracts.job import Codec
-from contracts.manifest import LightLevel, LostLabel, MasteringDisplay
 
 CHROMATICITY, LUMINANCE = 50000, 10000
 _RATIONALS = struct.Struct("<20i2i")

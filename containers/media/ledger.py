@@ -19,7 +19,9 @@ from containers.media.sidecar import SidecarFiles, exact_times
 from containers.media.streams import result_codec
 from containers.media.text import left_out
 from containers.media.tracks import head_start
-from contracts.manifest import Ledger, LedgerStream, Manifest, SidecarStream
+from contracts.film import SidecarStream
+from contracts.ledger import Ledger, LedgerStream
+from contracts.manifest import Manifest
 
 MATROSKA_ERROR = Fraction(1, 2000)
 """Matroska rounds to milliseconds."""

@@ -10,7 +10,8 @@ from containers.media import hdr
 from containers.media.captions import can_carry
 from containers.media.readback import ReadBack, Track
 from containers.media.streams import QUICKTIME_LANGUAGES
-from contracts.manifest import Chapter, LostLabel, Manifest
+from contracts.film import Chapter, LostLabel
+from contracts.manifest import Manifest
 
 CHAPTER_ERROR = Fraction(1, 1000)
 _SECONDS_SHOWN = 19

@@ -21,8 +21,9 @@ from containers.media.sidecar import MUXER_OPTIONS, SidecarFiles, read_stream
 from containers.media.streams import TEXT, result_codec
 from containers.media.text import convert
 from containers.media.tracks import add_tracks, head_start
+from contracts.film import SidecarStream
 from contracts.job import Container
-from contracts.manifest import Manifest, SidecarStream
+from contracts.manifest import Manifest
 
 _FLAGS = {
     Container.MP4: "+faststart",

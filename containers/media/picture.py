@@ -13,7 +13,7 @@ from containers.common.pictures import has_alpha
 from containers.media import hdr
 from containers.media.orientation import orientation
 from containers.media.streams import ALPHA_MODE
-from contracts.manifest import Colour, LostLabel, Video
+from contracts.film import Colour, LostLabel, Video
 
 UNSPECIFIED = 2
 RESERVED = (0, UNSPECIFIED, 3)

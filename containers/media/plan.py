@@ -9,8 +9,9 @@ from containers.media.picture import HDR_TRANSFERS
 from containers.media.streams import can_hold, codec_name
 from contracts.base import ObjectRef
 from contracts.environ import ExtractEnvironment
+from contracts.film import Video
 from contracts.job import HOLDS, Container, Settings
-from contracts.manifest import Inference, Output, Video
+from contracts.manifest import Inference, Output
 from contracts.models import Engine, ModelFacts, network_dtype, network_engine
 from contracts.planning import plan_tile, target_size
 

@@ -12,8 +12,8 @@ from containers.common.errors import WorkerError
 from containers.common.media import open_source, video_stream
 from contracts.base import one_line
 from contracts.environ import ExtractEnvironment
+from contracts.film import CONVERTIBLE_MATRICES, Colour
 from contracts.job import Settings, SourceObject
-from contracts.manifest import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
 from contracts.planning import target_size
 

@@ -22,7 +22,8 @@ from containers.common.pictures import has_alpha
 from containers.media.captions import Captions, messages_of
 from containers.media.orientation import Orientation, orientation
 from containers.media.streams import chapters, is_cover, labels
-from contracts.manifest import Chapter, Colour, Manifest
+from contracts.film import Chapter, Colour
+from contracts.manifest import Manifest
 
 EMPTY_TITLE = b"\0\0"
 """With these MP4 fills the time between titles."""

@@ -11,7 +11,8 @@ from contracts import keys
 from contracts.base import ObjectRef
 from contracts.environ import RecomposeEnvironment
 from contracts.job import Container
-from contracts.manifest import Manifest, Report
+from contracts.ledger import Report
+from contracts.manifest import Manifest
 from contracts.messages import RecomposeResult
 from contracts.names import Stage
 

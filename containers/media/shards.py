@@ -8,7 +8,8 @@ from pathlib import Path
 from containers.common.errors import mismatch
 from containers.common.storage import Store
 from contracts import keys
-from contracts.manifest import Manifest, Shard, ShardResult
+from contracts.ledger import ShardResult
+from contracts.manifest import Manifest, Shard
 from contracts.names import SHARD_RESULT_METADATA
 
 LOOKING = 8

@@ -34,8 +34,8 @@ from containers.media.streams import (
     why_not,
 )
 from containers.media.text import words
+from contracts.film import Attachment, DroppedStream, SidecarStream
 from contracts.job import Container
-from contracts.manifest import Attachment, DroppedStream, SidecarStream
 from contracts.names import ExitCode
 
 NO_TIMESTAMP = -(2**63)

@@ -21,10 +21,11 @@ from containers.media.extraction import only_shards, plan_extraction
 from containers.media.fields import Planned, plan_fields
 from contracts.base import one_line
 from contracts.environ import ExtractEnvironment
+from contracts.film import Damage, Video
 from contracts.job import Job
 from contracts.keys import lossless_shard_key
 from contracts.limits import S3_PUT_BYTES
-from contracts.manifest import Damage, Extraction, LosslessShard, Run, Shard, Video
+from contracts.manifest import Extraction, LosslessShard, Run, Shard
 from contracts.names import LOSSLESS_SHARD_METADATA
 
 log = logging.getLogger(__name__)

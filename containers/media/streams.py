@@ -9,8 +9,8 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from containers.common.media import ISO_MEDIA, MUXERS, is_still
+from contracts.film import Chapter
 from contracts.job import Container
-from contracts.manifest import Chapter
 
 TEXT = frozenset({"subrip", "text", "ass", "ssa", "webvtt", "mov_text"})
 """Subtitles that every container takes in one of these forms."""

@@ -18,8 +18,9 @@ from containers.common.errors import mismatch
 from containers.common.media import ISO_MEDIA, MUXERS
 from containers.media.sidecar import SidecarFiles, exact_times, stored_stream
 from containers.media.streams import QUICKTIME_LANGUAGES, is_cover, result_codec
+from contracts.film import SidecarStream
 from contracts.job import Codec, Container
-from contracts.manifest import Manifest, SidecarStream
+from contracts.manifest import Manifest
 
 OWN_DELAY = frozenset({"opus"})
 """Codecs whose headers say what a player skips at the start."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from containers.common.pictures import Picture, PictureReader, to_frame
 from containers.common.worker import WorkerError
-from contracts.manifest import Colour
+from contracts.film import Colour
 from contracts.names import ExitCode
 
 Bits = Literal[8, 16]

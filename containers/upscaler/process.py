@@ -33,7 +33,8 @@ from containers.upscaler.weights import fetch_stored_weights
 from contracts.base import one_line
 from contracts.environ import ProcessEnvironment
 from contracts.keys import manifest_key, progress_key, shard_key
-from contracts.manifest import Manifest, Progress, Run, Shard, ShardResult
+from contracts.ledger import Progress, ShardResult
+from contracts.manifest import Manifest, Run, Shard
 from contracts.names import SHARD_RESULT_METADATA, ExitCode
 
 BATCHES_AHEAD = 2

@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from containers.common.confined.parent import Confinement
-from contracts.manifest import Colour, Video
+from contracts.film import Colour, Video
 
 PROGRAMS = "tests.unit.confined_programs:"
 LIMITS = Confinement(memory_mib=512, cpu_seconds=60, stall_seconds=30)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from contracts import keys, planning
 from contracts.base import ObjectRef
+from contracts.film import Chapter, Colour, Sidecar, SidecarStream, Video
 from contracts.job import (
     HOLDS,
     JOB_ID_PATTERN,
@@ -20,17 +21,7 @@ from contracts.job import (
     SourceObject,
 )
 from contracts.limits import SHARD_SECONDS_MAX, SHARD_SECONDS_MIN
-from contracts.manifest import (
-    Chapter,
-    Colour,
-    Encoder,
-    Inference,
-    Manifest,
-    Output,
-    Sidecar,
-    SidecarStream,
-    Video,
-)
+from contracts.manifest import Encoder, Inference, Manifest, Output
 from contracts.messages import (
     ErrorInfo,
     ExecutionInput,

@@ -22,7 +22,8 @@ from containers.media.examined import check_found
 from contracts.environ import ExtractEnvironment
 from contracts.job import Settings, SourceObject
 from contracts.keys import shard_key
-from contracts.manifest import Ledger, Manifest
+from contracts.ledger import Ledger
+from contracts.manifest import Manifest
 from contracts.models import CATALOGUE, ModelName
 from contracts.names import ExitCode
 from tests.media_bench import EXTRACT_ENVIRONMENT, INTERMEDIATE_BUCKET, Bench

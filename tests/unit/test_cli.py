@@ -22,8 +22,8 @@ from cli.main import cli as command
 from cli.output import Output
 from cli.picture import before_after
 from cli.run import _say_what_changed, checked
+from contracts.film import Concealed, Fields
 from contracts.job import Codec, Container, Settings
-from contracts.manifest import Concealed, Fields
 from contracts.models import ModelName
 from contracts.names import JOB_FAILED_ERROR, ExitCode
 from tests.unit.canaries import Canary

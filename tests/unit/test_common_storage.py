@@ -8,7 +8,7 @@ import pytest
 from containers.common import storage
 from containers.common.storage import BLOCK_BYTES, COMMIT_TRIES, RangedReader, Store, WorkerError
 from contracts.job import SourceObject
-from contracts.manifest import Progress
+from contracts.ledger import Progress
 from contracts.names import ExitCode
 from tests.media_bench import FakeS3, client_error
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.base import Contract
+from contracts.ledger import ShardResult
 from contracts.limits import S3_USER_METADATA_BYTES
-from contracts.manifest import Manifest, Run, ShardResult
+from contracts.manifest import Manifest, Run
 from contracts.messages import RegistryRecord
 from contracts.models import Engine
 from contracts.names import SHARD_RESULT_METADATA

@@ -27,9 +27,9 @@ from containers.common.pictures import plain_format
 from containers.media.damage import FoundDamage, as_told
 from containers.media.examine import Examine, examination
 from contracts.environ import ExtractEnvironment
+from contracts.film import Concealed, Damage, Stretch
 from contracts.job import Settings, SourceObject
 from contracts.limits import DAMAGED_FRAMES_MAX
-from contracts.manifest import Concealed, Damage, Stretch
 from contracts.models import CATALOGUE, ModelName
 from contracts.names import ExitCode, Stage
 from tests.media_bench import EXTRACT_ENVIRONMENT, Bench, encode_shard

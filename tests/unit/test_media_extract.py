@@ -13,8 +13,8 @@ from av.packet import Packet
 
 from containers.media.sidecar import payload_hashes
 from contracts import keys
+from contracts.film import Colour
 from contracts.job import Container
-from contracts.manifest import Colour
 from contracts.messages import ExtractResult
 from contracts.names import ExitCode, Stage
 from tests.media_bench import INTERMEDIATE_BUCKET, Bench

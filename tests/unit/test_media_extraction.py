@@ -18,7 +18,8 @@ from containers.media import extraction, source_film
 from containers.media.export import png
 from containers.media.extraction import lead_frames, plan_extraction
 from contracts import keys
-from contracts.manifest import Colour, Extraction, LosslessShard, Video
+from contracts.film import Colour, Video
+from contracts.manifest import Extraction, LosslessShard
 from contracts.names import LOSSLESS_SHARD_METADATA, ExitCode, Stage
 from tests.film_support import interlaced, moment, progressive, read, telecined, upscale, write
 from tests.media_bench import INTERMEDIATE_BUCKET, Bench

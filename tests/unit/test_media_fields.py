@@ -17,7 +17,7 @@ from containers.common.pictures import Picture
 from containers.media.cadence import combing_of, judge_sample
 from containers.media.fields import sample_places
 from containers.media.pulldown import film_frames
-from contracts.manifest import FieldOrder
+from contracts.film import FieldOrder
 from contracts.names import ExitCode, Stage
 from tests.film_support import (
     NTSC,

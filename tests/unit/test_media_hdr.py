@@ -8,7 +8,7 @@ import pytest
 
 from containers.common.pictures import Picture
 from containers.media.hdr import light_level, mastering_display
-from contracts.manifest import LightLevel, MasteringDisplay
+from contracts.film import LightLevel, MasteringDisplay
 from contracts.names import ExitCode, Stage
 from tests.film_support import write
 from tests.media_bench import Bench

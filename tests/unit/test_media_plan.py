@@ -11,8 +11,9 @@ from containers.media.clock import mp4_timescale, rescale
 from containers.media.encoding import ENCODERS, plan_encoder
 from containers.media.plan import Model, plan_inference, plan_output
 from contracts.environ import ExtractEnvironment
+from contracts.film import Colour, Video
 from contracts.job import HOLDS, PIXEL_FORMATS, PRESETS, Codec, Container, Settings
-from contracts.manifest import Colour, Inference, Video
+from contracts.manifest import Inference
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.planning import SMALLEST_TILE
 from tests.media_bench import EXTRACT_ENVIRONMENT

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from contracts import keys
-from contracts.manifest import Report
+from contracts.ledger import Report
 from contracts.messages import RecomposeResult
 from contracts.names import ExitCode, Stage
 from tests.media_bench import FINAL_BUCKET, INTERMEDIATE_BUCKET, Bench

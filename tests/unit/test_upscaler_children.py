@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from containers.upscaler.children import Share, run_children
 from contracts.keys import failure_key, progress_key
-from contracts.manifest import Progress, Shard
+from contracts.ledger import Progress
+from contracts.manifest import Shard
 from contracts.names import ExitCode, Stage
 from tests.unit.test_upscaler_process import committed, failure, result, spawn, work
 from tests.unit.upscaler_support import (

@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 
 from containers.common.worker import WorkerError
 from containers.upscaler.colour import _SWS_MATRIX, RgbReader, RgbWriter
-from contracts.manifest import CONVERTIBLE_MATRICES, Colour
+from contracts.film import CONVERTIBLE_MATRICES, Colour
 from contracts.names import ExitCode
 
 RAMP = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (32, 256, 3)).copy()

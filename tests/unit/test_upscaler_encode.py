@@ -20,8 +20,9 @@ from containers.upscaler.encode import (
     probe_encoder,
 )
 from containers.upscaler.semi_planar import semi_planar, to_p010
+from contracts.film import Colour
 from contracts.job import Codec, Container
-from contracts.manifest import Colour, Manifest
+from contracts.manifest import Manifest
 from contracts.names import ExitCode
 from tests.media_support import picture
 from tests.unit.upscaler_support import BT709, coded, manifest

@@ -12,7 +12,7 @@ from containers.common.pictures import Picture, plane_shapes, sample_type
 from containers.upscaler.device.ends import Ends
 from containers.upscaler.device.planes import Layout
 from containers.upscaler.models import Target
-from contracts.manifest import Colour
+from contracts.film import Colour
 from contracts.models import ModelName
 from tests.unit.model_support import load, network_output, plan, real_picture
 from tests.unit.upscaler_support import BT709

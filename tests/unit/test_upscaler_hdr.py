@@ -8,7 +8,7 @@ import pytest
 
 from containers.common.pictures import Picture
 from containers.upscaler.models import Target, load_upscaler
-from contracts.manifest import Colour
+from contracts.film import Colour
 from contracts.models import ModelName
 from tests.unit.model_support import plan
 

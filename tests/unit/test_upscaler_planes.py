@@ -12,7 +12,7 @@ from containers.upscaler.device import samples
 from containers.upscaler.device.chroma import LEFT, SITES
 from containers.upscaler.device.planes import LUMA, Cells, FromRgb, Layout, ToRgb
 from containers.upscaler.device.samples import Planes, Sheet
-from contracts.manifest import CONVERTIBLE_MATRICES, Colour
+from contracts.film import CONVERTIBLE_MATRICES, Colour
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 FORMATS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p12le")

@@ -27,8 +27,8 @@ from containers.upscaler.process import process
 from contracts.environ import ProcessEnvironment
 from contracts.job import Codec, Container
 from contracts.keys import failure_key, progress_key
+from contracts.ledger import Progress, ShardResult
 from contracts.limits import S3_USER_METADATA_BYTES
-from contracts.manifest import Progress, ShardResult
 from contracts.messages import Failure
 from contracts.models import ModelName
 from contracts.names import SHARD_RESULT_METADATA, ExitCode, Metric, Stage

@@ -21,19 +21,10 @@ from containers.upscaler.children import Share
 from containers.upscaler.colour import Converter
 from containers.upscaler.models import Target, Upscaler
 from contracts.base import ObjectRef
+from contracts.film import Colour, Sidecar, Video
 from contracts.job import Codec, Container, SourceObject
 from contracts.keys import manifest_key, shard_key, timestamps_key, upload_key
-from contracts.manifest import (
-    Colour,
-    Encoder,
-    Inference,
-    Manifest,
-    Output,
-    Run,
-    Shard,
-    Sidecar,
-    Video,
-)
+from contracts.manifest import Encoder, Inference, Manifest, Output, Run, Shard
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.planning import output_size
 from tests.media_support import make, picture

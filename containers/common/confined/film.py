@@ -14,7 +14,7 @@ from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.confined.ring import Ring
 from containers.common.damage import Mend
 from containers.common.pictures import Picture
-from contracts.manifest import Video
+from contracts.film import Video
 
 PROGRAM = "containers.common.confined.decoder:serve"
 

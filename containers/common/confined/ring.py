@@ -12,7 +12,7 @@ import numpy as np
 
 from containers.common.confined.decoder import slot_planes
 from containers.common.pictures import Picture, picture_bytes, plain_format
-from contracts.manifest import Video
+from contracts.film import Video
 
 MAX_SLOTS, MIN_SLOTS = 8, 4
 RING_BYTES = 256 * 1024**2

@@ -16,7 +16,7 @@ from torch import Tensor
 from containers.common.pictures import has_alpha
 from containers.upscaler.device import chroma
 from containers.upscaler.device.samples import Planes
-from contracts.manifest import Colour
+from contracts.film import Colour
 
 LUMA = {
     1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),

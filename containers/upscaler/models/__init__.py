@@ -8,7 +8,8 @@ from typing import Literal, Protocol, Self
 from containers.common.pictures import Picture
 from containers.common.worker import WorkerError
 from containers.upscaler.colour import Bits, Converter
-from contracts.manifest import Colour, Inference, Manifest
+from contracts.film import Colour
+from contracts.manifest import Inference, Manifest
 from contracts.models import CATALOGUE, Engine, ModelFacts
 from contracts.names import ExitCode
 
@@ -29,7 +30,7 @@ class Target:
     bits: Bits
     """Of the RGB between them, where that is of integers."""
     chroma_location: int = 1
-    """See manifest.Video; of the source, and of results in 4:2:0. Others have it left."""
+    """See film.Video; of the source, and of results in 4:2:0. Others have it left."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
