@@ -51,16 +51,11 @@ class Extraction(Contract):
 
 
 class Shard(Contract):
-    """A run of consecutive frames: frames[first_frame : first_frame + frames] of the film.
-
-    Context frames are decoded and handed to the model, but not kept.
-    """
+    """A run of consecutive frames: frames[first_frame : first_frame + frames] of the film."""
 
     index: int = Field(ge=0)
     first_frame: int = Field(ge=0)
     frames: int = Field(gt=0)
-    context_before: int = Field(default=0, ge=0)
-    context_after: int = Field(default=0, ge=0)
 
 
 class Run(Contract):

@@ -43,10 +43,16 @@ def rate(what: str, fps: float, execution: Execution = Execution.GRAPHS) -> Rate
 
 
 def test_goals_and_money_are_told_from_the_fastest_rows() -> None:
-    rates = [rate(MODEL, 240, Execution.EAGER), rate(MODEL, 300), rate(SINK, 240)]
+    rates = [
+        rate(MODEL, 240, Execution.EAGER), rate(MODEL, 300), rate(MODEL, 400, Execution.COMPILED),
+        rate(SINK, 240), rate("with h264_nvenc", 200),
+    ]  # fmt: skip
     text = gpu.rates_text(rates, goals=True)
     assert "animevideov3 720p, model alone: 300.0; goal on an H100 250: reached." in text
+    assert "model alone, compiled: 400.0; goal on an H100 390: reached." in text
+    assert "model alone, compiled (stretch): 400.0; goal on an H100 520: not reached." in text
     assert "into the null sink, % of the model: 80.0; goal on an H100 90: not reached." in text
+    assert "with h264_nvenc, % of the slowest stage: 95.0; goal on an H100 90: reached." in text
     assert "| 300.00 | 299.00 to 305.00 | 35 % | device | 90 % | 95 % |" in text
     assert "By arithmetic, not measured" in text
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from containers.common.errors import WorkerError
-from containers.upscaler.models.torch_engine import DTYPES, unless_memory_ran_out
+from containers.upscaler.models.torch_engine import DTYPES, device_versions, unless_memory_ran_out
 from contracts.models import ModelFacts
 from contracts.names import ExitCode
 
@@ -41,6 +41,7 @@ class SpandrelEngine:
         self.versions: Mapping[str, str] = {
             "torch": torch.__version__,
             PACKAGE: importlib.metadata.version(PACKAGE),
+            **device_versions(kind),
         }
 
     def run(self, x: Tensor) -> Tensor | None:

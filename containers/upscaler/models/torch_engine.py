@@ -41,7 +41,7 @@ class TorchEngine:
         self.adds_base = isinstance(network, Compact)
         self.kind = kind
         self.device = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-        self.versions: Mapping[str, str] = {"torch": torch.__version__, **_device_versions(kind)}
+        self.versions: Mapping[str, str] = {"torch": torch.__version__, **device_versions(kind)}
 
     def run(self, x: Tensor) -> Tensor | None:
         """See Engine.run."""
@@ -81,7 +81,7 @@ def device_kind(wanted: str) -> str:
     return "cpu" if wanted == "cpu" or not there else "cuda"
 
 
-def _device_versions(kind: str) -> dict[str, str]:
+def device_versions(kind: str) -> dict[str, str]:
     """Of what chooses the kernels on the device."""
     if kind != "cuda":
         return {}
