@@ -46,7 +46,7 @@ lint: $(STAMP)
 test: lint
 	$(BIN)/python -m pytest
 
-# Films broken at random, for FUZZ seconds; make test does the same for 20.
+# Films broken at random, for FUZZ seconds; make test does the same for 25.
 fuzz: $(STAMP)
 	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest -q tests/unit/test_media_fuzz.py
 
@@ -57,7 +57,7 @@ docs: $(STAMP)
 prove-iam: $(STAMP)
 	@$(BIN)/python -m tools.least_privilege.prove $(ARGS)
 
-# PARTS: demo start overhead memory engines overlap peers scaling; ARGS=--quick only shows that they run.
+# PARTS: demo start overhead memory index engines overlap confined peers scaling; ARGS=--quick only shows that they run.
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run $(PARTS) $(ARGS)
 

@@ -43,6 +43,10 @@ CODECS: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
     "mjpeg.avi": ("mjpeg", {**BEST, "strict": "unofficial"}, ("yuvj420p", "yuvj444p")),
     "utvideo.avi": ("utvideo", {}, ("yuv422p", "gbrp")),
     "rawvideo.avi": ("rawvideo", {}, ("yuv422p",)),
+    "flv.flv": ("flv", BEST, ("yuv420p",)),
+    "libvpx.ivf": ("libvpx", {"deadline": "realtime", "crf": "10", "b": "1M"}, ("yuv420p",)),
+    "libvpx.ogg": ("libvpx", {"deadline": "realtime", "crf": "10", "b": "1M"}, ("yuv420p",)),
+    "wmv2.asf": ("wmv2", BEST, ("yuv420p",)),
 }
 CASES = [(name, pixels) for name, (_, _, formats) in CODECS.items() for pixels in formats]
 
