@@ -1,5 +1,6 @@
 """Graphs: recorded once a shape, equal to the network, refused where they are not."""
 
+import functools
 import logging
 
 import pytest
@@ -47,6 +48,17 @@ def test_every_way_of_running_gives_the_networks_result(mode: Execution) -> None
     for seed, width in enumerate((16, 24, 16)):
         x = pictures(2, width, seed)
         assert torch.equal(call(x), network(x))
+
+
+def test_a_network_is_traced_in_one_piece_and_equals_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The twin of compiling, without the compiler, which not every machine has."""
+    traced = functools.partial(torch.compile, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", traced)
+    network, x = small(), pictures(2, 16)
+    with torch.inference_mode():
+        assert torch.equal(executed(network, Execution.COMPILED, "cpu")(x), network(x))
 
 
 def test_each_shape_is_recorded_once() -> None:
