@@ -46,6 +46,8 @@ class SizeWatch:
         self._codec = stream.codec_context.codec.canonical_name
         self._extradata = stream.codec_context.extradata
         self._size = size
+        context = stream.codec_context
+        self._announced = context.width, context.height
         self._head = _HEADS.get(self._codec)
         self._extract = _filter(self._codec, stream)
         self._seen: set[bytes] = set()
@@ -80,7 +82,7 @@ class SizeWatch:
         self._seen.add(digest)
         if len(self._seen) == 1:  # the first picture's own
             return None
-        size = _decoded_size(self._codec, self._extradata, packet)
+        size = _decoded_size(self._codec, self._extradata, self._announced, packet)
         return None if size in (None, self._size) else size
 
 
@@ -108,11 +110,17 @@ def _parameter_sets(extract: BitStreamFilterContext, packet: Packet) -> bytes:
     return b"".join(bytes(headers) for headers in found)
 
 
-def _decoded_size(codec: str, extradata: bytes | None, packet: Packet) -> tuple[int, int] | None:
-    """Of that keyframe alone; None where it gives no picture."""
+def _decoded_size(
+    codec: str, extradata: bytes | None, announced: tuple[int, int], packet: Packet
+) -> tuple[int, int] | None:
+    """Of that keyframe alone; None where it gives no picture.
+
+    `announced`: what the file says, by which H.264's decoder crops.
+    """
     context = av.CodecContext.create(codec, "r")
     assert isinstance(context, VideoCodecContext)  # noqa: S101 - of a video stream
     context.extradata = extradata
+    context.width, context.height = announced
     try:
         frames = [*context.decode(packet), *context.decode(None)]
     except MemoryError:

@@ -18,7 +18,7 @@ from containers.media import sizes
 from containers.media.sizes import SizeWatch
 from contracts.names import ExitCode, Stage
 from tests.media_bench import Bench
-from tests.media_support import X264, Clip, make
+from tests.media_support import OPEN_GOP, X264, Clip, make
 from tests.unit.confined_support import LIMITS, video
 
 FRAMES = 40
@@ -144,12 +144,26 @@ def test_headers_that_change_and_sizes_that_do_not_are_no_reason_to_refuse(tmp_p
     assert len(bench.timestamps) == 3 * FRAMES
 
 
+def test_h264_that_its_file_crops_keeps_its_size(tmp_path: Path) -> None:
+    """Its keyframes behind the first have no headers, so one is decoded by itself."""
+    path = make(tmp_path / "film.mp4", Clip(options=OPEN_GOP))
+    crop = struct.pack(">HH", 64, 40)
+    place = 8 + 32  # within the first sample description: behind its head
+    cropped = boxes(
+        path.read_bytes(), {b"stsd": lambda body: body[:place] + crop + body[place + 4 :]}
+    )
+    path.write_bytes(cropped)
+    bench = Bench(path)
+    assert bench.extract() == ExitCode.OK, bench.failure(Stage.EXTRACT).message
+    assert (bench.manifest.video.width, bench.manifest.video.height) == (64, 40)
+
+
 def test_keyframes_are_decoded_only_where_their_headers_are_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int | None] = []
     monkeypatch.setattr(sizes, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(sizes, "_decoded_size", lambda *given: decoded.append(given[2].pts))
+    monkeypatch.setattr(sizes, "_decoded_size", lambda *given: decoded.append(given[-1].pts))
     other = {"options": {**X264, "x264-params": "ref=3:level=31"}}
     path = joined(tmp_path / "film.ts", Clip(), [SMALL, other, SMALL, other])
     with av.open(str(path)) as film:
