@@ -2,6 +2,11 @@
 
 from contracts.names import ExitCode
 
+NO_ROOM = (
+    "no space is left on the worker's disk; give it a larger one (media_scratch_gib, or "
+    "worker_scratch_gib where films are enlarged)"
+)
+
 
 class WorkerError(Exception):
     """A worker gives up: `exit_code` for Batch, `message` (one sentence) for the person."""
@@ -15,3 +20,13 @@ class WorkerError(Exception):
 def mismatch(message: str) -> WorkerError:
     """What is in hand is not what was planned."""
     return WorkerError(ExitCode.LEDGER_MISMATCH, message)
+
+
+def has_errno(error: BaseException | None, number: int) -> bool:
+    """Whether it, or what led to it, has this number: a library that cannot write reports its own
+    failure, not the file's."""
+    while error is not None:
+        if getattr(error, "errno", None) == number:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,6 +1,7 @@
 """The frame around every worker: environment, logs, signals, and how it gives up."""
 
 import contextlib
+import errno
 import functools
 import json
 import logging
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from containers.common.errors import WorkerError
+from containers.common.errors import NO_ROOM, WorkerError, has_errno
 from containers.common.meter import Meter
 from containers.common.storage import Store, worker_error
 from contracts.base import ContractError
@@ -141,6 +142,8 @@ def _attempt(task: Task[E], body: Callable[[Task[E]], None]) -> WorkerError | No
         return worker_error(error, "AWS")
     except Exception as error:
         log.exception("crash")
+        if has_errno(error, errno.ENOSPC):
+            return WorkerError(ExitCode.CRASH, NO_ROOM)
         return WorkerError(ExitCode.CRASH, f"internal error: {type(error).__name__}: {error}")
     return None
 

@@ -13,8 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
+import av.error
+from av.packet import Packet
+
 from containers.common.confined.child import Link
+from containers.common.confined.files import Descriptor
 from containers.common.confined.messages import MESSAGE, Done, Failed, Shown, send
+from containers.common.errors import mismatch
 from contracts.base import Contract
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -143,6 +149,20 @@ def _grow(_link: Link, orders: Orders) -> int:
 
 def _write(_link: Link, orders: Orders) -> int:
     return os.write(orders.number, bytes(1_000_000))
+
+
+def _mux(_link: Link, orders: Orders) -> None:
+    """As recompose does; where the file takes no more, closing the film fails once more."""
+    try:
+        with av.open(Descriptor(orders.number), "w", format="matroska") as out:
+            stream: Any = out.add_stream("rawvideo", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
+            for number in range(100):
+                packet = Packet(bytes(64 * 48))
+                packet.stream, packet.pts, packet.dts = stream, number, number
+                out.mux(packet)
+    except (OSError, av.error.FFmpegError) as error:
+        raise mismatch("the film cannot be written") from error
 
 
 def _read(link: Link, _orders: Orders) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from containers.common.confined.lock import FATAL, FREE, filter_program
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.errors import WorkerError
+from containers.common.errors import NO_ROOM, WorkerError
 from contracts.names import ExitCode
 from tests.unit.confined_programs import Orders
 from tests.unit.confined_support import LIMITS, PROGRAMS
@@ -112,6 +112,19 @@ def test_a_child_may_write_only_so_much_to_what_it_was_given() -> None:
     assert ask("write", fds=(fd,), number=fd) == "OSError 27"
     assert ask("write", replace(LIMITS, file_bytes=2_000_000), fds=(fd,), number=fd) == 1_000_000
     os.close(fd)
+
+
+def test_a_film_that_cannot_be_written_is_told_by_its_file_and_not_by_the_muxer() -> None:
+    fd = os.memfd_create("out")
+    much = refused("mux", replace(LIMITS, file_bytes=100_000), fds=(fd,), number=fd)
+    os.close(fd)
+    assert much.exit_code is ExitCode.LIMIT_EXCEEDED
+    assert "makes the decoder write more than" in much.message
+    fd = os.open("/dev/full", os.O_RDWR)
+    with pytest.raises(WorkerError) as full:
+        ask("mux", replace(LIMITS, file_bytes=2_000_000), fds=(fd,), number=fd)
+    os.close(fd)
+    assert (full.value.exit_code, full.value.message) == (ExitCode.CRASH, NO_ROOM)
 
 
 # What it may

@@ -1,5 +1,6 @@
 """How a worker begins and how it gives up."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from containers.common.errors import NO_ROOM
 from containers.common.worker import Interrupted, Task, WorkerError, run_worker
 from containers.media.__main__ import main
 from contracts import keys
@@ -78,6 +80,13 @@ def test_every_way_to_give_up_has_its_exit_code_and_a_failure_record(
     left = failure(s3)
     assert (left.exit_code, left.error, left.stage) == (code, code.error, Stage.RECOMPOSE)
     assert str(error).split(":")[0] in left.message
+
+
+def test_a_full_disk_is_named_whoever_met_it() -> None:
+    s3, met = FakeS3(), RuntimeError("the encoder failed")
+    met.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert run(s3, raising(met)) == ExitCode.CRASH
+    assert failure(s3).message == NO_ROOM
 
 
 def test_the_failure_record_of_an_array_child_carries_its_run() -> None:

@@ -38,7 +38,7 @@ from containers.common.confined.messages import (
     receive,
     send,
 )
-from containers.common.errors import WorkerError
+from containers.common.errors import NO_ROOM, WorkerError, has_errno
 from containers.common.ranged import RangedFile
 from contracts.names import ExitCode
 
@@ -162,12 +162,14 @@ def _run(program: Callable[[Link], None], link: Link, memory: AddressSpace) -> i
 
 
 def _told(error: Exception, memory: AddressSpace) -> Message:
+    if has_errno(error, errno.EFBIG):
+        return TooMuch()
+    if has_errno(error, errno.ENOSPC):
+        return Failed(exit_code=ExitCode.CRASH, message=NO_ROOM)
     if _lacks_memory(error) or (_could_lack_memory(error) and memory.exhausted):
         return OutOfMemory()
     if isinstance(error, WorkerError):
         return Failed(exit_code=error.exit_code, message=error.message)
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return TooMuch()
     message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
     detail = traceback.format_exc()[-DETAIL_CHARS:]
     return Failed(exit_code=ExitCode.CRASH, message=message, detail=detail)
@@ -180,9 +182,7 @@ def _lacks_memory(error: Exception) -> bool:
 def _could_lack_memory(error: Exception) -> bool:
     """True of what libraries make of it: damage, or something that nobody expects."""
     damage = (ExitCode.BAD_SOURCE, ExitCode.LEDGER_MISMATCH)
-    if isinstance(error, WorkerError):
-        return error.exit_code in damage
-    return getattr(error, "errno", None) != errno.EFBIG
+    return not isinstance(error, WorkerError) or error.exit_code in damage
 
 
 def _load_lazy_modules() -> None:
