@@ -17,6 +17,7 @@ from containers.common.errors import mismatch
 from containers.common.media import BUFFER_BYTES, ISO_MEDIA, MUXERS
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.join import VideoPacket
+from containers.media.shape import needs_shape, write_shape
 from containers.media.sidecar import MUXER_OPTIONS, SidecarFiles, read_stream
 from containers.media.streams import TEXT, result_codec
 from containers.media.text import convert
@@ -78,6 +79,8 @@ def write_result(
             sources += [_copied_packets(t, s, sidecar, manifest, later) for t, s in tracks.copies]
         for _, packet in heapq.merge(*sources, key=lambda item: item[0]):
             out.mux(packet)
+    if needs_shape(manifest):
+        write_shape(file.again(), manifest)
 
 
 def _describe(out: OutputContainer, manifest: Manifest) -> None:

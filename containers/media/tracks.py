@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from containers.common.errors import mismatch
 from containers.common.media import ISO_MEDIA, MUXERS
+from containers.media.shape import PLACEHOLDER, needs_shape
 from containers.media.sidecar import SidecarFiles, exact_times, stored_stream
 from containers.media.streams import QUICKTIME_LANGUAGES, is_cover, result_codec
 from contracts.film import SidecarStream
@@ -95,6 +96,8 @@ def _add_film(
     if container in ISO_MEDIA and not _takes_timecode(template, container, told.get("timecode")):
         del told["timecode"]
     film.metadata.update(_spelt(told, container))
+    if needs_shape(manifest):
+        film.metadata.update(PLACEHOLDER)
     film.disposition = Disposition(sidecar.film_disposition)
     return film
 
