@@ -12,8 +12,10 @@ T = TypeVar("T")
 JOIN_SECONDS = 2.0
 """How long an abandoned stage may take to end; one that computes a frame may take longer."""
 
-GIVES_WAY = 19
-"""Niceness (setpriority(2)) of a stage that takes the processor only when no other wants it."""
+GIVES_WAY = 10
+"""Niceness (setpriority(2)) of a stage that leaves the processors to the others: a tenth of their
+weight. The lowest, 19, would starve it where other programs keep the machine busy.
+"""
 
 
 class Abandoned(Exception):  # noqa: N818 - an order to stop, not an error
@@ -24,7 +26,7 @@ class Stage(Iterator[T], Generic[T]):
     """Runs an iterable in a daemon thread, at most `depth` items ahead of its one reader.
 
     What the iterable raises is raised in the reader, behind the items that came before it. A stage
-    that gives way runs, with the threads that it starts, at the lowest priority.
+    that gives way runs, with the threads that it starts, at a lower priority.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def test_a_stage_runs_ahead_only_as_far_as_its_depth() -> None:
             assert source.given <= taken + 3 + 2
 
 
-def test_a_stage_that_gives_way_runs_at_the_lowest_priority_and_no_other_does() -> None:
+def test_a_stage_that_gives_way_runs_at_a_lower_priority_and_no_other_does() -> None:
     def niceness() -> Iterator[int]:
         yield os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
