@@ -28,7 +28,7 @@ HEAD_FRAMES = 32
 """Decoded at the beginning as a test of order and timestamps."""
 KEYFRAME_PATIENCE = 300
 """Packets at the beginning that may precede the first keyframe (recordings begin anywhere)."""
-LOOSE_END = frozenset({"mpegts", "mpeg", "mpegvideo"})
+LOOSE_END = frozenset({"mpegts", "mpeg"})
 """Formats without a header that tells the length: recordings, cut off anywhere."""
 SLACK_SECONDS = 1.0
 CUE_SLACK_SECONDS = Fraction(1, 10)
