@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -17,8 +16,9 @@ from containers.common.media import (
     ONE_THREAD,
     decode_packet,
     demuxed,
-    discard_others,
+    film_stream,
     frame_pts,
+    sought,
     use_threads,
 )
 from contracts.base import Contract
@@ -93,15 +93,10 @@ def _packets_from(
     edit list may hide the keyframe of its first frame)."""
     for back in (*BACK_OFF_SECONDS, None):
         with contextlib.closing(open_fn()) as container:
-            stream = container.streams[stream_index]
-            assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
-            discard_others(container, stream)
+            stream = film_stream(container, stream_index)
             expect_damage(stream)
-            if back is not None:
-                try:
-                    container.seek(start - int(back / (stream.time_base or 1)), stream=stream)
-                except av.error.FFmpegError:
-                    continue
+            if not sought(container, stream, start, back):
+                continue
             begun = back is None
             for packet in demuxed(container, stream):
                 begun = begun or (packet.pts == start and packet.is_keyframe)

@@ -126,6 +126,26 @@ def discard_others(container: InputContainer, kept: Stream) -> None:
             stream.discard = Discard.all
 
 
+def film_stream(container: InputContainer, index: int) -> VideoStream:
+    """The stream with this index, which is video by the manifest; all others are discarded."""
+    stream = container.streams[index]
+    assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
+    discard_others(container, stream)
+    return stream
+
+
+def sought(container: InputContainer, stream: VideoStream, start: int, back: int | None) -> bool:
+    """Go to a keyframe `back` seconds before `start` (in the stream's unit); None: stay at the
+    beginning. False where the file cannot."""
+    if back is None:
+        return True
+    try:
+        container.seek(start - int(back / (stream.time_base or 1)), stream=stream)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
 def use_threads(stream: VideoStream, threads: int) -> None:
     """Say it before the first packet; AUTO_THREADS: as many as the machine has use for."""
     stream.thread_type = "AUTO"
@@ -158,8 +178,7 @@ def decode_frames(
         if done and threads != ONE_THREAD:
             continue  # the decoder had a good start
         with contextlib.closing(open_fn()) as container:
-            stream = container.streams[stream_index]
-            assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
+            stream = film_stream(container, stream_index)
             try:
                 for frame in _frames_from(container, stream, int(timestamps[done]), back, threads):
                     _compare(frame, int(timestamps[done]))
@@ -192,11 +211,9 @@ def decode_in_order(
     given = 0
     damaged = "cannot be decoded; the file is damaged there: repair it or upload it again"
     with contextlib.closing(open_fn()) as container:
-        stream = container.streams[stream_index]
-        assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
-        discard_others(container, stream)
+        stream = film_stream(container, stream_index)
         use_threads(stream, AUTO_THREADS)
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             for frame in decode_packet(packet):
                 if given in numbers:
                     if frame.is_corrupt:
@@ -219,13 +236,9 @@ def _frames_from(
     container: InputContainer, stream: VideoStream, start: int, back: int | None, threads: int
 ) -> Iterator[VideoFrame]:
     """Frames from `start` on, in presentation order, decoded from a keyframe `back` s before."""
-    discard_others(container, stream)
     use_threads(stream, threads)
-    if back is not None:
-        try:
-            container.seek(start - int(back / (stream.time_base or 1)), stream=stream)
-        except av.error.FFmpegError:
-            return
+    if not sought(container, stream, start, back):
+        return
     key_seen = back is None
     for packet in demuxed(container, stream):
         key_seen = key_seen or packet.is_keyframe

@@ -41,7 +41,7 @@ class Timeline:
     skipped: int = 0
     """Frames of a recording before its first or behind its last whole one; no player shows them."""
     by_order: bool = False
-    """As in manifest.Video."""
+    """As in film.Video."""
 
     def tail(self, keyframes: np.ndarray) -> int:
         """Number of the first frame of the test at the end; `keyframes` are timestamps."""

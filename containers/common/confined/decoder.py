@@ -37,7 +37,7 @@ class DecodeTask(Contract):
     slots: int = Field(le=256)
     slot_bytes: int
     by_order: bool
-    """As in manifest.Video."""
+    """As in film.Video."""
     mend: Mend | None = None
     """The frames lie in a damaged stretch."""
 
