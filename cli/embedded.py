@@ -21,6 +21,7 @@ from contracts.models import CATALOGUE, Engine, ModelName, weights_file
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 15.0
 PRECISIONS = ("auto", "float32", "bfloat16")
+IMPORT_AHEAD = "containers.upscaler.ahead"
 CPU_GFLOPS_PER_THREAD = {"float32": 100.0, "bfloat16": 500.0}
 """Measured with animevideov3: float32 on AVX2, bfloat16 on AMX. Sizes runs and time limits only."""
 
@@ -101,9 +102,14 @@ def overrides(workers: int, precision: str) -> dict[str, str]:
 
 
 @contextmanager
-def embedded_stack(settings: Mapping[str, str]) -> Iterator[Stack]:
-    """Run the embedded AWS with the program deployed. Raises UserError if it will not start."""
+def embedded_stack(settings: Mapping[str, str], *, network_comes: bool = False) -> Iterator[Stack]:
+    """Run the embedded AWS with the program deployed. Raises UserError if it will not start.
+
+    `network_comes`: a film for a network will; its worker's imports run beside the extraction.
+    """
     command = [sys.executable, "-m", "local", "serve", "--state-dir", str(state_dir())]
+    if network_comes:
+        command += ["--import-ahead", IMPORT_AHEAD]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
     with tempfile.TemporaryFile("w+") as errors:

@@ -181,7 +181,9 @@ def run(request: Request, output: Output) -> Outcome:
     with output.steps() as steps:
         steps.update("start", note="embedded AWS")
         request = _with_model(request, steps)
-        with embedded_stack(overrides(request.workers, request.precision)) as stack:
+        settings = overrides(request.workers, request.precision)
+        network_comes = request.settings.model is not ModelName.LANCZOS
+        with embedded_stack(settings, network_comes=network_comes) as stack:
             start_seconds = time.monotonic() - began
             steps.end("start", "embedded AWS, " + ("warm" if stack.warm else "deployed anew"))
             pipeline = Pipeline(stack)

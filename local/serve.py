@@ -42,6 +42,7 @@ class Request:
     state_dir: Path
     overrides: dict[str, str]
     config: StackConfig
+    import_ahead: str | None
 
 
 def main(arguments: list[str]) -> int:
@@ -80,11 +81,15 @@ def _parse(arguments: list[str]) -> Request:
     serve.add_argument(
         "--project", type=Path, default=_REPOSITORY, help="folder of the Pulumi program"
     )
+    serve.add_argument(
+        "--import-ahead", metavar="MODULE",
+        help="import it while the first job runs, for the first one that runs its package",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     project = given.project.absolute()
     overrides = parse_overrides(given.set)
     config = read_config(project, STACK, overrides)
-    return Request(project, given.state_dir, overrides, config)
+    return Request(project, given.state_dir, overrides, config, given.import_ahead)
 
 
 def _redirect_output(log_file: Path) -> tuple[int, int]:
@@ -109,6 +114,7 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
         logs=run.jobs,
         access_log=run.access_log,
         code=request.project,
+        import_ahead=request.import_ahead,
     )
     settings.export()
     key = fingerprint(request.project, STACK, request.overrides)

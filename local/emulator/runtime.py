@@ -60,6 +60,7 @@ class Runtime:
                 endpoint=settings.endpoint,
                 region=settings.region,
                 grace_seconds=JOB_GRACE_SECONDS,
+                import_ahead=settings.import_ahead,
             ),
             AwsSurroundings(settings.account, settings.region, vcpus, guard),
             host_vcpus=vcpus,
@@ -90,7 +91,8 @@ class Runtime:
         ]
         functions.sort(key=lambda function: function["config"]["FunctionName"] in fed)
         began = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+        # a core stays free for the first film, which comes meanwhile
+        with concurrent.futures.ThreadPoolExecutor(max(1, _cores() - 1)) as pool:
             pool.map(_warm, functions)
         log.info("%d functions warmed in %.2f s", len(functions), time.monotonic() - began)
 

@@ -37,6 +37,8 @@ class EmulatorSettings:
     """File for which statement allowed which call; see patches/access_log.py."""
     code: Path
     """Root of the packages that jobs import."""
+    import_ahead: str | None = None
+    """A module of a package that a job will run, to be imported while the job before it runs."""
     account: str = ACCOUNT
     access_key_id: str = field(
         default_factory=lambda: "AKIA" + secrets.token_hex(20).upper(), repr=False

@@ -137,12 +137,14 @@ def test_a_wrong_command_is_refused_before_anything_starts(
 def test_a_stopped_run_leaves_no_process_and_no_file(
     state: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
+    logs = "**/*_process.attempt1.log"
+    before = set(state.glob(logs))
     run = subprocess.Popen(
         command(SAMPLE, "-o", tmp_path, "--model", "x4plus-anime", "--json"),
         env=environment(state), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not any("upscaler process" in line for line in left_running(state)):
+    while not set(state.glob(logs)) - before:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -1,9 +1,11 @@
 """The command line's own decisions, without starting anything."""
 
+import contextlib
 import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli import embedded
+from cli import embedded, run
+from cli.embedded import Stack
 from cli.errors import JobError, UserError
 from cli.files import in_place
 from cli.main import _concealed
@@ -177,6 +180,41 @@ def test_an_embedded_aws_that_will_not_start_is_one_sentence(
         embedded.embedded_stack({"worker_vcpus": "many"}),
     ):
         pass
+
+
+@pytest.mark.parametrize(("model", "comes"), [("lanczos", False), ("animevideov3", True)])
+def test_a_networks_imports_run_ahead_for_networks_alone(
+    model: str, comes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    @contextlib.contextmanager
+    def refuse(_: object, *, network_comes: bool) -> Iterator[Stack]:
+        told.append(network_comes)
+        raise UserError("enough")
+        yield
+
+    monkeypatch.setattr(run, "embedded_stack", refuse)
+    monkeypatch.setattr(run, "ensure_weights", lambda _: None)
+    (tmp_path / "a.mp4").touch()
+    settings = Settings.parse({"model": model})
+    request = checked(tmp_path / "a.mp4", tmp_path / "b.mp4", settings, force=False)
+    with pytest.raises(UserError, match="enough"):
+        run.run(request, Output(as_json=True))
+    assert told == [comes]
+
+
+def test_what_is_imported_ahead_is_all_that_a_networks_worker_imports() -> None:
+    code = (
+        f"import sys, {embedded.IMPORT_AHEAD}; before = set(sys.modules)\n"
+        "import containers.upscaler.models.ncnn_engine, containers.upscaler.process\n"
+        "import boto3, torch\n"
+        "print({name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=embedded.ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
 @pytest.mark.parametrize(

@@ -59,16 +59,17 @@ class Machines:
 class Yard:
     """An executor in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, import_ahead: str | None = None) -> None:
         self.folder = folder
         self.machines = Machines()
         settings = Settings(
             scratch=folder / "scratch",
             logs=folder / "logs",
-            python_path=REPOSITORY,
+            python_path=Path(f"{REPOSITORY}:{folder}"),
             endpoint="http://127.0.0.1:1",
             region="us-east-1",
             grace_seconds=0.3,
+            import_ahead=import_ahead,
         )
         self.executor = Executor(settings, self.machines, host_vcpus=4)
 
@@ -77,12 +78,11 @@ class Yard:
         return self.folder / "out"
 
     def submit(self, code: str, **fields: Any) -> Job:
+        return self.run("python", "-c", code, **fields)
+
+    def run(self, *command: str, **fields: Any) -> Job:
         environment = [{"name": "OUT", "value": str(self.out)}]
-        container = {
-            **SPEC.container,
-            "command": ["python", "-c", code],
-            "environment": environment,
-        }
+        container = {**SPEC.container, "command": list(command), "environment": environment}
         return self.executor.submit(
             dataclasses.replace(SPEC, container=container, **fields), depends_on=[]
         )
@@ -130,7 +130,7 @@ def test_a_job_meets_a_clean_environment(yard: Yard, monkeypatch: pytest.MonkeyP
     assert seen["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
     assert seen["AWS_BATCH_JOB_ATTEMPT"] == "1"
     assert "AWS_BATCH_JOB_ARRAY_INDEX" not in seen
-    assert seen["PYTHONPATH"] == str(REPOSITORY)
+    assert seen["PYTHONPATH"].split(":")[0] == str(REPOSITORY)
 
 
 def test_each_attempt_has_a_scratch_directory_that_is_gone_afterwards(yard: Yard) -> None:
@@ -231,3 +231,89 @@ def test_closing_leaves_no_process_and_starts_none(yard: Yard) -> None:
     assert not alive(running)
     assert not yard.machines.groups
     eventually(lambda: not list((yard.folder / "scratch").iterdir()))
+
+
+AHEAD = "late.ahead"
+SAY = """
+import json, os, sys, tempfile
+print(json.dumps({
+    "process": os.getpid(), "imported": "late.ahead" in sys.modules, "group": os.getpgrp(),
+    "arguments": sys.argv[1:], "folder": os.getcwd(), "temporary": tempfile.gettempdir(),
+    "environment": dict(os.environ), "read": sys.stdin.read(),
+}))
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Iterator[Yard]:
+    """Where the package `late` is imported ahead. A job of another kind has started that."""
+    package = tmp_path / "late"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "ahead.py").write_text("import tempfile; tempfile.gettempdir()\n")
+    (package / "__main__.py").write_text(SAY)
+    made = Yard(tmp_path, AHEAD)
+    yield made
+    made.executor.close(5)
+
+
+def _waiting(late: Yard) -> int:
+    """The process that waits for a job of the package."""
+    late.submit(WAIT)
+    eventually(lambda: len(late.machines.groups) == 2)
+    return max(late.machines.groups)
+
+
+def _said(late: Yard, job: Job, name: str) -> tuple[int, dict[str, Any]]:
+    found = late.ended(job)
+    said = json.loads(late.log(f"{name}.attempt1.log"))
+    for variable in ("AWS_BATCH_JOB_ID", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"):
+        said["environment"].pop(variable, None)
+    return found["attempts"][0]["container"]["exitCode"], said
+
+
+def test_a_job_gets_the_process_that_imported_ahead_and_the_next_one_its_own(late: Yard) -> None:
+    waiting = _waiting(late)
+    code, said = _said(late, late.run("python", "-m", "late", "3", "x", name="one"), "one")
+    other_code, other = _said(late, late.run("python", "-m", "late", "3", "x", name="two"), "two")
+    assert (said["process"], said["imported"], said["group"]) == (waiting, True, waiting)
+    assert other["process"] != waiting
+    assert not other["imported"]
+    assert code == other_code == 3
+    for key in ("arguments", "environment", "read"):
+        assert said[key] == other[key]
+    assert said["folder"] == said["temporary"] != other["folder"]
+    eventually(lambda: waiting not in late.machines.groups)
+
+
+def test_a_module_that_cannot_be_imported_ahead_hinders_no_job(late: Yard) -> None:
+    (late.folder / "late" / "ahead.py").write_text("raise RuntimeError('no')")
+    _waiting(late)
+    code, said = _said(late, late.run("python", "-m", "late", "0", name="one"), "one")
+    assert (code, said["imported"]) == (0, False)
+
+
+def test_a_process_that_died_while_it_waited_is_replaced(late: Yard) -> None:
+    waiting = _waiting(late)
+    os.kill(waiting, signal.SIGKILL)
+    eventually(lambda: not alive(waiting))
+    code, said = _said(late, late.run("python", "-m", "late", "0", name="one"), "one")
+    assert code == 0
+    assert said["process"] != waiting
+
+
+def test_a_job_that_took_a_waiting_process_is_terminated_like_any_other(late: Yard) -> None:
+    (late.folder / "late" / "__main__.py").write_text(IGNORE_SIGTERM + TELL + WAIT)
+    waiting = _waiting(late)
+    job = late.run("python", "-m", "late")
+    eventually(lambda: late.out.exists() and late.pid() == waiting)
+    late.executor.terminate(job.id, "poisoned")
+    assert late.ended(job)["statusReason"] == "poisoned"
+    assert not alive(waiting)
+
+
+def test_a_process_that_no_job_took_ends_with_the_executor(late: Yard) -> None:
+    waiting = _waiting(late)
+    late.executor.close(5)
+    assert not alive(waiting)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from local.emulator.batch import describe
+from local.emulator.batch.ahead import Ahead
 from local.emulator.batch.model import BatchError, Job, Outcome, Spec
 from local.emulator.batch.process import (
     HOST_LOST,
@@ -18,6 +19,7 @@ from local.emulator.batch.process import (
     Settings,
     StartError,
     environment,
+    inherited,
 )
 from local.emulator.batch.scheduler import Change, Queue, Scheduler
 
@@ -74,6 +76,7 @@ class Executor:
         self._stopped_early: dict[str, Outcome] = {}
         self._closing = False
         self._idle = threading.Event()
+        self._ahead = Ahead(settings.import_ahead) if settings.import_ahead else None
         settings.scratch.mkdir(parents=True, exist_ok=True)
         settings.logs.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=self._dispatch, name="batch-dispatcher", daemon=True).start()
@@ -135,6 +138,8 @@ class Executor:
             if not running:
                 self._idle.set()
             self._wake.notify()
+        if self._ahead is not None:
+            self._ahead.close()
         for attempt in running:
             attempt.stop(Outcome(None, "The emulator was stopped", retryable=False))
         if not self._idle.wait(grace_seconds):
@@ -196,7 +201,7 @@ class Executor:
             session = job.id.replace(":", "-")
             credentials = self._surroundings.credentials(role, session) if role else {}
             variables = environment(self._settings, job, credentials, os.environ)
-            attempt = RunningAttempt(self._settings, job, variables)
+            attempt = RunningAttempt(self._settings, job, variables, self._ahead)
         except StartError as error:
             self._ended(job, Outcome(None, NOT_STARTED, str(error)))
             return
@@ -208,6 +213,10 @@ class Executor:
                 early = Outcome(None, "The emulator was stopped", retryable=False)
             self._scheduler.started(job, attempt.log_stream)
         attempt.watch(lambda outcome: self._ended(job, outcome))
+        if self._ahead is not None:
+            machine = inherited(self._settings, os.environ)
+            machine["TMPDIR"] = str(self._settings.scratch)
+            self._ahead.begin(machine, self._surroundings.group_started)
         if early is not None:
             attempt.stop(early)
 

@@ -6,15 +6,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from local.emulator.batch.ahead import Ahead
 from local.emulator.batch.model import Job, Outcome
+from local.emulator.batch.start import Start
 
 CONTAINER_EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
@@ -24,7 +24,6 @@ HOST_LOST = "Host EC2 (instance i-{}) terminated."
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|LD_LIBRARY_PATH|CUDA_VISIBLE_DEVICES|NVIDIA_[A-Z_]+"
 )
-_INTERPRETERS = frozenset({"python", "python3"})
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,27 @@ class Settings:
     region: str
     grace_seconds: float
     """Between SIGTERM and SIGKILL; ECS calls it the stop timeout."""
+    import_ahead: str | None = None
+    """A module to be imported before the first job comes that runs its package; see ahead.py."""
 
 
 class StartError(Exception):
     """The attempt's process could not be started; the text is the container's reason."""
 
 
+def inherited(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """What every job's process sees of this machine."""
+    variables = {k: v for k, v in environ.items() if _INHERITED.fullmatch(k)}
+    return {**variables, "PYTHONPATH": str(settings.python_path)}
+
+
 def environment(
-    settings: Settings, job: Job, credentials: Mapping[str, str], inherited: Mapping[str, str]
+    settings: Settings, job: Job, credentials: Mapping[str, str], environ: Mapping[str, str]
 ) -> dict[str, str]:
     """All that the process sees: the job's variables win over the machine's, AWS's over both."""
-    variables = {k: v for k, v in inherited.items() if _INHERITED.fullmatch(k)}
-    variables |= job.spec.environment
+    machine = inherited(settings, environ)
+    variables = {**machine, **job.spec.environment, "PYTHONPATH": machine["PYTHONPATH"]}
     variables |= {
-        "PYTHONPATH": str(settings.python_path),
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
@@ -72,8 +78,10 @@ def environment(
 class RunningAttempt:
     """A started process with its whole group; `on_end` is called once, from a thread of its own."""
 
-    def __init__(self, settings: Settings, job: Job, variables: Mapping[str, str]) -> None:
-        """Starts the process. Raises StartError."""
+    def __init__(
+        self, settings: Settings, job: Job, variables: Mapping[str, str], ahead: Ahead | None
+    ) -> None:
+        """Starts the process, or takes the one `ahead` that fits. Raises StartError."""
         attempt = len(job.attempts) + 1
         self._grace = settings.grace_seconds
         self._timeout = job.spec.timeout_seconds
@@ -82,18 +90,11 @@ class RunningAttempt:
         self._lock = threading.Lock()
         self._scratch = settings.scratch / f"{job.id.replace(':', '-')}.{attempt}"
         self._scratch.mkdir(parents=True)
-        log, self.log_stream = _open_log(settings.logs, job, attempt)
+        log = _create_log(settings.logs, job, attempt)
+        self.log_stream = log.name
+        start = Start(job.spec.command, self._scratch, variables, log)
         try:
-            with log:
-                self._process = subprocess.Popen(
-                    _command(job.spec.command),
-                    cwd=self._scratch,
-                    env={**variables, "TMPDIR": str(self._scratch)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self._process = (ahead and ahead.take(start)) or start.anew()
         except (OSError, ValueError, IndexError) as error:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise StartError(f"CannotStartContainerError: {error}") from error
@@ -163,16 +164,12 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _command(words: list[str]) -> list[str]:
-    """The job's command; `python` is the interpreter that runs this."""
-    return [sys.executable, *words[1:]] if words[0] in _INTERPRETERS else words
-
-
-def _open_log(folder: Path, job: Job, attempt: int) -> tuple[BinaryIO, str]:
-    """A log file of the attempt's own, and its name, which is also the log stream's."""
+def _create_log(folder: Path, job: Job, attempt: int) -> Path:
+    """A log file of the attempt's own; its name is also the log stream's."""
     child = "" if job.index is None else f".{job.index}"
     stem = f"{job.spec.name}{child}.attempt{attempt}"
     for name in (f"{stem}.log", f"{stem}.{job.id[:8]}.log"):
         with contextlib.suppress(FileExistsError):
-            return (folder / name).open("xb"), name
+            (folder / name).touch(exist_ok=False)
+            return folder / name
     raise StartError(f"log file {stem}.log exists already")
