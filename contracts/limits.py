@@ -39,3 +39,7 @@ NVENC_MIN_SIDES = (192, 128)
 """Width and height that every codec takes on every card here; AV1 asks for the most."""
 H264_MAX_SIDE = 4_096
 """Side length above which H.264 levels and most decoders give up (level 5.2, ITU-T H.264 A.3)."""
+LEVEL_MAX = {"hevc": (35_651_584, 16_888, 16_888), "av1": (35_651_584, 16_384, 8_704)}
+"""Pixels, width and height of a picture at the highest level: 6.2 of ITU-T H.265 A.4.1, whose sides
+are at most the root of eight times the pixels; 6.3 of AV1's bitstream specification, A.3.
+"""

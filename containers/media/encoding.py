@@ -1,15 +1,18 @@
 """The encoder of a job: its name, pixel format and every option that decides its bytes."""
 
 import logging
+import math
 
 from av.video.format import VideoFormat
 
+from containers.common.errors import WorkerError
 from containers.common.pictures import has_alpha, plain_format
 from containers.media import hdr, nvenc
 from contracts.film import Video
 from contracts.job import PRORES_PROFILES, Codec, Container, Settings
-from contracts.limits import H264_MAX_SIDE
+from contracts.limits import H264_MAX_SIDE, LEVEL_MAX
 from contracts.manifest import Encoder, Output
+from contracts.names import ExitCode
 
 ENCODERS = {
     Codec.H264: "libx264",
@@ -33,12 +36,23 @@ FFV1_SLICES = 12
 log = logging.getLogger(__name__)
 
 
+def _check_level(codec: Codec, output: Output) -> None:
+    pixels, width, height = LEVEL_MAX.get(codec, (math.inf, math.inf, math.inf))
+    if output.width > width or output.height > height or output.width * output.height > pixels:
+        raise WorkerError(
+            ExitCode.BAD_REQUEST,
+            f"the result would have {output.width}x{output.height} pixels; {codec.value} allows "
+            f"{pixels} of them, {width} across and {height} down; choose a smaller scale, or ffv1",
+        )
+
+
 def plan_encoder(
     settings: Settings, video: Video, output: Output, threads: int, *, hardware: bool = False
 ) -> Encoder:
     """The encoder and every option that decides its bytes.
 
-    With `hardware`, NVENC's where it can make the result.
+    With `hardware`, NVENC's where it can make the result. Raises WorkerError BAD_REQUEST where no
+    level of the codec holds such pictures.
     """
     codec = settings.codec
     if codec is Codec.H264 and max(output.width, output.height) > H264_MAX_SIDE:
@@ -49,6 +63,7 @@ def plan_encoder(
             output.height,
             H264_MAX_SIDE,
         )
+    _check_level(codec, output)
     pixel_format = settings.pixel_format or _usual_format(settings, video)
     distance = min(max(round(KEYFRAME_SECONDS * video.frame_rate), 1), MAX_KEYFRAME_DISTANCE)
     lossless = settings.quality == 0

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from containers.common.errors import WorkerError
 from containers.media.clock import mp4_timescale, rescale
 from containers.media.encoding import ENCODERS, plan_encoder
 from containers.media.plan import Model, plan_inference, plan_output
@@ -144,6 +145,23 @@ def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixtu
     planned = encoder(video(1026, 576), scale=4)
     assert (planned.codec, planned.encoder) == (Codec.HEVC, "libx265")
     assert "4104x2304 is more than H.264 decoders take" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("codec", "width", "height"),
+    [("h264", 3072, 3000), ("hevc", 4300, 100), ("av1", 4098, 100), ("av1", 100, 2178)],
+)
+def test_a_result_that_no_level_of_its_codec_holds_is_refused(
+    codec: str, width: int, height: int
+) -> None:
+    with pytest.raises(WorkerError, match=f"{4 * width}x{4 * height} pixels; .* allows"):
+        encoder(video(width, height), scale=4, codec=codec)
+    assert encoder(video(width, height), scale=4, codec="ffv1").codec is Codec.FFV1
+
+
+@pytest.mark.parametrize(("codec", "width", "height"), [("hevc", 2048, 1088), ("av1", 2048, 1088)])
+def test_the_largest_level_of_a_codec_is_used_up(codec: str, width: int, height: int) -> None:
+    assert encoder(video(width, height), scale=4, codec=codec).codec is Codec(codec)
 
 
 def plan(settings: Settings, film: Video, stack: ExtractEnvironment) -> Inference:
@@ -289,7 +307,7 @@ def test_hardware_encodes_where_the_stack_says_so(
         ({"pixel_format": "yuv420p10le", "bit_depth": 10}, {}, "libx264"),
         ({"pixel_format": "yuv420p10le", "bit_depth": 10}, {"codec": "hevc"}, "hevc_nvenc"),
         ({"width": 2048, "height": 1080}, {"scale": 4}, "hevc_nvenc"),
-        ({"width": 3840, "height": 2160}, {"scale": 4}, "libx265"),
+        ({"width": 2052, "height": 1000}, {"scale": 4}, "libx265"),
         ({"width": 64, "height": 48}, {}, "libx264"),
         ({}, {"quality": 0}, "h264_nvenc"),
         ({}, {"codec": "av1", "quality": 0}, "libsvtav1"),
