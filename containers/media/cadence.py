@@ -7,7 +7,7 @@ import numpy as np
 
 from containers.common.pictures import Picture
 from containers.media.combing import Combing, compare, field_pair
-from containers.media.pulldown import CYCLE, STIRRED, FilmFrames, film_frames
+from containers.media.pulldown import CYCLE, NEAR_AND_FAR, STIRRED, FilmFrames, film_frames
 from contracts.film import Cadence, FieldEvidence, FieldOrder
 
 MOVING_FRAMES = 3
@@ -17,6 +17,9 @@ CYCLES_SHARE = 0.6
 PROVED_CYCLES = 2
 MOST = 0.5
 """Of a sample's moving frames."""
+FARTHER = 1.3
+"""Times the other weaves' energy: fields three apart comb more than such one apart, and than rough
+pictures comb however they are woven."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,7 @@ def judge_sample(pictures: Iterable[Picture]) -> Sample:
     """Judge consecutive pictures, in order; four or more cycles of telecine are needed."""
     combing = list(combing_of(pictures))
     stirred = [c for c in combing if c.moving > STIRRED]
-    top = sum(_leans(c.worse_top_first, c.worse_bottom_first) for c in stirred)
-    bottom = sum(_leans(c.worse_bottom_first, c.worse_top_first) for c in stirred)
+    top, bottom = (sum(_votes(c, top_first=first) for c in stirred) for first in (True, False))
     frames = len(combing)
     stamps = np.arange(frames, dtype=np.int64)
     film = film_frames(combing, stamps, frames, top_first=top >= bottom)
@@ -53,8 +55,13 @@ def judge_sample(pictures: Iterable[Picture]) -> Sample:
     return Sample(cadence, frames, len(stirred), top, bottom)
 
 
-def _leans(near: float, far: float) -> bool:
-    return far - near > far / 2
+def _votes(combing: Combing, *, top_first: bool) -> bool:
+    """Says this field order: the weave of fields three apart is the most combed, and by far."""
+    near, far = NEAR_AND_FAR[top_first]
+    shares = getattr(combing, f"worse_{near}"), getattr(combing, f"worse_{far}")
+    energy = getattr(combing, far)
+    others = max(combing.own, getattr(combing, near))
+    return shares[0] < shares[1] / 2 and energy > FARTHER * others
 
 
 def _cadence(film: FilmFrames, frames: int, moving: int, ordered: int) -> Cadence | None:

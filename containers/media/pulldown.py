@@ -66,7 +66,7 @@ class Cadence:
         }
         self.own, self.near = self._of["worse_own"], self._of[f"worse_{near}"]
         self._far = self._of[f"worse_{far}"]
-        self._energies = self._of["own"], self._of[near]
+        self._energies = self._of["own"], self._of[near], self._of[far]
         self._first, self._second = self._of[f"{first}_changed"], self._of[f"{second}_changed"]
         self._ends = np.append(stamps, end_pts)
 
@@ -96,23 +96,26 @@ class Cadence:
         return dirty[2 : 2 + count] | dirty[3 : 3 + count]
 
     def matched(self) -> NDArray[np.bool_]:
-        """Frames whose first field belongs to the second field before it, and to no other."""
-        _, near = self._energies
-        clean = (self.near < self.own * CLEAN) & (near < CLEAN * self._far_energy())
-        found = (self.own > STIRRED) & clean
+        """Frames whose first field belongs to the second field before it, and to no other.
+
+        Where a picture moves by a line a frame, as credits do, every weave but its own doubles
+        lines and is clean; of film cut between its fields the one of fields three apart is not.
+        """
+        own, near, far = self._energies
+        clean = (self.near < self.own * CLEAN) & (near < CLEAN * self._most_energy())
+        found = (self.own > STIRRED) & clean & (far > own / 2)
         found[:1] = False
         return found
 
     def torn(self) -> NDArray[np.bool_]:
         """Frames whose fields are of two moments: what is combed goes with the field order."""
-        own, _ = self._energies
+        own, _, _ = self._energies
         ordered = self._far - self.near > self._far / 2
         stirred = self._of["moving"] > STIRRED
-        return stirred & ordered & (own > np.maximum(CLEAN / 2 * self._far_energy(), FAINT))
+        return stirred & ordered & (own > np.maximum(CLEAN / 2 * self._most_energy(), FAINT))
 
-    def _far_energy(self) -> NDArray[np.float64]:
-        return np.maximum(self._of["own"], np.maximum(self._of["top_first"],
-                                                      self._of["bottom_first"]))  # fmt: skip
+    def _most_energy(self) -> NDArray[np.float64]:
+        return np.maximum.reduce(self._energies)
 
 
 def film_frames(

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -215,13 +216,19 @@ def test_a_chart_places_its_points() -> None:
     assert "a &amp; b" in svg
 
 
-def test_peaks_are_of_the_workers_that_we_start() -> None:
+@pytest.mark.parametrize(
+    ("words", "stage"),
+    [
+        (("-m", "containers.media", "extract"), Stage.EXTRACT),
+        (("-m", "local.emulator.batch.waiting", "containers.upscaler.ahead"), Stage.PROCESS),
+    ],
+)
+def test_peaks_are_of_the_workers_that_we_start(words: Sequence[str], stage: Stage) -> None:
     script = "import time; block = bytearray(80 << 20); print(1, flush=True); time.sleep(0.4)"
-    command = [sys.executable, "-c", script, "-m", "containers.media", "extract"]
     with peaks_below() as peaks:
-        subprocess.run(command, check=True, capture_output=True)
-    assert peaks.mib().keys() == {Stage.EXTRACT}
-    assert 80 <= peaks.mib()[Stage.EXTRACT] < 160
+        subprocess.run([sys.executable, "-c", script, *words], check=True, capture_output=True)
+    assert peaks.mib().keys() == {stage}
+    assert 80 <= peaks.mib()[stage] < 160
 
 
 def test_time_is_measured_by_shards_and_memory_by_stage(tmp_path: Path) -> None:

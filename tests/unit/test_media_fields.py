@@ -66,6 +66,26 @@ def test_the_pictures_decide_and_not_the_flags(
     assert evidence.flagged_interlaced == flagged
 
 
+@pytest.mark.parametrize(
+    ("reduced", "lines"),
+    [(4, 0.25), (4, 0.75), (4, 1.25), (2, 1), (3, 1), (6, 1)],
+)
+def test_rough_film_that_moves_by_about_a_line_a_frame_is_left_alone(
+    reduced: int, lines: float
+) -> None:
+    """As credits do, and film made smaller without a filter: rough however it is woven."""
+    height, width, frames = 72, 128, 8
+    noise = np.random.default_rng(5).uniform(0, 255, ((height + 20) * reduced, width * reduced))
+    fine = cv2.GaussianBlur(noise, (0, 0), reduced / 2)
+    fine = (fine - fine.min()) / (fine.max() - fine.min()) * 235
+    seen = [
+        np.ascontiguousarray(fine[start : start + height * reduced : reduced, ::reduced])
+        for start in (round(i * lines * reduced) for i in range(frames))
+    ]
+    film = [Picture(i, "gray", (luma.astype(np.uint8),)) for i, luma in enumerate(seen)]
+    assert judge_sample(film).cadence == "progressive"
+
+
 def test_film_cut_between_its_fields_is_put_together_again() -> None:
     shots = [moment(i) for i in range(31)]
     shifted = [of_fields(b, a) for a, b in itertools.pairwise(shots)]
