@@ -11,6 +11,7 @@ still flicker   sqrt(sum (R_t - R_{t-1})^2 / count) over the pixels where |S_t -
 luma            the levels below which 0.1 % and 99.9 % of the samples lie
 """
 
+import importlib
 import json
 import math
 import subprocess
@@ -166,7 +167,7 @@ def vmaf_score(original: Path, result: Path) -> float:
 def ffmpeg_with_vmaf() -> str:
     """Its path. Raises SystemExit with what to install."""
     try:
-        import imageio_ffmpeg  # pyright: ignore[reportMissingImports]
+        imageio_ffmpeg = importlib.import_module("imageio_ffmpeg")  # of an extra, so without types
     except ImportError:
         raise SystemExit(
             "VMAF needs the extra `bench`: make bench-quality installs it, --no-vmaf does without"
