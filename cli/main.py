@@ -12,19 +12,15 @@ import click
 from cli.errors import JobError, UserError
 from cli.output import Output
 from cli.promote import promote
+from contracts import remarks
 from contracts.base import ContractError
 from contracts.job import Codec, Container, Settings
-from contracts.ledger import Ledger
 from contracts.models import ModelName
 
 MODEL_HELP = (
     f"One of {', '.join(ModelName)}, or your own: a .safetensors or .pth file of any network that "
     "spandrel knows.  [default: animevideov3]"
 )
-
-
-SHOWN_PLACES = 5
-"""Of damage, on the last lines; the JSON and the report have all."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -159,29 +155,12 @@ def _summary(outcome: Any) -> tuple[dict[str, Any], dict[str, str]]:
     }
     if picture is not None:
         rows["before/after"] = str(picture)
-    rows |= {f"dropped {d.source_index}": f"{d.kind} {d.codec}: {d.reason}" for d in ledger.dropped}
+    rows |= {f"dropped {index}": why for index, why in remarks.dropped(ledger).items()}
     if ledger.frames_concealed:
-        rows["concealed"] = _concealed(ledger)
-    styles = [f"stream {s.source_index}: {s.lost}" for s in ledger.streams if s.lost]
-    labels = [f"{item.of}: {item.label} {item.value}" for item in ledger.lost]
-    if styles or labels:
-        rows["not held"] = "; ".join(styles + labels)
+        rows["concealed"] = remarks.concealed(ledger)
+    if lost := remarks.not_held(ledger):
+        rows["not held"] = lost
     return data, rows
-
-
-def _concealed(ledger: Ledger) -> str:
-    """How many frames, and what stands in for the first of them."""
-    places: list[str] = []
-    for item in ledger.concealed[:SHOWN_PLACES]:
-        by = "the decoder" if item.stands_in == "decoder" else f"frame {item.stands_in}"
-        last = item.first_frame + item.frames - 1
-        what = f"s {item.first_frame} to {last}" if item.frames > 1 else f" {item.first_frame}"
-        places.append(f"frame{what} ({item.seconds:.3f} s) by {by}")
-    more = len(ledger.concealed) - len(places)
-    if more:
-        places.append(f"{more} more in the report")
-    count = f"{ledger.frames_concealed} damaged frame" + "s" * (ledger.frames_concealed != 1)
-    return f"{count}: " + "; ".join(places)
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from cli.machine import cores
 from cli.models import inspected, stored_files
 from cli.output import Output, Steps
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
+from contracts import remarks
 from contracts.job import HOLDS, Codec, Container, Settings
 from contracts.keys import upload_key
 from contracts.ledger import Report
@@ -197,7 +198,8 @@ def run(request: Request, output: Output) -> Outcome:
             if request.ending_follows:
                 target = target.with_suffix(f".{report.output.container.value}")
             pipeline.fetch(result, target)
-            _say_what_changed(request.settings, report, output)
+            for change in remarks.changes(report):
+                output.warn(change)
             steps.end("download", str(target))
             stage_seconds = pipeline.stage_seconds(job_id)
     return Outcome(
@@ -224,17 +226,6 @@ def _with_model(request: Request, steps: Steps) -> Request:
     elif request.settings.stored_model is not None:
         stored_files(request.settings.stored_model)
     return request
-
-
-def _say_what_changed(settings: Settings, report: Report, output: Output) -> None:
-    if report.fields.treatment != "as_coded":
-        done = report.fields.treatment.replace("_", " ")
-        output.warn(f"the film's fields: {done}, for {report.fields.reason}")
-    if report.encoder.codec is not settings.codec:
-        output.warn(
-            f"{report.output.width}x{report.output.height} is more than "
-            f"{settings.codec.value} decoders take; the result is {report.encoder.codec.value}"
-        )
 
 
 def _drew(request: Request, target: Path, report: Report, output: Output) -> bool:

@@ -76,6 +76,7 @@ def definition(topics: Topics) -> State:
                     "message": None,
                     "result.$": "$.recompose.result",
                     "report.$": "$.recompose.report",
+                    "remarks.$": "$.recompose.remarks",
                 },
                 # the film is done; the reconciler tells what could not be told here
                 {"Next": "Succeeded", "Catch": [_catch("States.ALL", None, "Succeeded")]},
@@ -90,6 +91,7 @@ def definition(topics: Topics) -> State:
                     "message.$": "$.error.Cause",
                     "result": None,
                     "report": None,
+                    "remarks": [],
                 },
                 {"Next": "Failed", "Catch": [_catch("States.ALL", None, "Failed")]},
             ),

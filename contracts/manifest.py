@@ -97,6 +97,8 @@ class Encoder(Contract):
     """All that decides the bitstream."""
 
     codec: Codec
+    instead_of: Codec | None = None
+    """What the settings ask for, where it cannot hold the result."""
     encoder: str
     """FFmpeg's name, e.g. libx264."""
     pixel_format: str

@@ -70,6 +70,7 @@ class RecomposeResult(Versioned):
     report: ObjectRef
     frames: int
     bytes: int
+    remarks: tuple[str, ...] = ()
 
 
 class Failure(Versioned):
@@ -94,6 +95,8 @@ class Notification(Versioned):
     message: str | None = None
     result: ObjectRef | None = None
     report: ObjectRef | None = None
+    remarks: tuple[str, ...] = ()
+    """What is worth knowing of the result; see contracts/remarks.py."""
 
     @classmethod
     def parse(cls, body: str) -> Self:

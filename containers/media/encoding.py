@@ -80,6 +80,7 @@ def plan_encoder(
         options["chroma_sample_location"] = CHROMA_LOCATIONS[video.chroma_location]
     return Encoder(
         codec=codec,
+        instead_of=settings.codec if codec is not settings.codec else None,
         encoder=name,
         pixel_format=pixel_format,
         options=options,

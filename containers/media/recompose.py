@@ -15,6 +15,7 @@ from contracts.ledger import Report
 from contracts.manifest import Manifest
 from contracts.messages import RecomposeResult
 from contracts.names import Stage
+from contracts.remarks import remarks
 
 CONTENT_TYPES = {
     Container.MP4: "video/mp4",
@@ -45,6 +46,7 @@ def run(task: Task[RecomposeEnvironment]) -> None:
         report=ObjectRef(bucket=environment.final_bucket, key=report_key),
         frames=report.ledger.frames_in_result,
         bytes=report.result_bytes,
+        remarks=remarks(report),
     )
     store.put_json(bucket, keys.stage_result_key(job_id, Stage.RECOMPOSE), result)
     log.info("composed", extra={"frames": result.frames, "bytes": result.bytes})

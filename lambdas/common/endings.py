@@ -34,7 +34,8 @@ def _success(execution: Execution) -> Mapping[str, Any] | None:
     if execution.status != "SUCCEEDED":
         return None
     made = json.loads(execution.output)["recompose"]
-    return {"status": JobStatus.SUCCEEDED, "result": made["result"], "report": made["report"]}
+    told = {name: made[name] for name in ("result", "report", "remarks")}
+    return {"status": JobStatus.SUCCEEDED, **told}
 
 
 def _misfortune(execution: Execution) -> Mapping[str, Any]:

@@ -55,13 +55,14 @@ def _subject(key: str, end: str) -> str:
 
 
 def _success(notification: Notification) -> str:
+    known = "".join(f"- {one_line(remark)}\n" for remark in notification.remarks)
     return (
         "Your film is ready.\n\n"
         f"Source: {one_line(notification.source.key)}\n"
         f"Result: {_uri(notification.result)}\n"
         f"Report: {_uri(notification.report)}\n"
         f"Job:    {notification.job_id}\n"
-    )
+    ) + (f"\nWorth knowing:\n{known}" if known else "")
 
 
 def _failure(notification: Notification) -> str:

@@ -105,9 +105,9 @@ def test_both_ends_send_a_whole_notification(name: str, status: JobStatus) -> No
     assert message["status"] == status.value
 
 
-def test_a_success_carries_result_and_report() -> None:
+def test_a_success_carries_result_report_and_remarks() -> None:
     message = STATES["NotifySuccess"]["Parameters"]["Message"]
-    for name in ("result", "report"):
+    for name in ("result", "report", "remarks"):
         assert message[f"{name}.$"] == f"$.recompose.{name}"
         assert name in RecomposeResult.model_fields
 

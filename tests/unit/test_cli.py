@@ -7,8 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import av
 import av.error
@@ -20,12 +18,10 @@ from cli import embedded, run
 from cli.embedded import Stack
 from cli.errors import JobError, UserError
 from cli.files import in_place
-from cli.main import _concealed
 from cli.main import cli as command
 from cli.output import Output
 from cli.picture import before_after
-from cli.run import _say_what_changed, checked
-from contracts.film import Concealed, Fields
+from cli.run import checked
 from contracts.job import Codec, Container, Settings
 from contracts.models import ModelName
 from contracts.names import JOB_FAILED_ERROR, ExitCode
@@ -316,38 +312,6 @@ def test_fit_names_the_result(film: Path) -> None:
     assert checked(film, film.parent, Settings.parse({"fit": "720p"}), force=False).target == (
         film.parent / f"{film.stem}.720p.mp4"
     )
-
-
-def test_a_codec_that_had_to_give_way_is_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
-    report = SimpleNamespace(
-        encoder=SimpleNamespace(codec=Codec.HEVC),
-        output=SimpleNamespace(width=5184, height=2160),
-        fields=Fields(),
-    )
-    _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
-    assert "5184x2160 is more than h264 decoders take; the result is hevc" in (
-        capsys.readouterr().err
-    )
-
-
-def test_a_film_that_was_deinterlaced_is_said_aloud(capsys: pytest.CaptureFixture[str]) -> None:
-    fields = Fields(treatment="inverse_telecine", reason="5 of 5 samples show 3:2 pulldown")
-    report = SimpleNamespace(encoder=SimpleNamespace(codec=Codec.H264), fields=fields)
-    _say_what_changed(Settings(), cast("Any", report), Output(as_json=False))
-    assert "inverse telecine, for 5 of 5 samples show 3:2 pulldown" in capsys.readouterr().err
-
-
-def test_concealed_frames_are_named_on_the_last_lines() -> None:
-    places = [
-        Concealed(first_frame=20, frames=1, seconds=0.8, stands_in="decoder"),
-        Concealed(first_frame=31, frames=2, seconds=1.24, stands_in=30),
-    ]
-    ledger: Any = SimpleNamespace(frames_concealed=3, concealed=places)
-    assert _concealed(ledger) == (
-        "3 damaged frames: frame 20 (0.800 s) by the decoder; frames 31 to 32 (1.240 s) by frame 30"
-    )
-    ledger.concealed = places[:1] * 9
-    assert _concealed(ledger).endswith("; 4 more in the report")
 
 
 def test_a_films_own_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,16 @@ def test_a_job_that_succeeded_is_settled_and_told(
     assert '"JobsSucceeded":[1.0]' in capsys.readouterr().out
 
 
+def test_a_mail_says_what_is_worth_knowing_and_nothing_else(world: World) -> None:
+    remarks = ("1 damaged frame: frame 20", "not held: file: mood\nglad")
+    deliver(READY.model_copy(update={"remarks": remarks}))
+    [sent] = world.told("Publish")
+    assert sent["Message"].endswith(
+        "\n\nWorth knowing:\n- 1 damaged frame: frame 20\n- not held: file: mood\\nglad\n"
+    )
+    assert "knowing" not in decide.email(READY).text
+
+
 def test_a_mail_carries_its_jobs_status_for_subscriptions_to_filter_by(world: World) -> None:
     deliver(BROKEN)
     [sent] = world.told("Publish")

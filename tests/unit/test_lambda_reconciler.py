@@ -162,15 +162,13 @@ def test_a_success_that_nobody_told_is_told_with_its_result(world: World) -> Non
         report=ObjectRef(bucket="final", key="results/report.json"),
         frames=9,
         bytes=9,
+        remarks=("1 damaged frame: frame 20",),
     )
     world.end_execution("SUCCEEDED", output=json.dumps({"recompose": made.model_dump()}))
     look()
     [told] = news(world)
-    assert (told.status, told.result, told.report) == (
-        JobStatus.SUCCEEDED,
-        made.result,
-        made.report,
-    )
+    assert told.status is JobStatus.SUCCEEDED
+    assert (told.result, told.report, told.remarks) == (made.result, made.report, made.remarks)
 
 
 def test_news_that_may_still_be_on_its_way_is_waited_for(world: World) -> None:

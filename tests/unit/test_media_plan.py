@@ -144,6 +144,8 @@ def test_h264_gives_way_to_hevc_above_4096_pixels(caplog: pytest.LogCaptureFixtu
     assert encoder(video(1024, 1024), scale=4).codec is Codec.H264
     planned = encoder(video(1026, 576), scale=4)
     assert (planned.codec, planned.encoder) == (Codec.HEVC, "libx265")
+    assert planned.instead_of is Codec.H264
+    assert encoder(video(1024, 1024), scale=4).instead_of is None
     assert "4104x2304 is more than H.264 decoders take" in caplog.text
 
 

@@ -96,6 +96,7 @@ class Walk:
             report=ObjectRef(bucket="final", key="results/report.json"),
             frames=9,
             bytes=9,
+            remarks=("1 damaged frame: frame 20",),
         )
         self.succeed(Stage.RECOMPOSE, made)
         return made
@@ -133,7 +134,7 @@ def test_a_film_passes_all_stages_and_is_told_with_its_result(server: Server) ->
     made = walk.recompose()
     told = walk.told()
     assert (told.status, told.source) == (JobStatus.SUCCEEDED, SOURCE)
-    assert (told.result, told.report) == (made.result, made.report)
+    assert (told.result, told.report, told.remarks) == (made.result, made.report, made.remarks)
     assert walk.ended() == ("SUCCEEDED", None)
     path = ["Accepted", "Extract", "Process", "Recompose", "NotifySuccess", "Succeeded"]
     assert walk.visited() == path
