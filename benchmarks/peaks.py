@@ -13,8 +13,8 @@ from contracts.names import Stage
 INTERVAL_SECONDS = 0.05
 _PROC = Path("/proc")
 _MODULES = {"containers.media", "containers.upscaler"}
-_AHEAD = {"containers.upscaler.ahead": Stage.PROCESS}
-"""What a process imports that waits for a worker's job and becomes it."""
+_WAITING = ("local.emulator.batch.waiting", "containers.upscaler.ahead")
+"""The words of a process that waits for the job of the process stage and becomes it."""
 
 
 class Peaks:
@@ -80,9 +80,9 @@ def _children() -> dict[int, list[int]]:
 def _stage(process: int) -> Stage | None:
     """Of a worker's process, by its command `python -m containers.NAME STAGE` or what it awaits."""
     words = _read(_PROC / str(process) / "cmdline").split("\0")
-    if awaited := _AHEAD.keys() & set(words):
-        return _AHEAD[awaited.pop()]
     for module, name in itertools.pairwise(words):
+        if (module, name) == _WAITING:
+            return Stage.PROCESS
         if module in _MODULES and name in list(Stage):
             return Stage(name)
     return None

@@ -225,8 +225,11 @@ def test_a_chart_places_its_points() -> None:
 )
 def test_peaks_are_of_the_workers_that_we_start(words: Sequence[str], stage: Stage) -> None:
     script = "import time; block = bytearray(80 << 20); print(1, flush=True); time.sleep(0.4)"
+    starter = "import subprocess, sys; subprocess.run(sys.argv[3:], check=True)"
+    serve = [sys.executable, "-c", starter, "--import-ahead", "containers.upscaler.ahead"]
     with peaks_below() as peaks:
-        subprocess.run([sys.executable, "-c", script, *words], check=True, capture_output=True)
+        command = [*serve, sys.executable, "-c", script, *words]
+        subprocess.run(command, check=True, capture_output=True)
     assert peaks.mib().keys() == {stage}
     assert 80 <= peaks.mib()[stage] < 160
 
