@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.embedded import IMPORT_AHEAD
 from contracts.names import Stage
+from local.emulator.batch import waiting
 
 INTERVAL_SECONDS = 0.05
 _PROC = Path("/proc")
-_MODULES = {"containers.media", "containers.upscaler"}
-_WAITING = ("local.emulator.batch.waiting", "containers.upscaler.ahead")
-"""The words of a process that waits for the job of the process stage and becomes it."""
+_STAGES = {
+    ("containers.media", "extract"): Stage.EXTRACT,
+    ("containers.upscaler", "process"): Stage.PROCESS,
+    (waiting.__name__, IMPORT_AHEAD): Stage.PROCESS,
+    ("containers.media", "recompose"): Stage.RECOMPOSE,
+}
+"""By the words `MODULE ARGUMENT` of a worker's command; one that waited keeps its own."""
 
 
 class Peaks:
@@ -78,14 +84,9 @@ def _children() -> dict[int, list[int]]:
 
 
 def _stage(process: int) -> Stage | None:
-    """Of a worker's process, by its command `python -m containers.NAME STAGE` or what it awaits."""
+    """Of a worker's process, by its command; None of any other."""
     words = _read(_PROC / str(process) / "cmdline").split("\0")
-    for module, name in itertools.pairwise(words):
-        if (module, name) == _WAITING:
-            return Stage.PROCESS
-        if module in _MODULES and name in list(Stage):
-            return Stage(name)
-    return None
+    return next((_STAGES[pair] for pair in itertools.pairwise(words) if pair in _STAGES), None)
 
 
 def _high_water_kib(process: int) -> int:

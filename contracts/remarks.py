@@ -6,6 +6,7 @@ from contracts.base import one_line
 from contracts.ledger import Ledger, Report
 
 SHOWN_PLACES = 5
+"""Of damage; the report has all."""
 SHOWN_REMARKS = 20
 """So that a film of a thousand streams still fits a message (SNS: 256 KiB)."""
 REMARK_CHARS = 500

@@ -58,10 +58,8 @@ def judge_sample(pictures: Iterable[Picture]) -> Sample:
 def _votes(combing: Combing, *, top_first: bool) -> bool:
     """Says this field order: the weave of fields three apart is the most combed, and by far."""
     near, far = NEAR_AND_FAR[top_first]
-    shares = getattr(combing, f"worse_{near}"), getattr(combing, f"worse_{far}")
-    energy = getattr(combing, far)
-    others = max(combing.own, getattr(combing, near))
-    return shares[0] < shares[1] / 2 and energy > FARTHER * others
+    leans = getattr(combing, f"worse_{near}") < getattr(combing, f"worse_{far}") / 2
+    return leans and getattr(combing, far) > FARTHER * max(combing.own, getattr(combing, near))
 
 
 def _cadence(film: FilmFrames, frames: int, moving: int, ordered: int) -> Cadence | None:
