@@ -48,7 +48,7 @@ test: lint
 
 # Films broken at random, for FUZZ seconds; make test does the same for 25.
 fuzz: $(STAMP)
-	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest -q tests/unit/test_media_fuzz.py
+	FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m pytest -q tests/unit/media/hostile/test_fuzz.py
 
 docs: $(STAMP)
 	$(BIN)/python -m tools.docs

@@ -4,19 +4,23 @@ import pulumi
 import pulumi_aws as aws
 
 from components import functions, workloads
-from components.compute import Compute, ComputeArgs
-from components.encryption import Encryption, EncryptionArgs
+from components.common.encryption import Encryption, EncryptionArgs
+from components.common.identity import Place, bound_roles
+from components.common.logs import LogSettings
+from components.compute.component import Compute, ComputeArgs
+from components.compute.interruptions import Interruptions, InterruptionsArgs
 from components.functions import Functions, FunctionsArgs
-from components.identity import Place, bound_roles
-from components.images import Images, ImagesArgs
-from components.interruptions import Interruptions, InterruptionsArgs
-from components.logs import LogSettings
-from components.messaging import Messaging, MessagingArgs
-from components.network import Network, NetworkArgs
-from components.observability import Observability, ObservabilityArgs
-from components.registry import Registry, RegistryArgs
+from components.images.component import Images, ImagesArgs
+from components.messaging.component import Messaging, MessagingArgs
+from components.network.component import Network, NetworkArgs
+from components.observability.component import Observability, ObservabilityArgs
 from components.settings import read_settings
-from components.storage import Retention, Storage, StorageArgs
+from components.storage.component import (
+    Retention,
+    Storage,
+    StorageArgs,
+)
+from components.storage.job_table import Registry, RegistryArgs
 from components.workflow import Workflow, WorkflowArgs
 from contracts.names import PROJECT, Stage
 

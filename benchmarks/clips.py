@@ -13,7 +13,12 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from containers.common.pictures import Picture, PictureReader, Plane, to_frame
+from containers.common.film.pictures import (
+    Picture,
+    PictureReader,
+    Plane,
+    to_frame,
+)
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "bunny.mp4"
 BT709 = 1

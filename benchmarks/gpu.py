@@ -17,7 +17,7 @@ from benchmarks import cards
 from benchmarks.gpu_rates import MODEL, SINK, Effort, Rate, Setup, model_rates, pipeline_rates
 from benchmarks.page import PAGE, provenance, write_section
 from benchmarks.superres import table
-from containers.upscaler.models.execution import Execution, usual
+from containers.upscaler.models.engines.execution import Execution, usual
 from contracts.models import CATALOGUE, ModelName
 
 SECTION = "gpu"

@@ -14,20 +14,20 @@ import numpy as np
 import torch
 
 from cli.embedded import ensure_weights, weights_dir
-from containers.common.pictures import Picture, plane_shapes
-from containers.common.worker import WorkerError
-from containers.media import nvenc
+from containers.common.film.pictures import Picture, plane_shapes
+from containers.common.runtime.worker import WorkerError
+from containers.media.extract.plan import nvenc
 from containers.upscaler import infer
+from containers.upscaler.device.target import Target
 from containers.upscaler.encode import NULL_ENCODER, open_encoder, probe_encoder
 from containers.upscaler.infer import Batch
-from containers.upscaler.models import Target
-from containers.upscaler.models.execution import Execution
+from containers.upscaler.models.engines.execution import Execution
 from containers.upscaler.models.network_upscaler import NetworkUpscaler, load_network
 from containers.upscaler.pipeline import Pipeline
+from contracts.film.manifest import Manifest
 from contracts.job import Codec
-from contracts.manifest import Manifest
 from contracts.models import ModelName
-from tests.unit.upscaler_support import manifest
+from tests.unit.upscaler.support import manifest
 
 SCALE = 4
 DISTINCT = 16

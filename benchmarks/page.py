@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.peer import cores
+from benchmarks.parts.peer import cores
 from benchmarks.superres import ROOT
 from tools.sections import between
 

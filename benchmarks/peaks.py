@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cli.embedded import IMPORT_AHEAD
 from contracts.names import Stage
-from local.emulator.batch import waiting
+from local.emulator.batch.processes import waiting
 
 INTERVAL_SECONDS = 0.05
 _PROC = Path("/proc")

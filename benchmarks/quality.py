@@ -1,7 +1,7 @@
 """`make bench-quality`: real films reduced x4 and restored, beside bicubic and Lanczos enlargement.
 
 Every model runs as users run it: `superres run`, lossless (FFV1). Writes the section of
-docs/benchmarks.md and a blinded page for eyes (benchmarks.ab).
+docs/benchmarks.md and a blinded page for eyes (benchmarks.scoring.ab).
 """
 
 import argparse
@@ -15,11 +15,15 @@ from pathlib import Path
 
 from av.video.reformatter import Interpolation
 
-from benchmarks.ab import Candidate, write_blinded
 from benchmarks.clips import SAMPLE, Box, cut, enlarge, frames, reduce
-from benchmarks.measures import Measures, ffmpeg_with_vmaf, measure
 from benchmarks.page import provenance, write_section
 from benchmarks.real_clips import CLIPS, real_clip
+from benchmarks.scoring.ab import Candidate, write_blinded
+from benchmarks.scoring.measures import (
+    Measures,
+    ffmpeg_with_vmaf,
+    measure,
+)
 from benchmarks.superres import ROOT, superres, table
 from contracts.models import ModelName
 
@@ -199,7 +203,9 @@ def main() -> None:
         ]
         text = json.dumps({"rows": said_rows, "page": str(pages.page), "key": str(pages.key)})
     print(text)
-    sys.stderr.write(f"{pages.page}: vote; then python -m benchmarks.ab VOTES {pages.key}\n")
+    sys.stderr.write(
+        f"{pages.page}: vote; then python -m benchmarks.scoring.ab VOTES {pages.key}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import confined, deploy, engines, indexing, overhead, overlap, peer, scaling
 from benchmarks.page import PAGE, provenance, write_section
+from benchmarks.parts import (
+    confined,
+    deploy,
+    engines,
+    indexing,
+    overhead,
+    overlap,
+    peer,
+    scaling,
+)
 from benchmarks.superres import Timed, table
 
 OURS = ("torch", "ncnn", "av", "opencv-python-headless", "numpy", "ministack")

@@ -21,7 +21,7 @@ from contracts.models import CATALOGUE, Engine, ModelName, weights_file
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 15.0
 PRECISIONS = ("auto", "float32", "bfloat16")
-IMPORT_AHEAD = "containers.upscaler.ahead"
+IMPORT_AHEAD = "containers.upscaler.preload"
 CPU_GFLOPS_PER_THREAD = {"float32": 100.0, "bfloat16": 500.0}
 """Measured with animevideov3: float32 on AVX2, bfloat16 on AMX. Sizes runs and time limits only."""
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
+from cli.commands.promote import promote
 from cli.errors import JobError, UserError
 from cli.output import Output
-from cli.promote import promote
-from contracts import remarks
 from contracts.base import ContractError
+from contracts.film import remarks
 from contracts.job import Codec, Container, Settings
 from contracts.models import ModelName
 
@@ -76,7 +76,7 @@ def run(
     **chosen: str | None,
 ) -> None:
     """Upscale VIDEO through the whole pipeline on this machine; needs no account."""
-    from cli import run as job
+    from cli.commands import run as job
     from cli.models import model_file
 
     output = Output(as_json)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cli.files import in_place
-from contracts.formats import DEMUXERS
+from contracts.film.formats import DEMUXERS
 
 GAP, LABEL = 8, 36
 INK, PAPER = (240, 240, 240), (24, 26, 30)

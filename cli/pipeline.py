@@ -15,8 +15,8 @@ from cli.embedded import Stack
 from cli.errors import JobError
 from cli.files import in_place
 from contracts import keys
+from contracts.film.ledger import Progress, Report
 from contracts.job import Settings, SourceObject, make_job_id
-from contracts.ledger import Progress, Report
 from contracts.messages import ExtractResult, RecomposeResult
 from contracts.names import (
     CANCELLED_ERROR,

@@ -7,12 +7,21 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from components.encryption import Key
-from components.identity import Link, Place, Role, RoleArgs
-from components.logs import LogSettings, log_group
-from components.policy import ANY, Grant, allow_service
-from components.queues import Queue, dead_letters
-from contracts.environ import Environment
+from components.common.encryption import Key
+from components.common.identity import (
+    Link,
+    Place,
+    Role,
+    RoleArgs,
+)
+from components.common.logs import LogSettings, log_group
+from components.common.policy import (
+    ANY,
+    Grant,
+    allow_service,
+)
+from components.messaging.queues import Queue, dead_letters
+from contracts.stack.environ import Environment
 
 TIMEOUT_SECONDS = 60
 MEMORY_MIB = 512

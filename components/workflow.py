@@ -8,10 +8,15 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.identity import Link, Place, Role, RoleArgs
-from components.logs import LogSettings, log_group
-from components.messaging import Messaging
-from components.policy import ANY, Grant
+from components.common.identity import (
+    Link,
+    Place,
+    Role,
+    RoleArgs,
+)
+from components.common.logs import LogSettings, log_group
+from components.common.policy import ANY, Grant
+from components.messaging.component import Messaging
 from components.settings.storage import JOB_DAYS_MAX
 from contracts.base import SCHEMA_VERSION
 from contracts.names import JobStatus, Stage, execution_arn

@@ -7,30 +7,33 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.batch import Resources, Waits
-from components.compute import Compute, Job, Pool
-from components.events import execution_ended, job_ended, uploaded
-from components.fleet import FleetSize
-from components.functions import EventSource, FunctionSpec, QueueSource, ScheduleSource
-from components.identity import Link, join_links
-from components.images import Images
-from components.machine.template import CPU_IMAGE, GPU_IMAGE, Machine
-from components.messaging import Messaging
-from components.network import S3Access
-from components.policy import to_json
-from components.registry import Registry
-from components.settings import StackSettings
-from components.storage import Storage
-from components.workflow import ANSWER_TASKS, Workflow
-from contracts.environ import (
-    CompletionEnvironment,
-    ExecutionEndedEnvironment,
-    JobStateEnvironment,
-    ReconcilerEnvironment,
-    StageEnvironment,
-    TriggerEnvironment,
+from components.common.events import (
+    execution_ended,
+    job_ended,
+    uploaded,
 )
-from contracts.images import ImageName
+from components.common.identity import Link, join_links
+from components.common.policy import to_json
+from components.compute.batch import Resources, Waits
+from components.compute.component import (
+    Compute,
+    Job,
+    Pool,
+)
+from components.compute.fleet import FleetSize
+from components.compute.machine.template import (
+    CPU_IMAGE,
+    GPU_IMAGE,
+    Machine,
+)
+from components.functions import EventSource, FunctionSpec, QueueSource, ScheduleSource
+from components.images.component import Images
+from components.messaging.component import Messaging
+from components.network.component import S3Access
+from components.settings import StackSettings
+from components.storage.component import Storage
+from components.storage.job_table import Registry
+from components.workflow import ANSWER_TASKS, Workflow
 from contracts.keys import (
     EXTRACT_FILES,
     FRAME_FILES,
@@ -46,6 +49,15 @@ from contracts.keys import (
     stage_result_files,
 )
 from contracts.names import Stage
+from contracts.stack.environ import (
+    CompletionEnvironment,
+    ExecutionEndedEnvironment,
+    JobStateEnvironment,
+    ReconcilerEnvironment,
+    StageEnvironment,
+    TriggerEnvironment,
+)
+from contracts.stack.images import ImageName
 
 MEDIA, PROCESS, FLEET = "media", "process", "fleet"
 """Pools: CPU instances on demand, workers (GPU or CPU) on Spot first, and where it is wanted a

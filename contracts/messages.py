@@ -96,7 +96,7 @@ class Notification(Versioned):
     result: ObjectRef | None = None
     report: ObjectRef | None = None
     remarks: tuple[str, ...] = ()
-    """What is worth knowing of the result; see contracts/remarks.py."""
+    """What is worth knowing of the result; see contracts/film/remarks.py."""
 
     @classmethod
     def parse(cls, body: str) -> Self:

@@ -85,7 +85,7 @@ RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
 
 
 class Metric(StrEnum):
-    """Metrics that our code emits in embedded metric format; `contracts.metrics` has their facts.
+    """Metrics that our code emits in embedded metric format; `stack.metrics` has their facts.
 
     First what the functions count, then the reconciler's gauges, then what the workers tell.
     """

@@ -4,6 +4,7 @@ import itertools
 import math
 from fractions import Fraction
 
+from contracts.film.manifest import Run, Shard
 from contracts.job import Settings
 from contracts.limits import (
     BATCH_ARRAY_MAX,
@@ -11,7 +12,6 @@ from contracts.limits import (
     SHARD_SECONDS_DEFAULT,
     SHARD_SECONDS_MIN,
 )
-from contracts.manifest import Run, Shard
 from contracts.models import ModelFacts
 
 ENCODE_SECONDS_PER_MEGAPIXEL = 0.04

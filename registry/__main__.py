@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.deployers import Deployers, DeployersArgs
-from components.identity import Place
-from components.repositories import Repositories, RepositoriesArgs
+from components.common.identity import Place
+from components.deployers.component import Deployers, DeployersArgs
+from components.images.repositories import Repositories, RepositoriesArgs
 from components.settings.registry import read_registry_settings
 from contracts.names import PROJECT
 

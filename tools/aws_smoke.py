@@ -23,17 +23,17 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli import promotion
 from cli.embedded import ROOT, Stack
 from cli.errors import UserError
 from cli.output import Output
 from cli.pipeline import FINAL_STATES, Pipeline
+from cli.promotion import plan
 from components.settings import StackSettings, parse_settings
-from contracts.images import ImageName
+from contracts.film.ledger import Report
 from contracts.job import Settings
-from contracts.ledger import Report
 from contracts.models import ModelName
 from contracts.pricing import SECONDS_AN_HOUR, worker_dollars
+from contracts.stack.images import ImageName
 from tools.throwaway import Deadline, throwaway
 
 SAMPLE = ROOT / "samples" / "bunny.mp4"
@@ -172,9 +172,9 @@ def checked(given: argparse.Namespace, environment: Mapping[str, str]) -> Reques
         raise UserError("the pulumi command is not installed; see docs/deploy.md")
     region = given.region or _region()
     said = (
-        promotion.file_outputs(given.outputs)
+        plan.file_outputs(given.outputs)
         if given.outputs
-        else promotion.stack_outputs(ROOT, given.images_of)
+        else plan.stack_outputs(ROOT, given.images_of)
     )
     images = {image: str(said.get(image.setting, "")) for image in ImageName}
     settings = stack_settings(images)

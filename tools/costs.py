@@ -15,7 +15,13 @@ from contracts.pricing import (
     idle_month,
     total,
 )
-from tests.infra.recorder import Deployment, Recorded, deployment, run_program, stack_config
+from tests.infra.support.recorder import (
+    Deployment,
+    Recorded,
+    deployment,
+    run_program,
+    stack_config,
+)
 from tools.settings import STACKS
 
 PRODUCTION = "prod"

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.infra.recorder import REPOSITORY
+from tests.infra.support.recorder import REPOSITORY
 from tools import costs, diagram, settings
 from tools.sections import Update, between
 

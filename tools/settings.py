@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from components.settings import StackSettings
-from tests.infra.recorder import REPOSITORY
+from tests.infra.support.recorder import REPOSITORY
 
 STACKS = ("dev", "staging", "prod")
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import pulumi
 from pydantic import Field, model_validator
 
+from components.common.tags import TagValue, required_tags
 from components.settings.encryption import EncryptionSettings
 from components.settings.functions import FunctionSettings
 from components.settings.images import ImageSettings
@@ -18,10 +19,9 @@ from components.settings.prices import PriceSettings
 from components.settings.reading import parse, read
 from components.settings.storage import StorageSettings
 from components.settings.workers import WorkerSettings
-from components.tags import TagValue, required_tags
 from contracts.base import ContractError
-from contracts.images import EcrRepository, ImageReference
 from contracts.names import PROJECT
+from contracts.stack.images import EcrRepository, ImageReference
 
 LOCAL_STACK = "local"
 """The embedded AWS's."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.settings.part import SettingsPart
+from components.settings.reading import SettingsPart
 from contracts.limits import BATCH_ATTEMPTS_MAX
 
 

@@ -4,8 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.part import SettingsPart
-from contracts.images import EcrRegistry, ImageName, ImageReference
+from components.settings.reading import SettingsPart
+from contracts.stack.images import (
+    EcrRegistry,
+    ImageName,
+    ImageReference,
+)
 
 
 class ImageSettings(SettingsPart):

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.settings.part import SettingsPart
+from components.settings.reading import SettingsPart
 
 
 class NetworkSettings(SettingsPart):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from contracts.base import Contract, ContractError, explain
 
@@ -15,6 +15,13 @@ Settings = TypeVar("Settings", bound=Contract)
 
 STACK_NAME = "[a-z][a-z0-9-]{0,15}"
 """Short, for physical names carry the stack's name and end at 63 characters (S3) or 64 (IAM)."""
+
+
+class SettingsPart(Contract):
+    """A group of settings. The text under a field is its description, in Pulumi.yaml and in
+    docs/deploy.md too."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 def parse(model: type[Settings], namespace: str, values: Mapping[str, Any]) -> Settings:

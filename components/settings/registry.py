@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from components.common.tags import TagValue, required_tags
 from components.settings.reading import STACK_NAME, read
-from components.tags import TagValue, required_tags
 from contracts.base import Contract
 from contracts.names import PROJECT
 

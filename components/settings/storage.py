@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.settings.part import SettingsPart
+from components.settings.reading import SettingsPart
 
 JOB_DAYS_MAX = 14
 """The longest that a job may live; what it reads must outlive it."""

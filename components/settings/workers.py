@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.settings.part import SettingsPart
+from components.settings.reading import SettingsPart
 
 
 class WorkerSettings(SettingsPart):

@@ -2,22 +2,22 @@
 
 import sys
 
-from containers.common.worker import run_worker
-from contracts.environ import ExtractEnvironment, RecomposeEnvironment
+from containers.common.runtime.worker import run_worker
 from contracts.names import ExitCode, Stage
+from contracts.stack.environ import ExtractEnvironment, RecomposeEnvironment
 
 
 def main(arguments: list[str]) -> int:
     """Run the named stage; its exit code. Loads what that stage needs and no more."""
     match arguments:
         case [Stage.EXTRACT]:
-            from containers.media import extract
+            from containers.media.extract import worker
 
-            return run_worker(Stage.EXTRACT, ExtractEnvironment, extract.run)
+            return run_worker(Stage.EXTRACT, ExtractEnvironment, worker.run)
         case [Stage.RECOMPOSE]:
-            from containers.media import recompose
+            from containers.media.recompose import worker
 
-            return run_worker(Stage.RECOMPOSE, RecomposeEnvironment, recompose.run)
+            return run_worker(Stage.RECOMPOSE, RecomposeEnvironment, worker.run)
     sys.stderr.write("usage: python -m containers.media extract|recompose\n")
     return ExitCode.BAD_REQUEST
 

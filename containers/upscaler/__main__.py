@@ -59,14 +59,14 @@ def process_run(share: "Share | None" = None, command: Sequence[str] = COMMAND) 
     # Until the worker listens itself, in a container nobody would: it is process 1.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.INTERRUPTED))
     os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 writes its settings between the log lines
-    from containers.common.worker import run_worker
+    from containers.common.runtime.worker import run_worker
     from containers.upscaler.children import Share, children_wanted, run_children
-    from contracts.environ import ProcessEnvironment
+    from contracts.stack.environ import ProcessEnvironment
 
     count = children_wanted(os.environ)
     if share is None and count > 1:
         return run_children(count, command, os.environ)
-    from containers.upscaler.process import process
+    from containers.upscaler.worker import process
 
     body = functools.partial(process, share=share or Share())
     code = run_worker(Stage.PROCESS, ProcessEnvironment, body)
@@ -76,8 +76,8 @@ def process_run(share: "Share | None" = None, command: Sequence[str] = COMMAND) 
 
 def fill_weights(folder: Path, *, as_json: bool) -> int:
     """Convert what is missing in `folder` and say on stdout what lies there."""
-    from containers.common.worker import WorkerError
-    from containers.upscaler.weights import fill_cache
+    from containers.common.runtime.worker import WorkerError
+    from containers.upscaler.weights.catalogue import fill_cache
 
     try:
         files = fill_cache(folder)
@@ -100,8 +100,8 @@ def fill_weights(folder: Path, *, as_json: bool) -> int:
 
 def inspect_model(path: Path, folder: Path, *, as_json: bool) -> int:
     """Write a user's model into `folder`, as a stack stores it, and say on stdout what it is."""
-    from containers.common.worker import WorkerError
-    from containers.upscaler.inspection import inspect
+    from containers.common.runtime.worker import WorkerError
+    from containers.upscaler.inspection.model_file import inspect
 
     try:
         found = inspect(path, folder)

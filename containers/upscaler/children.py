@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Self
 
 from contracts.base import ContractError
-from contracts.environ import ProcessEnvironment
-from contracts.manifest import Shard
+from contracts.film.manifest import Shard
 from contracts.names import RETRY_EXIT_CODES, ExitCode
+from contracts.stack.environ import ProcessEnvironment
 
 SHARE_OPTION = "--share"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"

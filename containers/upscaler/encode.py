@@ -12,12 +12,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from containers.common.media import MUXERS
-from containers.common.pictures import Picture, to_frame
-from containers.common.worker import WorkerError
-from containers.upscaler.colour import MATRIX_RGB, tag
-from containers.upscaler.semi_planar import semi_planar, to_p010
-from contracts.manifest import Manifest
+from containers.common.film.opening import MUXERS
+from containers.common.film.pictures import Picture, to_frame
+from containers.common.runtime.worker import WorkerError
+from containers.upscaler.device.colour import MATRIX_RGB, tag
+from containers.upscaler.device.semi_planar import semi_planar, to_p010
+from contracts.film.manifest import Manifest
 from contracts.names import ExitCode
 
 _RANGE = {False: 1, True: 2}

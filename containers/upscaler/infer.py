@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from containers.common.pictures import Picture
-from containers.upscaler.models import Pending, Upscaler
+from containers.common.film.pictures import Picture
+from containers.upscaler.models.upscaler import Pending, Upscaler
 from containers.upscaler.repeats import Repeats
-from contracts.manifest import Shard
+from contracts.film.manifest import Shard
 
 
 @dataclass(frozen=True)

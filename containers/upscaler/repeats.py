@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from containers.common.pictures import Picture
-from containers.upscaler.models import Pending, Upscaler
+from containers.common.film.pictures import Picture
+from containers.upscaler.models.upscaler import Pending, Upscaler
 
 
 class Repeats:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.environ import StageQueues
 from contracts.job import SourceObject
 from contracts.messages import Notification
 from contracts.names import (
@@ -15,6 +14,7 @@ from contracts.names import (
     Stage,
     batch_job_name,
 )
+from contracts.stack.environ import StageQueues
 from lambdas.common.aws import Batch
 from lambdas.common.values import Execution
 

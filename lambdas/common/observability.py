@@ -5,9 +5,9 @@ import os
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from contracts.environ import Environment
-from contracts.metrics import METRICS, Dimension
 from contracts.names import METRIC_NAMESPACE, PROJECT, Metric, Stage
+from contracts.stack.environ import Environment
+from contracts.stack.metrics import METRICS, Dimension
 
 logger = Logger(service=PROJECT, serialize_stacktrace=False)  # the traceback once is enough
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from contracts.environ import CompletionEnvironment
 from contracts.messages import Notification
 from contracts.names import STATUS_ATTRIBUTE, JobStatus, Metric
+from contracts.stack.environ import CompletionEnvironment
 from lambdas.common.aws import Topic, client
 from lambdas.common.observability import count, logger
 from lambdas.common.records import for_each_body

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from contracts.environ import ExecutionEndedEnvironment
 from contracts.messages import ExecutionInput
+from contracts.stack.environ import ExecutionEndedEnvironment
 from lambdas.common.aws import Batch, Topic, Workflow, client
 from lambdas.common.endings import END_REASON, end_work, notification
 from lambdas.common.observability import logger

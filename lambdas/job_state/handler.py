@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from contracts.environ import JobStateEnvironment
+from contracts.stack.environ import JobStateEnvironment
 from lambdas.common import outcomes
 from lambdas.common.answers import Answers
 from lambdas.common.aws import Batch, Store, Workflow, client

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from contracts.environ import ReconcilerEnvironment
 from contracts.names import Metric, Stage, batch_job_name, execution_arn
+from contracts.stack.environ import ReconcilerEnvironment
 from lambdas.common.answers import Answers
 from lambdas.common.aws import Batch, Store, Topic, Workflow, client
 from lambdas.common.endings import END_REASON, end_work

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.base import ContractError
-from contracts.environ import WORKERS, StageEnvironment
 from contracts.limits import BATCH_ARRAY_MAX, BATCH_ARRAY_MIN, BATCH_CONTAINER_OVERRIDES_CHARS
 from contracts.messages import StageRequest
 from contracts.names import batch_job_name
+from contracts.stack.environ import WORKERS, StageEnvironment
 from lambdas.common.values import BatchJob, StageRecord
 
 

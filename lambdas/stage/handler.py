@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from contracts.environ import StageEnvironment
 from contracts.messages import StageRequest
 from contracts.names import Metric, execution_arn
+from contracts.stack.environ import StageEnvironment
 from lambdas.common.aws import Batch, Workflow, client
 from lambdas.common.endings import END_REASON
 from lambdas.common.observability import count, logger

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from contracts import keys
-from contracts.environ import TriggerEnvironment
 from contracts.names import Metric
+from contracts.stack.environ import TriggerEnvironment
 from lambdas.common.aws import Store, Workflow, client
 from lambdas.common.observability import count, logger
 from lambdas.common.registry import Registry

@@ -19,9 +19,9 @@ from local.emulator import patches
 from local.emulator.batch import api
 from local.emulator.batch.aws import AwsSurroundings
 from local.emulator.batch.executor import Executor
-from local.emulator.batch.process import Settings
+from local.emulator.batch.processes.process import Settings
 from local.emulator.guard import Guard
-from local.emulator.patches import access_log
+from local.emulator.patches.permissions import access_log
 from local.emulator.settings import EmulatorSettings
 
 NEEDS = {

@@ -34,7 +34,7 @@ class EmulatorSettings:
     logs: Path
     """Folder for the jobs' logs."""
     access_log: Path
-    """File for which statement allowed which call; see patches/access_log.py."""
+    """File for which statement allowed which call; see patches/permissions/access_log.py."""
     code: Path
     """Root of the packages that jobs import."""
     import_ahead: str | None = None

@@ -4,7 +4,11 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from tests.infra.recorder import deployment, run_program, stack_config
+from tests.infra.support.recorder import (
+    deployment,
+    run_program,
+    stack_config,
+)
 from tools.diagram import STACK, architecture
 from tools.diagram.model import Node, Picture, picture
 from tools.diagram.svg import HEIGHT, WIDTH, draw, left, tall, top

@@ -12,7 +12,7 @@ from botocore import xform_name
 from components.settings import StackSettings
 from contracts.job import Settings
 from contracts.names import METADATA_PREFIX
-from tests.infra.recorder import REPOSITORY, deployment
+from tests.infra.support.recorder import REPOSITORY, deployment
 from tools import docs
 from tools.settings import settings
 

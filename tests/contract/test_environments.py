@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from components.functions import TIMEOUT_SECONDS
-from components.messaging import VISIBILITY_FACTOR
-from contracts.environ import (
+from components.messaging.component import VISIBILITY_FACTOR
+from contracts.messages import StageRequest
+from contracts.names import Stage
+from contracts.stack.environ import (
     JOB_REGION_VARIABLE,
     WORKERS,
     CompletionEnvironment,
@@ -22,11 +24,13 @@ from contracts.environ import (
     StageEnvironment,
     TriggerEnvironment,
 )
-from contracts.messages import StageRequest
-from contracts.names import Stage
 from lambdas.common.registry import LEASE
 from lambdas.stage.decide import submission
-from tests.infra.recorder import STACKS, Deployment, deployment
+from tests.infra.support.recorder import (
+    STACKS,
+    Deployment,
+    deployment,
+)
 
 FUNCTIONS: dict[str, type[Environment]] = {
     "trigger": TriggerEnvironment,

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from tests.infra.recorder import REPOSITORY
+from tests.infra.support.recorder import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "fidelity.md").read_text()
 UNIT = REPOSITORY / "tests" / "unit"
-NAMED = sorted(set(re.findall(r"`(\w+\.py)::(\w+)`", PAGE)))
+NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)))
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and "---" not in line]
 
 

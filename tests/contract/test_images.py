@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
-from components.batch import CONTAINER_USER
+from components.compute.batch import CONTAINER_USER
 from components.settings import StackSettings
-from contracts.images import CONTAINER_GID, CONTAINER_UID, ImageName
-from tests.infra.recorder import REPOSITORY, deployment
-from tests.infra.test_compute import container
+from contracts.stack.images import (
+    CONTAINER_GID,
+    CONTAINER_UID,
+    ImageName,
+)
+from tests.infra.components.test_compute import container
+from tests.infra.support.recorder import REPOSITORY, deployment
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 Instruction = tuple[str, str]

@@ -11,7 +11,7 @@ from components.workflow import Topics, definition
 from contracts.base import SCHEMA_VERSION
 from contracts.messages import ExtractResult, Notification, RecomposeResult, StageRequest
 from contracts.names import ExitCode, JobStatus, Stage
-from tests.infra.recorder import STACKS, deployment
+from tests.infra.support.recorder import STACKS, deployment
 
 TOPICS = Topics(
     stages={stage: f"arn:aws:sns:us-east-1:123456789012:{stage.value}" for stage in Stage},

@@ -9,7 +9,7 @@ import yaml
 
 from cli.main import cli
 from components.settings import StackSettings
-from tests.infra.recorder import REPOSITORY
+from tests.infra.support.recorder import REPOSITORY
 
 FOLDER = REPOSITORY / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from containers.upscaler.inspection import read_model
+from containers.upscaler.inspection.model_file import read_model
 from contracts.names import ExitCode
 from tests.e2e.conftest import SAMPLE
-from tests.media_support import make
-from tests.unit.users_models import saved
+from tests.support.films import make
+from tests.support.users_models import saved
 
 ROOT = SAMPLE.parents[1]
 

@@ -14,7 +14,7 @@ from contracts.keys import shards_prefix
 from contracts.models import ModelName
 from contracts.names import Stage
 from tests.e2e.conftest import SAMPLE, Bench
-from tests.media_support import make
+from tests.support.films import make
 
 
 def times(video: Path) -> list[Fraction]:

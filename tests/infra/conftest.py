@@ -2,7 +2,12 @@
 
 import pytest
 
-from tests.infra.recorder import STACKS, Deployment, deployment, variant
+from tests.infra.support.recorder import (
+    STACKS,
+    Deployment,
+    deployment,
+    variant,
+)
 
 
 @pytest.fixture(scope="session", params=STACKS)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.infra.recorder import (
+from tests.infra.support.recorder import (
     PROJECT,
     Deployment,
     deployment,

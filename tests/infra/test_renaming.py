@@ -3,10 +3,19 @@
 import pulumi
 import pytest
 
-from components.identity import Place
-from components.options import formerly
-from components.storage import Retention, Storage, StorageArgs
-from tests.infra.recorder import ACCOUNT, REGION, Deployment, record
+from components.common.identity import Place
+from components.common.options import formerly
+from components.storage.component import (
+    Retention,
+    Storage,
+    StorageArgs,
+)
+from tests.infra.support.recorder import (
+    ACCOUNT,
+    REGION,
+    Deployment,
+    record,
+)
 
 DAYS = Retention(noncurrent=30, source=None, intermediate=21, final=None, access_logs=90)
 

@@ -5,12 +5,16 @@ import re
 import pulumi
 import pytest
 
+from components.common.tags import required_tags
 from components.settings import StackSettings, parse_settings
 from components.settings.observability import LOG_RETENTION_DAYS
 from components.settings.reading import check_stack_name
-from components.tags import required_tags
 from contracts.base import ContractError
-from tests.infra.recorder import STACKS, run_program, stack_config
+from tests.infra.support.recorder import (
+    STACKS,
+    run_program,
+    stack_config,
+)
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 LEAST = {

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights of every model."""
-    from containers.upscaler.weights import fill_cache
+    from containers.upscaler.weights.catalogue import fill_cache
 
     folder = tmp_path_factory.mktemp("weights")
     fill_cache(folder)
@@ -20,7 +20,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """No child, no thread stays behind, whatever a test did."""
-    from tests.unit.confined_support import children
+    from tests.unit.common.support import children
 
     before = children()
     yield

@@ -1,6 +1,6 @@
 """The architecture as a picture, made from the resources that the program declares."""
 
-from tests.infra.recorder import deployment
+from tests.infra.support.recorder import deployment
 from tools.diagram.model import picture
 from tools.diagram.svg import draw
 

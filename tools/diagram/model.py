@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from contracts.names import PROJECT
 from policy.rule import Graph, Resource, listed, statements
-from tests.infra.graphs import graph_of
-from tests.infra.recorder import Deployment
+from tests.infra.support.graphs import graph_of
+from tests.infra.support.recorder import Deployment
 
 READS = ("s3:GetObject", "s3:GetObjectVersion")
 WRITES = ("s3:PutObject",)

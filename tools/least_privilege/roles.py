@@ -35,7 +35,7 @@ def document(iam: Any, role: str, policy: str) -> dict[str, Any]:
 
 
 def decisions(access_log: Path | None) -> list[dict[str, Any]]:
-    """Lines of local/emulator/patches/access_log.py. Raises ValueError where there is no log."""
+    """Lines of patches/permissions/access_log.py. Raises ValueError where there is no log."""
     if access_log is None:
         raise ValueError("only the embedded AWS logs its decisions")
     return [json.loads(line) for line in access_log.read_text().splitlines()]

@@ -14,11 +14,11 @@ import boto3
 from cli.embedded import Stack
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
 from contracts import keys
-from contracts.environ import WORKERS
 from contracts.job import Container, Settings, SourceObject, make_job_id
 from contracts.models import ModelName
 from contracts.names import PROJECT, Stage, batch_job_name
-from tests.media_support import make
+from contracts.stack.environ import WORKERS
+from tests.support.films import make
 
 T = TypeVar("T")
 

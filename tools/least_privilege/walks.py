@@ -16,7 +16,6 @@ from cli.models import inspected, stored_files
 from cli.pipeline import FINAL_STATES, Pipeline
 from components.workloads import STAGE_FUNCTIONS
 from contracts import keys
-from contracts.environ import WORKERS, Environment
 from contracts.job import Job, Settings, SourceObject
 from contracts.messages import (
     REGISTRY_JOB_SORT,
@@ -29,6 +28,7 @@ from contracts.messages import (
 )
 from contracts.models import ModelName, weights_file
 from contracts.names import PROJECT, Stage, execution_arn
+from contracts.stack.environ import WORKERS, Environment
 from tools.least_privilege.walker import Walker
 
 LONG_AGO = timedelta(hours=8)
@@ -172,9 +172,9 @@ def child_lost(walker: Walker) -> None:
 
 BREAKING_UPLOAD = """
 import io, os
-from contracts.environ import {model}
-from containers.common.storage import Store
-from containers.common.worker import s3_client
+from contracts.stack.environ import {model}
+from containers.common.runtime.storage import Store
+from containers.common.runtime.worker import s3_client
 
 class Broken(io.RawIOBase):
     sent = 0

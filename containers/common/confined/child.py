@@ -38,8 +38,12 @@ from containers.common.confined.messages import (
     receive,
     send,
 )
-from containers.common.errors import NO_ROOM, WorkerError, has_errno
-from containers.common.ranged import RangedFile
+from containers.common.runtime.errors import (
+    NO_ROOM,
+    WorkerError,
+    has_errno,
+)
+from containers.common.runtime.ranged import RangedFile
 from contracts.names import ExitCode
 
 ALIVE_SECONDS = 1.0

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from containers.common.confined.syscalls import AUDIT_ARCH, number
+from containers.common.confined.system_calls import AUDIT_ARCH, number
 
 # linux/prctl.h, linux/seccomp.h, linux/bpf_common.h, linux/sched.h, linux/landlock.h
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38

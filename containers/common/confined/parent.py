@@ -39,10 +39,10 @@ from containers.common.confined.messages import (
     receive,
     send,
 )
-from containers.common.errors import WorkerError
+from containers.common.runtime.errors import WorkerError
 from contracts.base import one_line
-from contracts.environ import DecodingEnvironment
 from contracts.names import ExitCode
+from contracts.stack.environ import DecodingEnvironment
 
 ROOT = Path(__file__).parents[3]
 """What the child imports from."""

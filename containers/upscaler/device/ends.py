@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from containers.common.pictures import Picture, plane_shapes
+from containers.common.film.pictures import Picture, plane_shapes
 from containers.upscaler.device.chroma import LEFT, SITES
 from containers.upscaler.device.grain import Grain
 from containers.upscaler.device.planes import Cells, FromRgb, Layout, ToRgb, weighted
 from containers.upscaler.device.resample import Resampler
 from containers.upscaler.device.samples import Planes, Sheet
-from containers.upscaler.models import Target
-from contracts.manifest import Inference
+from containers.upscaler.device.target import Target
+from contracts.film.manifest import Inference
 
 
 class Ends:

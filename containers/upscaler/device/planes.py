@@ -13,10 +13,10 @@ import torch
 from av.video.format import VideoFormat
 from torch import Tensor
 
-from containers.common.pictures import has_alpha
+from containers.common.film.pictures import has_alpha
 from containers.upscaler.device import chroma
 from containers.upscaler.device.samples import Planes
-from contracts.film import Colour
+from contracts.film.facts import Colour
 
 LUMA = {
     1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from containers.common.pictures import Picture
+from containers.common.film.pictures import Picture
 
 Planes = list[Tensor]
 """A batch of one format: per plane (n, rows, columns), in Picture's order."""

@@ -7,8 +7,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from containers.common.pictures import Picture, has_alpha
-from containers.upscaler.models import Pending, Target, Upscaler
+from containers.common.film.pictures import Picture, has_alpha
+from containers.upscaler.device.target import Target
+from containers.upscaler.models.upscaler import Pending, Upscaler
 
 
 class Lanczos(Upscaler):

@@ -9,21 +9,31 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from containers.common.pictures import Picture
-from containers.common.worker import WorkerError
+from containers.common.film.pictures import Picture
+from containers.common.runtime.worker import WorkerError
 from containers.upscaler.device import samples
 from containers.upscaler.device.ends import Ends
-from containers.upscaler.memory import available_bytes
-from containers.upscaler.models import DeviceChoice, Pending, Target, Upscaler, require_dtype
-from containers.upscaler.models.engine import Engine
-from containers.upscaler.models.execution import Execution
-from containers.upscaler.models.networks import Compact, Network, RRDBNet
-from containers.upscaler.models.torch_engine import TorchEngine, configure, device_kind
-from containers.upscaler.models.transfer import Transfer
-from containers.upscaler.tiling import Tile, plan_tiles
-from containers.upscaler.weights import read_stored_weights, read_weights
+from containers.upscaler.device.target import Target
+from containers.upscaler.host.memory import available_bytes
+from containers.upscaler.models.engines.engine import Engine
+from containers.upscaler.models.engines.execution import Execution
+from containers.upscaler.models.engines.networks import (
+    Compact,
+    Network,
+    RRDBNet,
+)
+from containers.upscaler.models.engines.torch_engine import (
+    TorchEngine,
+    configure,
+    device_kind,
+)
+from containers.upscaler.models.engines.transfer import Transfer
+from containers.upscaler.models.number_formats import require_dtype
+from containers.upscaler.models.tiling import Tile, plan_tiles
+from containers.upscaler.models.upscaler import DeviceChoice, Pending, Upscaler
+from containers.upscaler.weights.catalogue import read_stored_weights, read_weights
 from contracts import models
-from contracts.manifest import Inference
+from contracts.film.manifest import Inference
 from contracts.models import Architecture, ModelName
 from contracts.names import ExitCode
 from contracts.planning import plan_tile, smallest_tile
@@ -51,14 +61,14 @@ def _engine(
 ) -> Engine:
     facts = inference.facts
     if facts.architecture is Architecture.SPANDREL:
-        from containers.upscaler.models.spandrel_engine import SpandrelEngine
+        from containers.upscaler.models.engines.spandrel_engine import SpandrelEngine
 
         stored = safetensors.torch.load(read_stored_weights(model_dir, facts))
         return SpandrelEngine(stored, facts, inference.dtype, kind)
     model = ModelName(inference.model)
     weights = safetensors.torch.load(read_weights(model_dir, model))
     if inference.engine is models.Engine.NCNN:
-        from containers.upscaler.models.ncnn_engine import NcnnEngine
+        from containers.upscaler.models.engines.ncnn_engine import NcnnEngine
 
         compact = facts.architecture is Architecture.COMPACT
         return NcnnEngine(compact, weights, inference.threads)

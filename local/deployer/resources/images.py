@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contracts.images import EcrRepository
+from contracts.stack.images import EcrRepository
 from local.deployer.resource import Aws, Created, DeployError, Resource
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -9,7 +9,7 @@ from ministack.core import responses
 from ministack.services import batch, eventbridge
 
 from local.emulator import iam
-from local.emulator.batch.process import StartError
+from local.emulator.batch.processes.process import StartError
 from local.emulator.batch.scheduler import Place, Queue
 from local.emulator.guard import Guard
 

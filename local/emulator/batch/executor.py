@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from local.emulator.batch import describe
-from local.emulator.batch.ahead import Ahead
 from local.emulator.batch.model import BatchError, Job, Outcome, Spec
-from local.emulator.batch.process import (
+from local.emulator.batch.processes.ahead import Ahead
+from local.emulator.batch.processes.process import (
     HOST_LOST,
     NOT_STARTED,
     RunningAttempt,

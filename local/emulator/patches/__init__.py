@@ -3,42 +3,37 @@
 from local.emulator import iam, keys, state
 from local.emulator.batch import api as batch_api
 from local.emulator.patches import (
-    access_log,
     events_content,
     events_delivery,
-    events_permissions,
     image_registry,
-    key_permissions,
     lambda_errors,
-    lambda_permissions,
     lambda_readiness,
     missing_objects,
-    request_permissions,
+    permissions,
     spot_fleets,
     version_ranges,
     workflow_endings,
-    workflow_permissions,
     workflow_waiting,
 )
 from local.emulator.patching import Needs, verify
 
 _PATCHES = (
-    access_log,  # innermost: it sees each resource of a call by itself
+    permissions.access_log,  # innermost: it sees each resource of a call by itself
     events_content,
     events_delivery,
-    events_permissions,
+    permissions.events,
     image_registry,
     lambda_errors,
-    lambda_permissions,
+    permissions.functions,
     lambda_readiness,
     missing_objects,
-    request_permissions,
+    permissions.requests,
     spot_fleets,
     version_ranges,
     workflow_endings,
-    workflow_permissions,
+    permissions.workflows,
     workflow_waiting,
-    key_permissions,  # outermost: a call and each use of a key that it takes are asked one by one
+    permissions.keys,  # outermost: a call and each use of a key that it takes are asked one by one
 )
 
 

@@ -1,0 +1,1 @@
+"""Giving a stack the images and commit that another runs."""

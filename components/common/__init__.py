@@ -1,0 +1,1 @@
+"""What all components share: policies, roles, keys, logs, tags."""

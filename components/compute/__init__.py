@@ -1,0 +1,1 @@
+"""AWS Batch and the instances behind it."""

@@ -1,0 +1,331 @@
+"""AWS Batch: where jobs run, in which order capacity is asked for, and what each job is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.identity import (
+    Link,
+    Place,
+    Role,
+    RoleArgs,
+)
+from components.common.logs import LogSettings, log_group
+from components.common.policy import ANY, Grant
+from components.compute.batch import (
+    Container,
+    Resources,
+    Waits,
+    exit_rules,
+)
+from components.compute.fleet import (
+    Fleet,
+    FleetArgs,
+    FleetSize,
+)
+from components.compute.machine.grants import instance_grants
+from components.compute.machine.service_role import ServiceRole, service_linked_role
+from components.compute.machine.template import (
+    Machine,
+    latest_version,
+    launch_template,
+    machine_image,
+)
+from components.compute.machine.user_data import user_data
+from contracts.names import Stage
+from contracts.stack.environ import WORKERS, stage_queue
+
+Market = Literal["SPOT", "EC2"]
+
+ALLOCATION: dict[Market, str] = {
+    "SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED",
+    "EC2": "BEST_FIT_PROGRESSIVE",
+}
+"""Both allow updates in place, with Batch's service-linked role (hence no service role)."""
+UPDATE_MINUTES = 30
+"""How long running jobs may go on when their instances are replaced by newer ones."""
+
+
+BATCH_REFERENCE = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbatch.html"
+)
+LIST_JOBS = Grant(
+    sid="FindJob",
+    actions=("batch:ListJobs",),
+    resources=(ANY,),
+    reason=f"ListJobs has no resource level: {BATCH_REFERENCE}",
+)
+DESCRIBE_JOBS = Grant(
+    sid="DescribeJobs",
+    actions=("batch:DescribeJobs",),
+    resources=(ANY,),
+    reason=f"DescribeJobs has no resource level: {BATCH_REFERENCE}",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A job queue and the instances that Batch starts for it."""
+
+    instance_types: Sequence[str]
+    markets: Mapping[Market, int]
+    """In the order in which they are asked for: the most vCPUs to run at once."""
+    machine: Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a stage runs."""
+
+    pool: str
+    image: pulumi.Input[str]
+    command: Sequence[str]
+    resources: Resources
+    attempts: int
+    """How often a job is tried whose host was lost, or that says that it may be tried again."""
+    attempt_seconds: int
+    """Time limit of one attempt."""
+    link: Link
+    values: Mapping[str, pulumi.Input[str | int | float]] = field(default_factory=dict)
+    """Settings beyond those that the link brings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeArgs:
+    place: Place
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    pools: Mapping[str, Pool]
+    fleets: Mapping[str, FleetSize]
+    """Pools of instances that Batch does not start itself."""
+    own_service_role: bool
+    """Instead of Batch's service-linked role, which updates in place need."""
+    jobs: Mapping[Stage, Job]
+    repositories: Sequence[str]
+    """Where the jobs' images lie."""
+    waits: Waits
+    logs: LogSettings
+    volume_key_arn: pulumi.Input[str] | None
+    """Of the instances' volumes. None: EBS's own key."""
+    tags: Mapping[str, str]
+    """Of instances and volumes, which the provider's default tags do not reach."""
+
+
+class Compute(pulumi.ComponentResource):
+    """Compute environments and queues by pool, job definitions by stage."""
+
+    queue_arns: dict[str, pulumi.Output[str]]
+    """By pool."""
+    log_name: pulumi.Output[str]
+    """Log group of all jobs."""
+    definition_arns: dict[Stage, pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, args: ComputeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("superres:compute:Compute", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._log = log_group(f"{name}-jobs", f"/{name}/jobs", args.logs, self._child)
+        self.log_name = self._log.name
+        self._role, self._profile = self._instance_profile()
+        self._service_role = (
+            ServiceRole(f"{name}-batch", args.place, self._child).arn
+            if args.own_service_role
+            else None
+        )
+        self._environments: list[pulumi.Resource] = []
+        self.queue_arns = {name: self._pool(name, pool) for name, pool in args.pools.items()}
+        self.queue_arns |= {name: self._fleet(name, size) for name, size in args.fleets.items()}
+        self.definition_arns = {
+            stage: self._definition(stage, job) for stage, job in args.jobs.items()
+        }
+        self.register_outputs({"queue_arns": self.queue_arns})
+
+    def _instance_profile(self) -> tuple[Role, aws.iam.InstanceProfile]:
+        role = Role(
+            f"{self._name}-instance",
+            RoleArgs(
+                service="ec2.amazonaws.com",
+                grants=instance_grants(self._args.place, self._args.repositories, self._log.arn),
+            ),
+            self._child,
+        )
+        name = f"{self._name}-instance"
+        return role, aws.iam.InstanceProfile(name, role=role.name, opts=self._child)
+
+    def _pool(self, name: str, pool: Pool) -> pulumi.Output[str]:
+        template = launch_template(
+            f"{self._name}-{name}",
+            pool.machine,
+            user_data(pool.machine.gpu),
+            self._args.tags,
+            self._args.volume_key_arn,
+            self._child,
+        )
+        image = machine_image(self._args.place, pool.machine)
+        environments = [
+            self._environment(name, pool, market, template, image) for market in pool.markets
+        ]
+        self._environments += environments
+        return self._queue(
+            name, [environment.arn for environment in environments], self._args.waits.actions()
+        )
+
+    def _fleet(self, name: str, size: FleetSize) -> pulumi.Output[str]:
+        """Batch knows nothing of a fleet's capacity, so its queue waits for as long as it takes."""
+        args = self._args
+        fleet_args = FleetArgs(
+            place=args.place,
+            size=size,
+            subnet_ids=args.subnet_ids,
+            security_group_id=args.security_group_id,
+            instance_profile_arn=self._profile.arn,
+            instance_role_arn=self._role.arn,
+            service_role_arn=self._service_role or service_linked_role(args.place),
+            volume_key_arn=args.volume_key_arn,
+            tags=args.tags,
+        )
+        # the service-linked role comes into being with the first environment that Batch manages
+        after = pulumi.ResourceOptions(parent=self, depends_on=self._environments)
+        fleet = Fleet(f"{self._name}-{name}", fleet_args, after)
+        return self._queue(name, [fleet.environment_arn], [])
+
+    def _queue(
+        self,
+        name: str,
+        environment_arns: Sequence[pulumi.Output[str]],
+        actions: Sequence[Mapping[str, str | int]],
+    ) -> pulumi.Output[str]:
+        queue = aws.batch.JobQueue(
+            f"{self._name}-{name}",
+            state="ENABLED",
+            priority=1,
+            job_state_time_limit_actions=list(actions),  # pyright: ignore[reportArgumentType] - plain dicts
+            compute_environment_orders=[
+                {"order": order, "compute_environment": arn}
+                for order, arn in enumerate(environment_arns, 1)
+            ],
+            opts=self._child,
+        )
+        return queue.arn
+
+    def _environment(
+        self,
+        pool_name: str,
+        pool: Pool,
+        market: Market,
+        template: aws.ec2.LaunchTemplate,
+        image: pulumi.Output[str],
+    ) -> aws.batch.ComputeEnvironment:
+        suffix = {"SPOT": "spot", "EC2": "on-demand"}[market]
+        return aws.batch.ComputeEnvironment(
+            f"{self._name}-{pool_name}-{suffix}",
+            type="MANAGED",
+            state="ENABLED",
+            service_role=self._service_role,
+            compute_resources={
+                "type": market,
+                "allocation_strategy": ALLOCATION[market],
+                "min_vcpus": 0,
+                "max_vcpus": pool.markets[market],
+                "instance_types": list(pool.instance_types),
+                "instance_role": self._profile.arn,
+                "subnets": list(self._args.subnet_ids),
+                "security_group_ids": [self._args.security_group_id],
+                "ec2_configurations": [
+                    {"image_type": pool.machine.image_type, "image_id_override": image}
+                ],
+                "launch_template": {
+                    "launch_template_id": template.id,
+                    "version": latest_version(template),
+                },
+            },
+            update_policy={
+                "job_execution_timeout_minutes": UPDATE_MINUTES,
+                "terminate_jobs_on_update": False,
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Batch updates in place by its service-linked role only
+                replace_on_changes=["computeResources"] if self._args.own_service_role else None,
+            ),
+        )
+
+    def _definition(self, stage: Stage, job: Job) -> pulumi.Output[str]:
+        variables = WORKERS[stage].static_variables({**job.link.values, **job.values})
+        role = Role(
+            f"{self._name}-{stage.value}-job",
+            RoleArgs(
+                service="ecs-tasks.amazonaws.com",
+                grants=job.link.grants,
+                account=self._args.place.account,
+            ),
+            self._child,
+        )
+        properties = pulumi.Output.all(
+            image=job.image,
+            environment=pulumi.Output.all(**variables),
+            job_role_arn=role.arn,
+            log_group=self._log.name,
+            region=self._args.place.region,
+        ).apply(
+            lambda known: json.dumps(
+                Container(
+                    command=job.command,
+                    resources=job.resources,
+                    log_stream=stage.value,
+                    **known,
+                ).properties()
+            )
+        )
+        definition = aws.batch.JobDefinition(
+            f"{self._name}-{stage.value}",
+            type="container",
+            platform_capabilities=["EC2"],
+            propagate_tags=True,
+            # a function that still names the old revision must not fail during an update
+            deregister_on_new_revision=False,
+            container_properties=properties,
+            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
+            timeout={"attempt_duration_seconds": job.attempt_seconds},
+            opts=self._child,
+        )
+        return definition.arn
+
+    def queue_of(self, stage: Stage) -> pulumi.Output[str]:
+        """ARN of the queue that a stage's jobs go to."""
+        return self.queue_arns[self._args.jobs[stage].pool]
+
+    def submit(self, stage: Stage) -> Link:
+        """Where a stage's jobs go and what they are, and permission to find and submit them."""
+        queue, definition = self.queue_of(stage), self.definition_arns[stage]
+        return Link(
+            values={"job_queue": queue, "job_definition": definition},
+            grants=(
+                Grant(sid="SubmitJob", actions=("batch:SubmitJob",), resources=(queue, definition)),
+                LIST_JOBS,
+                self._end_jobs(),
+            ),
+        )
+
+    def describe(self) -> Link:
+        """Permission to look at jobs by their id."""
+        return Link(grants=(DESCRIBE_JOBS,))
+
+    def end(self) -> Link:
+        """Permission to end jobs."""
+        return Link(grants=(self._end_jobs(),))
+
+    def find(self) -> Link:
+        """Each stage's queue, and permission to find jobs there by their name, and to end them."""
+        queues = {stage_queue(stage): self.queue_of(stage) for stage in self._args.jobs}
+        return Link(values=queues, grants=(LIST_JOBS, self._end_jobs()))
+
+    def _end_jobs(self) -> Grant:
+        jobs = self._args.place.arn("batch", "job/*")
+        return Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))

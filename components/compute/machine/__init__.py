@@ -1,0 +1,1 @@
+"""What an instance is, may do, and does when it starts."""

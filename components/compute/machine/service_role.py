@@ -1,0 +1,55 @@
+"""The role by which Batch keeps compute environments."""
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.identity import Place
+from components.common.policy import to_json, trust
+
+SERVICE = "batch.amazonaws.com"
+MANAGED_POLICY = "service-role/AWSBatchServiceRole"
+"""AWS's own, and the one exception to roles with policies of ours: Batch's documentation asks for
+it, and what Batch does grows with Batch.
+https://docs.aws.amazon.com/batch/latest/userguide/service_IAM_role.html"""
+
+
+def service_linked_role(place: Place) -> pulumi.Output[str]:
+    """Batch makes it with an account's first managed environment.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/using-service-linked-roles.html
+    """
+    return pulumi.Output.format(
+        "arn:{0}:iam::{1}:role/aws-service-role/{2}/AWSServiceRoleForBatch",
+        place.partition,
+        place.account,
+        SERVICE,
+    )
+
+
+class ServiceRole(pulumi.ComponentResource):
+    """A role of the stack's own, for accounts that allow no other.
+
+    Environments under it cannot be updated in place: each change makes a new one.
+    """
+
+    arn: pulumi.Output[str]
+    """Known only when the policy is attached, so that whoever uses the role waits for it."""
+
+    def __init__(self, name: str, place: Place, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("superres:machine:ServiceRole", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            name,
+            assume_role_policy=place.account.apply(lambda own: to_json(trust(SERVICE, own))),
+            opts=child,
+        )
+        attachment = aws.iam.RolePolicyAttachment(
+            name,
+            role=role.name,
+            policy_arn=pulumi.Output.format(
+                "arn:{0}:iam::aws:policy/{1}", place.partition, MANAGED_POLICY
+            ),
+            opts=child,
+        )
+        self.arn = pulumi.Output.all(role.arn, attachment.id).apply(lambda known: known[0])
+        self.register_outputs({"arn": self.arn})

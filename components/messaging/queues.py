@@ -1,0 +1,108 @@
+"""Queues: encrypted, TLS only, and what a queue gives to who sends and who reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.common.encryption import (
+    DECRYPT,
+    ENCRYPT,
+    Key,
+)
+from components.common.policy import (
+    Document,
+    Grant,
+    queue_policy,
+    to_json,
+)
+
+DLQ_RETENTION_SECONDS = 14 * 24 * 3600
+KEY_REUSE_SECONDS = 300
+"""How long SQS keeps a data key before it asks for another."""
+
+Senders = Callable[[str], list[pulumi.Input[Document]]]
+"""Statements by which services may send to a queue, for the queue's ARN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A queue as those see it who send to it or read it."""
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    url: pulumi.Output[str]
+    key: Key | None
+    """None: SQS's own."""
+
+    def send(self, sid: str) -> tuple[Grant, ...]:
+        send = Grant(sid=sid, actions=("sqs:SendMessage",), resources=(self.arn,))
+        return (send, *self._use_key(sid, DECRYPT, ENCRYPT))
+
+    def read(self, sid: str) -> tuple[Grant, ...]:
+        """What an event source mapping does with its function's role."""
+        actions = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+        read = Grant(sid=sid, actions=actions, resources=(self.arn,))
+        return (read, *self._use_key(sid, DECRYPT))
+
+    def _use_key(self, sid: str, *actions: str) -> tuple[Grant, ...]:
+        return (self.key.through("sqs", self.arn).grant(f"{sid}Key", *actions),) if self.key else ()
+
+    def set_policy(
+        self, name: str, parent: pulumi.Resource, senders: Senders | None = None
+    ) -> aws.sqs.QueuePolicy:
+        """Nobody without TLS; these services as senders."""
+        statements = self.arn.apply(
+            lambda arn: pulumi.Output.all(*(senders(arn) if senders else ()))
+        )
+        policy = pulumi.Output.all(self.arn, statements).apply(
+            lambda known: to_json(queue_policy(known[0], *known[1]))
+        )
+        return aws.sqs.QueuePolicy(
+            name, queue_url=self.url, policy=policy, opts=pulumi.ResourceOptions(parent=parent)
+        )
+
+    def set_redrive(self, name: str, parent: pulumi.Resource, source: "Queue | None") -> None:
+        """As dead letter queue: of this queue only, or of none (but of functions and topics)."""
+        allowed = (source.arn if source else pulumi.Output.from_input("")).apply(
+            lambda arn: (
+                {"redrivePermission": "byQueue", "sourceQueueArns": [arn]}
+                if arn
+                else {"redrivePermission": "denyAll"}
+            )
+        )
+        aws.sqs.RedriveAllowPolicy(
+            name,
+            queue_url=self.url,
+            redrive_allow_policy=allowed.apply(to_json),
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+
+
+def make_queue(name: str, parent: pulumi.Resource, key: Key | None, **properties: Any) -> Queue:
+    """A queue under the key, or under SQS's own."""
+    encryption: dict[str, Any] = {"sqs_managed_sse_enabled": True}
+    if key:
+        encryption = {
+            "kms_master_key_id": key.arn,
+            "kms_data_key_reuse_period_seconds": KEY_REUSE_SECONDS,
+        }
+    queue = aws.sqs.Queue(
+        name, **encryption, **properties, opts=pulumi.ResourceOptions(parent=parent)
+    )
+    return Queue(name=queue.name, arn=queue.arn, url=queue.url, key=key)
+
+
+def dead_letters(
+    name: str, parent: pulumi.Resource, key: Key | None, senders: Senders | None = None
+) -> Queue:
+    """A queue for what nobody could handle, kept 14 days; it is no other queue's DLQ.
+
+    `senders` gives, for the queue's ARN, the statements by which services may send to it.
+    """
+    queue = make_queue(name, parent, key, message_retention_seconds=DLQ_RETENTION_SECONDS)
+    queue.set_policy(name, parent, senders)
+    queue.set_redrive(name, parent, None)
+    return queue

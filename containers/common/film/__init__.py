@@ -1,0 +1,1 @@
+"""Films opened, decoded, mended and woven: the same pictures in every worker."""

@@ -1,0 +1,1 @@
+"""Extract: judge a film, index it, set aside what is not video, plan the job."""

@@ -1,0 +1,1 @@
+"""Interlaced and telecined film: found by its pictures, and planned."""

@@ -1,0 +1,1 @@
+"""Is this film worth any work: its format, size, price and picture."""

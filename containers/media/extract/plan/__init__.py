@@ -1,0 +1,1 @@
+"""All that decides the bytes: output, encoder, model, where pictures come from."""

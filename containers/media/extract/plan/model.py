@@ -1,0 +1,38 @@
+"""What the plan must know of the model that the user chose: of the catalogue, or stored."""
+
+from containers.common.runtime.errors import WorkerError
+from containers.common.runtime.storage import Store
+from containers.media.extract.plan.output import Model
+from contracts.base import ObjectRef
+from contracts.job import Settings
+from contracts.keys import model_facts_key, model_weights_key, stored_model
+from contracts.models import CATALOGUE, ModelName, StoredModel
+from contracts.names import ExitCode
+
+
+def find_model(settings: Settings, store: Store, bucket: str) -> Model:
+    """The chosen model; a user's own lies in `bucket`.
+
+    Raises WorkerError: SOURCE_MISSING where none is stored under that name, BAD_REQUEST where its
+    facts are not those of its weights.
+    """
+    digest = settings.stored_model
+    if digest is None:
+        return Model(CATALOGUE[ModelName(settings.model)])
+    try:
+        facts = store.get_json(StoredModel, bucket, model_facts_key(digest)).facts
+    except WorkerError as error:
+        if error.exit_code is not ExitCode.SOURCE_MISSING:
+            raise
+        raise WorkerError(
+            ExitCode.SOURCE_MISSING,
+            f"the model {stored_model(digest)} is not stored in {bucket}; store both of its files "
+            "there: python -m containers.upscaler inspect FILE --to DIR makes them",
+        ) from error
+    if facts.weights_sha256 != digest:
+        raise WorkerError(
+            ExitCode.BAD_REQUEST,
+            f"s3://{bucket}/{model_facts_key(digest)} describes weights with SHA-256 "
+            f"{facts.weights_sha256}; inspect the model again and store both files",
+        )
+    return Model(facts, ObjectRef(bucket=bucket, key=model_weights_key(digest)))

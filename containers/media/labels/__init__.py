@@ -1,0 +1,1 @@
+"""What is not pixels: streams, text, captions, HDR, orientation."""

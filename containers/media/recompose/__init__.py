@@ -1,0 +1,1 @@
+"""Recompose: join the shards, mux what was set aside, prove the result."""

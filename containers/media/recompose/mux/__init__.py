@@ -1,0 +1,1 @@
+"""Writing the result: shards joined, tracks and their labels, interleaved."""

@@ -1,0 +1,1 @@
+"""The finished file read back and held against the plan."""

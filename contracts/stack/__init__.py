@@ -1,0 +1,1 @@
+"""What a deployed stack is told: environment variables, images, metrics."""

@@ -1,0 +1,1 @@
+"""Jobs as processes of this machine, started ahead where that saves time."""

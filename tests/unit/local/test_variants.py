@@ -1,0 +1,81 @@
+"""The whole program in the embedded AWS with other settings than the local stack's own."""
+
+import base64
+from pathlib import Path
+
+from tests.support.local_aws import (
+    REPOSITORY,
+    eventually,
+    serve,
+)
+
+SIZES = 'fleet_instance_types=["c7i.2xlarge", "m7i.2xlarge"]'
+
+
+def test_a_fleet_is_requested_and_its_queue_runs_jobs(tmp_path: Path) -> None:
+    """With Batch's own role beside, so that every kind of resource was deployed once."""
+    server = serve(
+        REPOSITORY,
+        tmp_path,
+        "--set=spot_fleet=true",
+        "--set",
+        SIZES,
+        "--set=batch_service_role=own",
+    )
+    batch = server.client("batch")
+    environments = batch.describe_compute_environments()["computeEnvironments"]
+    (unmanaged,) = [e for e in environments if e["type"] == "UNMANAGED"]
+    ec2 = server.client("ec2")
+    (name,) = [
+        template["LaunchTemplateName"]
+        for template in ec2.describe_launch_templates()["LaunchTemplates"]
+        if "-fleet-" in template["LaunchTemplateName"]
+    ]
+    versions = ec2.describe_launch_template_versions(LaunchTemplateName=name)
+    template = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    assert unmanaged["ecsClusterArn"] in base64.b64decode(template["UserData"]).decode()
+    (definition,) = [
+        one
+        for one in batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
+        if "-process-" in one["jobDefinitionName"]
+    ]
+    job = batch.submit_job(
+        jobName="hello",
+        jobQueue=server.outputs["process_queue_arn"],
+        jobDefinition=definition["jobDefinitionArn"],
+        containerOverrides={"command": ["python", "-c", "print('hello')"]},
+    )["jobId"]
+    (ended,) = eventually(
+        lambda: [
+            one
+            for one in batch.describe_jobs(jobs=[job])["jobs"]
+            if one["status"] in ("SUCCEEDED", "FAILED")
+        ]
+    )
+    assert ended["status"] == "SUCCEEDED"
+    assert "-fleet-" in ended["jobQueue"]
+    assert server.stop() == 0
+
+
+def test_the_private_network_is_deployed_with_its_endpoints(tmp_path: Path) -> None:
+    server = serve(REPOSITORY, tmp_path, "--set=network=private")
+    ec2 = server.client("ec2")
+    endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    assert len(endpoints) == 7
+    (ours,) = {endpoint["VpcId"] for endpoint in endpoints}
+    of_vpc = [{"Name": "vpc-id", "Values": [ours]}]
+    groups = {
+        group["GroupName"]: (group["IpPermissions"], group["IpPermissionsEgress"])
+        for group in ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"]
+    }
+    assert groups.pop("default") == ([], [])
+    assert len(groups) == 2
+    assert (
+        ec2.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [ours]}])[
+            "InternetGateways"
+        ]
+        == []
+    )
+    (flow_log,) = ec2.describe_flow_logs()["FlowLogs"]
+    assert (flow_log["ResourceId"], flow_log["TrafficType"]) == (ours, "REJECT")
+    assert server.stop() == 0

@@ -1,0 +1,96 @@
+"""A long film takes no more memory than a short one."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from containers.common.film.opening import decode_frames, open_source
+from contracts.names import ExitCode
+from tests.support.bench import (
+    Bench,
+    FakeS3,
+    encode_shard,
+)
+from tests.support.films import make
+
+GROWTH_MIB = 28
+"""Ten times the length may cost so much: read-ahead and malloc's slack, not the film (56 MiB)."""
+CHILDREN_MIB = {"decode_memory_mib": "40"}
+"""What the confined children may take beside their libraries, however long the film."""
+
+
+class DiskS3(FakeS3):
+    """Keeps objects in files, so that only the workers' memory counts."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        body = request["Body"]
+        stored = super().put_object(**{**request, "Body": b""})
+        with (self.folder / stored["VersionId"]).open("wb") as file:
+            stream = io.BytesIO(body) if isinstance(body, bytes) else body
+            while block := stream.read(1 << 20):
+                file.write(block)
+        return stored
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        head = super().head_object(**request)
+        found = self.objects[request["Bucket"], request["Key"]]
+        size = (self.folder / found["version"]).stat().st_size
+        return {**head, "ContentLength": size}
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        super().get_object(**request)
+        found = self.objects[request["Bucket"], request["Key"]]
+        first, last = 0, -1
+        if "Range" in request:
+            first, last = (int(n) for n in request["Range"].removeprefix("bytes=").split("-"))
+        with (self.folder / found["version"]).open("rb") as file:
+            file.seek(first)
+            return {"Body": io.BytesIO(file.read(last - first + 1 if last >= 0 else -1))}
+
+    def download_fileobj(self, bucket: str, key: str, body: Any) -> None:
+        with (self.folder / self.objects[bucket, key]["version"]).open("rb") as file:
+            while block := file.read(1 << 20):
+                body.write(block)
+
+
+def main(film: Path, folder: Path) -> None:
+    """Extract and recompose; say how many MiB the process, without its children, took at most."""
+    bench = Bench(film, DiskS3(folder), shard_seconds=10)
+    assert bench.extract(**CHILDREN_MIB) == ExitCode.OK
+    manifest, stamps = bench.manifest, bench.timestamps
+    first = manifest.shards[0]
+    with film.open("rb") as file:
+        frames = decode_frames(lambda: open_source(file), stamps[: first.frames], stream_index=0)
+        body = encode_shard(manifest, frames)
+    for shard in manifest.shards:
+        bench.commit(shard, body)
+    assert bench.recompose(**CHILDREN_MIB) == ExitCode.OK
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory
+    (peak,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    sys.stdout.write(str(int(peak.split()[1]) // 1024))
+
+
+def peak_mib(folder: Path, seconds: int) -> int:
+    film = make(
+        folder / f"{seconds}.mkv", frames=25 * seconds, width=32, height=32, audio="pcm_s16le"
+    )
+    store = folder / f"s3-{seconds}"
+    store.mkdir()
+    command = [sys.executable, "-m", "tests.unit.media.extract.test_memory", str(film), str(store)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    short, long = peak_mib(tmp_path, 30), peak_mib(tmp_path, 300)
+    assert long - short < GROWTH_MIB, (short, long)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
