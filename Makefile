@@ -1,16 +1,23 @@
 # Every target sets up what it needs, once.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first Python found that the project runs on; PYTHON=/path/to/python3 overrides it.
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 OUT ?= demo-output
 FUZZ ?= 600
+WORKERS ?= auto
 
-.PHONY: help setup demo test lint fuzz docs bench bench-quality bench-gpu promote aws-smoke lock clean
+.PHONY: help setup demo test check lint test-unit test-infra test-contract test-e2e fuzz docs \
+  prove-iam bench bench-quality bench-gpu promote aws-smoke lock clean
 
 help:
 	@echo "make demo   set up, then upscale a real clip through the whole pipeline"
-	@echo "make test   set up, then lint, type-check and run all tests"
+	@echo "make test   set up, then lint, type-check and run all tests, as many at a time as cores (WORKERS=n)"
+	@echo "make check  lint, types and the fast tests: within 90 seconds, for the loop"
+	@echo "make test-unit  one tier of the tests; also test-infra, test-contract, test-e2e (TESTS=path: a part)"
 	@echo "make lint   ruff and basedpyright"
 	@echo "make docs   write anew what documents show of the program"
 	@echo "make fuzz   break films at random for ten minutes (FUZZ=seconds)"
@@ -26,8 +33,10 @@ setup: $(STAMP)
 
 # torch first and pinned exactly: a CPU build at hand satisfies it (docs/decisions/0002).
 $(STAMP): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null \
+	  || { echo "Python 3.11 to 3.13 is needed; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv is missing; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint requirements.lock torch==2.13.0
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
@@ -43,8 +52,19 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
+# A file is the unit of work: its tests share fixtures. Long files come first (testpaths).
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# What needs no film, no network and no embedded AWS.
+check: lint
+	$(PYTEST) -m "not slow" tests/contract tests/infra/rules tests/unit/contracts tests/unit/lambdas \
+	  tests/unit/cli
+
+test-unit test-infra test-contract test-e2e: test-%: $(STAMP)
+	$(PYTEST) $(or $(TESTS),tests/$*)
 
 # Films broken at random, for FUZZ seconds; make test does the same for 25.
 fuzz: $(STAMP)

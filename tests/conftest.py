@@ -1,9 +1,17 @@
 """What all tests share."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Several test processes share the cores: a thread that waits for its peers must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A shell ignores Ctrl-C in what it starts in the background; our children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines are shared and noisy: no example is judged by its time.
 settings.register_profile("untimed", deadline=None)
