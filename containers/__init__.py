@@ -1,0 +1,1 @@
+"""The workers of AWS Batch, by image, and what both images need."""

@@ -1,0 +1,1 @@
+"""The embedded AWS: emulator, deployer and Batch's jobs on this machine."""

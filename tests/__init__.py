@@ -1,0 +1,1 @@
+"""The tests: each folder under `unit` mirrors a room."""

@@ -1,1 +1,1 @@
-"""Commands of those who develop: documents made from the program, and a test on AWS."""
+"""Commands for developers: documents made from the program, and a trial on AWS."""

@@ -1,10 +1,11 @@
-"""`python -m tools.docs`: write anew every part of a document that is made from the program."""
+"""`python -m tools.docs`: rewrite every part of a document that is made from the program."""
 
 import sys
 from pathlib import Path
 
 from tests.infra.support.recorder import REPOSITORY
-from tools import costs, diagram, settings
+from tools import costs, diagram, rooms, settings
+from tools.diagram.rooms import rooms_picture
 from tools.sections import Update, between
 
 UPDATES: list[tuple[str, Update]] = [
@@ -15,6 +16,8 @@ UPDATES: list[tuple[str, Update]] = [
     ("docs/cost.md", between("film", costs.film_table)),
     ("docs/cost.md", between("rates", costs.rates_table)),
     ("docs/cost.md", between("example", costs.example_table)),
+    ("docs/architecture.md", between("rooms", rooms.rooms_table)),
+    ("docs/images/rooms.svg", lambda _: rooms_picture()),
     ("docs/images/architecture.svg", lambda _: diagram.architecture()),
 ]
 

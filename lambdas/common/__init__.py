@@ -1,0 +1,1 @@
+"""What all functions share: their environment, AWS clients, logs and records."""

@@ -1,0 +1,1 @@
+"""Records how a job ended and writes its e-mail."""

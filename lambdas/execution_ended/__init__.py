@@ -1,0 +1,1 @@
+"""Ends the Batch jobs of an execution that was stopped, and notifies."""

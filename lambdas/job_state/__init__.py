@@ -1,0 +1,1 @@
+"""Answers the workflow when a Batch job has ended."""

@@ -1,0 +1,1 @@
+"""Repairs, on a schedule, what lost events left undone, and measures running jobs."""

@@ -1,0 +1,1 @@
+"""Submits a stage's Batch job: one handler for all three stages."""

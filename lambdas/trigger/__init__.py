@@ -1,0 +1,1 @@
+"""Starts one execution for each uploaded object version."""

@@ -1,0 +1,1 @@
+"""What holds across rooms: imports, documents, environments, workflows, images."""

@@ -1,4 +1,4 @@
-"""The picture of the architecture: complete, readable, and the same every time."""
+"""The pictures of the architecture: complete, readable, and the same every time."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -11,7 +11,10 @@ from tests.infra.support.recorder import (
 )
 from tools.diagram import STACK, architecture
 from tools.diagram.model import Node, Picture, picture
+from tools.diagram.rooms import Room, floors, house, needed, place_rooms, rooms_of_repository
 from tools.diagram.svg import HEIGHT, WIDTH, draw, left, tall, top
+from tools.rooms import packages
+from tools.source import PACKAGES, REPOSITORY
 
 DRAWN = ("Bucket", "Function", "JobDefinition", "JobQueue", "StateMachine", "Table", "Topic")
 
@@ -67,3 +70,70 @@ def test_the_same_program_gives_the_same_picture() -> None:
     svg = architecture()
     assert draw(again, "Superres: what pulumi up makes") == svg
     ElementTree.fromstring(svg)
+
+
+def houses(room: Room) -> list[Room]:
+    return [room, *(house for inner in room.rooms for house in houses(inner))]
+
+
+@pytest.fixture(scope="module")
+def repository() -> Room:
+    whole = rooms_of_repository()
+    place_rooms(whole)
+    return whole
+
+
+def test_every_package_that_runs_is_a_room(repository: Room) -> None:
+    found = {p.relative_to(REPOSITORY) for name in PACKAGES for p in packages(REPOSITORY / name)}
+    assert {room.name for room in houses(repository) if room.name} == {
+        ".".join(path.parts) for path in found
+    }
+
+
+def test_every_arrow_between_rooms_points_down(repository: Room) -> None:
+    arrows = [arrow for room in houses(repository) for arrow in room.arrows]
+    assert arrows
+    for start, end in arrows:
+        assert start.y + start.height < end.y, (start.name, end.name)
+
+
+def test_a_room_lies_within_its_house_and_beside_no_other_rooms_ground(repository: Room) -> None:
+    for outer in houses(repository):
+        for inner in outer.rooms:
+            assert outer.x <= inner.x
+            assert inner.x + inner.width <= outer.x + outer.width + 0.01
+            assert outer.y <= inner.y
+            assert inner.y + inner.height <= outer.y + outer.height + 0.01
+        for number, a in enumerate(outer.rooms):
+            assert not [b.name for b in outer.rooms[:number] if meet(a, b)], a.name
+
+
+def meet(a: Room, b: Room) -> bool:
+    beside = a.x + a.width <= b.x or b.x + b.width <= a.x
+    above = a.y + a.height <= b.y or b.y + b.height <= a.y
+    return not beside and not above
+
+
+def test_an_import_becomes_an_arrow_between_the_rooms_beside_each_other() -> None:
+    whole = house(
+        {
+            "cli.__init__": "",
+            "cli.main": "from cli.commands import run",
+            "cli.commands.run": "from cli.promotion.plan import x\nfrom contracts import keys",
+            "cli.promotion.plan": "import json",
+            "contracts.keys": "",
+        }
+    )
+    arrows = [(a.name, b.name) for room in houses(whole) for a, b in room.arrows]
+    assert arrows == [("cli", "contracts"), ("cli.commands", "cli.promotion")]
+
+
+def test_an_arrow_that_others_imply_is_left_out() -> None:
+    arrows = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
+    assert needed(arrows) == [("a", "b"), ("b", "c")]
+    assert floors(arrows) == {"a": 2, "b": 1, "c": 0}
+
+
+def test_rooms_that_import_each_other_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="in a circle: a, b"):
+        floors({"a": {"b"}, "b": {"a"}, "c": set()})

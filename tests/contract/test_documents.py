@@ -14,9 +14,12 @@ from contracts.job import Settings
 from contracts.names import METADATA_PREFIX
 from tests.infra.support.recorder import REPOSITORY, deployment
 from tools import docs
+from tools.rooms import AROUND, packages
 from tools.settings import settings
+from tools.source import PACKAGES, docstring
 
-DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
+FOLDERS = (REPOSITORY / "docs", REPOSITORY / ".github")
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(p for f in FOLDERS for p in f.rglob("*.md"))])
 GLOBAL_OPTIONS = {"query", "output", "region", "profile", "no-cli-pager"}
 HIGH_LEVEL = {("s3", "cp"), ("s3", "ls"), ("s3", "rm"), ("s3", "sync"), ("logs", "tail")}
 """Commands that AWS's command line makes of several calls."""
@@ -115,6 +118,13 @@ def current() -> dict[str, str]:
 @pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in docs.UPDATES))
 def test_what_is_made_from_the_program_is_up_to_date(name: str, current: dict[str, str]) -> None:
     assert (REPOSITORY / name).read_text() == current[name], f"{name} is stale: run make docs"
+
+
+@pytest.mark.parametrize("top", [*PACKAGES, *AROUND])
+def test_every_room_says_what_it_holds(top: str) -> None:
+    mirrors = REPOSITORY / "tests" / "unit"
+    silent = [p for p in packages(REPOSITORY / top) if not docstring(p)]
+    assert [str(p) for p in silent if mirrors not in p.parents] == []
 
 
 def test_every_setting_is_described() -> None:

@@ -1,15 +1,13 @@
 """Imports run one way, between rooms and inside them; docs/architecture.md draws the same order."""
 
-import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("contracts", "components", "lambdas", "containers", "cli", "local", "policy")
+from tools.source import PACKAGES, REPOSITORY, files, imports, module_of
+
 AROUND = {"tests", "tools", "benchmarks"}
 OURS = {*PACKAGES, *AROUND}
 MOST_FILES = 12
@@ -55,27 +53,6 @@ THIRD_PARTY: dict[str, set[str]] = {
     "policy": {"pulumi_policy"},
 }
 """Where what a package may use from outside is decided by where it runs."""
-
-
-def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
-    """(line, absolute name) of everything that a module imports, wherever it stands."""
-    package = module.split(".")[:-1]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
-
-
-def files(room: str) -> list[Path]:
-    place = REPOSITORY / room
-    return [place] if place.is_file() else sorted(place.rglob("*.py"))
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
 
 
 def below(name: str, allowed: set[str]) -> bool:

@@ -1,0 +1,1 @@
+"""Whole jobs on the embedded AWS, from upload to result."""

@@ -1,0 +1,1 @@
+"""What the Pulumi program declares, under Pulumi's mocks."""

@@ -1,4 +1,4 @@
-"""The architecture as a picture, made from the resources that the program declares."""
+"""The architecture as pictures: the resources of the program, and the rooms of the code."""
 
 from tests.infra.support.recorder import deployment
 from tools.diagram.model import picture

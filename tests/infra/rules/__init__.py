@@ -1,0 +1,1 @@
+"""Tests of the policy pack: each rule, and ways to break it."""

@@ -1,0 +1,1 @@
+"""Records what the program declares, for tests to ask."""

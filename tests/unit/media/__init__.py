@@ -1,0 +1,1 @@
+"""Tests of `containers/media/`; `jobs` runs all its stages, `hostile` breaks films."""
