@@ -28,6 +28,7 @@ WRITES = {
     "deploy-stack.yml": {"id-token"},
     "deploy-staging.yml": {"id-token"},
     "promote.yml": {"contents", "id-token", "pull-requests"},
+    "release.yml": {"contents", "id-token"},
 }
 
 
@@ -116,6 +117,23 @@ def test_a_stack_is_deployed_from_its_own_environment_only() -> None:
         assert triggers["push"]["branches"] == ["main"]
         if stack != "dev":
             assert triggers["push"]["paths"] == [f"Pulumi.{stack}.yaml"]
+
+
+def test_a_release_is_made_of_a_tag_that_has_passed_everything() -> None:
+    assert load("release.yml")[True] == {"push": {"tags": ["v*"]}}
+    made = jobs("release.yml")
+    assert made["checks"]["needs"] == "version"
+    assert made["checks"]["uses"] == "./.github/workflows/checks.yml"
+    assert made["release"]["needs"] == "checks"
+    assert [
+        name for name, job in made.items() if "write" in job.get("permissions", {}).values()
+    ] == [
+        "checks",
+        "release",
+    ]
+    for name in ("version", "release"):
+        (script,) = [s["run"] for s in made[name]["steps"] if "run" in s]
+        assert 'python -m tools.release "$GITHUB_REF_NAME"' in script
 
 
 def test_nothing_from_outside_is_pasted_into_a_script() -> None:
