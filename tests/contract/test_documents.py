@@ -9,6 +9,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from cli.main import cli
 from components.settings import StackSettings
 from contracts.job import Settings
 from contracts.names import METADATA_PREFIX
@@ -52,7 +53,8 @@ def test_there_are_commands_to_look_at() -> None:
 @pytest.mark.parametrize("words", of("make"), ids=shown)
 def test_every_make_target_exists(words: list[str]) -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z][\w-]*):", makefile, re.MULTILINE))
+    lines = re.findall(r"^([a-z][\w -]*):", makefile, re.MULTILINE)
+    targets = {target for line in lines for target in line.split()}
     named = {word for word in words[1:] if "=" not in word}
     assert named <= targets
 
@@ -71,6 +73,13 @@ def test_every_aws_command_exists_with_its_options(words: list[str]) -> None:
     known = {xform_name(name, "-") for name in (shape.members if shape else ())}
     options = {word[2:].split("=")[0] for word in rest if word.startswith("--")}
     assert options <= known | GLOBAL_OPTIONS
+
+
+@pytest.mark.parametrize("words", of("superres"), ids=shown)
+def test_every_command_of_ours_exists_with_its_options(words: list[str]) -> None:
+    command = cli.commands[words[1]]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    assert {word for word in words[2:] if word.startswith("-")} <= known
 
 
 @pytest.mark.parametrize("words", of("pulumi"), ids=shown)
