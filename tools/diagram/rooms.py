@@ -155,7 +155,7 @@ def place_rooms(whole: Room) -> None:
 def draw(whole: Room) -> str:
     canvas = Canvas()
     canvas.text(MARGIN, 30, TITLE, 17, anchor="start", bold=True)
-    words = "an arrow means: imports. Arrows that others imply are left out."
+    words = "An arrow shows an import. Arrows that others imply are left out."
     canvas.text(MARGIN + PAGE, 30, words, 11, PLAIN, "end")
     for room in whole.rooms:
         paint(canvas, room, SHADES.get(room.name, PLAIN), 0)

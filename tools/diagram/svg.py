@@ -25,7 +25,7 @@ LINES = {"hands on": "#263238", "data": "#2e7d32", "reports": "#ad1457"}
 LEGEND = {
     "hands on": "hands work on",
     "data": "reads or writes objects",
-    "reports": "tells how it ended",
+    "reports": "reports how it ended",
 }
 
 
