@@ -23,7 +23,7 @@ from tests.unit.upscaler.support import (
     prepare,
     shard_path,
 )
-from tests.unit.upscaler.test_worker import (
+from tests.unit.upscaler.worker_support import (
     committed,
     failure,
     result,
