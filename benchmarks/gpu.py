@@ -114,7 +114,7 @@ def _kind(device: str) -> Literal["cpu", "cuda"]:
     return "cuda" if device == "cuda" else "cpu"
 
 
-def share_of_peak(rate: Rate) -> float | None:
+def rate_share_of_peak(rate: Rate) -> float | None:
     """Return the rate as a share of the device's dense float16 peak; None if that is unknown."""
     s = rate.setup
     size = (s.width, s.height)
@@ -131,7 +131,7 @@ def as_json(rate: Rate) -> dict[str, object]:
         "device_name": rate.device,
         "fps": round(rate.fps, 3),
         "rounds": [round(value, 3) for value in rate.rounds],
-        "share_of_peak": share_of_peak(rate),
+        "share_of_peak": rate_share_of_peak(rate),
         "bound_by": rate.bound_by,
         "device_share": rate.device_share,
         "of_slowest": rate.of_slowest,
@@ -144,8 +144,8 @@ def rates_text(rates: list[Rate], *, goals: bool) -> str:
         (
             r.setup.model.value, f"{r.setup.width}x{r.setup.height}", r.what, r.setup.dtype,
             r.execution.value, str(r.setup.batch), f"{r.fps:.2f}",
-            f"{min(r.rounds):.2f} to {max(r.rounds):.2f}", _percent(share_of_peak(r)), r.bound_by,
-            _percent(r.device_share), _percent(r.of_slowest),
+            f"{min(r.rounds):.2f} to {max(r.rounds):.2f}", _percent(rate_share_of_peak(r)),
+            r.bound_by, _percent(r.device_share), _percent(r.of_slowest),
         )
         for r in rates
     ]  # fmt: skip
@@ -214,7 +214,7 @@ def money_text(rates: list[Rate]) -> str:
     rows: list[tuple[str, ...]] = []
     for model, height in dict.fromkeys((r.setup.model, r.setup.height) for r in rates):
         row = find_fastest(rates, SINK, model=model, lines=height)
-        part = share_of_peak(row) if row else None
+        part = rate_share_of_peak(row) if row else None
         if row is None or part is None:
             continue
         size = row.setup.width, row.setup.height

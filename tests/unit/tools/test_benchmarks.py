@@ -341,7 +341,7 @@ def test_repeats_are_no_savings_of_tiles() -> None:
 
 
 def test_a_change_touches_the_tiles_that_read_it_and_the_rectangle_around_it() -> None:
-    inside = tiles.saving([changed((20, 20, 30, 30))])  # of the first tile alone
+    inside = tiles.saving([changed((20, 20, 30, 30))])  # only of the first tile
     assert inside.equal_tiles == pytest.approx(11 / 12)
     assert inside.by_tiles == pytest.approx(1 - 82 * 82 / (192 * 256))
     assert inside.by_rectangle == pytest.approx(1 - 66 * 66 / (192 * 256))

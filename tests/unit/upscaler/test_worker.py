@@ -62,17 +62,17 @@ def test_a_run_commits_every_shard_with_its_result(tmp_path: Path) -> None:
     assert work(tmp_path) == ExitCode.OK
     assert committed(tmp_path) == [0, 1, 2]
     for index, frames in enumerate((4, 4, 2)):
-        said = result(tmp_path, index)
+        stored = result(tmp_path, index)
         content = shard_path(tmp_path, index).read_bytes()
-        assert (said.job_id, said.index, said.frames) == (JOB_ID, index, frames)
-        assert said.counts() == {"decoded": frames, "upscaled": frames, "encoded": frames}
-        assert said.bytes == len(content)
-        assert said.device == "cpu"
-        assert {"av", "opencv"} <= set(said.versions)
-        assert said.peak_memory_mib > 0
-        assert said.wall_seconds > 0
+        assert (stored.job_id, stored.index, stored.frames) == (JOB_ID, index, frames)
+        assert stored.counts() == {"decoded": frames, "upscaled": frames, "encoded": frames}
+        assert stored.bytes == len(content)
+        assert stored.device == "cpu"
+        assert {"av", "opencv"} <= set(stored.versions)
+        assert stored.peak_memory_mib > 0
+        assert stored.wall_seconds > 0
         assert len(pictures(shard_path(tmp_path, index))) == frames
-        assert len(said.to_json()) + len(SHARD_RESULT_METADATA) < S3_USER_METADATA_BYTES
+        assert len(stored.to_json()) + len(SHARD_RESULT_METADATA) < S3_USER_METADATA_BYTES
 
 
 def test_each_frame_of_each_shard_is_its_source_frame_enlarged(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_repeated_pictures_count_as_upscaled(tmp_path: Path) -> None:
         out.mux(stream.encode(None))
     prepare(tmp_path, 10)
     assert work(tmp_path) == ExitCode.OK
-    said = result(tmp_path, 0)
-    assert said.repeated_frames == 3
-    assert said.counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
+    stored = result(tmp_path, 0)
+    assert stored.repeated_frames == 3
+    assert stored.counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
 
 
 def test_a_networks_shards_do_not_depend_on_the_run_they_are_in(

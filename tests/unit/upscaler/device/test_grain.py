@@ -1,4 +1,4 @@
-"""Grain: as strong as asked for or as it was, never the same twice, always the same bytes."""
+"""Grain: as strong as requested or as the source's, never repeated, always the same bytes."""
 
 from pathlib import Path
 from typing import Any
