@@ -1,4 +1,4 @@
-"""Line charts as SVG, in the reader's light or dark: a panel beside the other, a legend each."""
+"""Draws line charts as SVG, in the reader's light or dark scheme: panels side by side."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,31 +16,33 @@ COLOURS = (
     ("#2e7d32", "#8fd694"),
     ("#ad1457", "#ff9ec4"),
 )
-"""On light and on dark paper."""
+"""(on light paper, on dark paper) of each line."""
 STEPS = (1, 2, 2.5, 5, 10)
 Points = Sequence[tuple[float, float]]
 Scale = Callable[[float], float]
-"""From a value to its place in the panel."""
+"""Maps a value to its place in the panel."""
 
 
 @dataclass(frozen=True)
 class Panel:
+    """One chart; `x` and `y` name its axes."""
+
     title: str
     x: str
     y: str
     lines: Mapping[str, Points]
     logarithmic: bool = False
-    """Of x; y always begins at 0."""
+    """Whether x is; y is linear and begins at 0."""
 
 
-def chart(panels: Sequence[Panel], about: str) -> str:
-    """An SVG document; `about` is what a reader who does not see it is told."""
+def draw_chart(panels: Sequence[Panel], about: str) -> str:
+    """Draw an SVG document; screen readers read `about`."""
     legend = LEGEND_LINE * max(len(panel.lines) for panel in panels)
     width, height = WIDTH * len(panels), HEIGHT + legend + 8
     styles = "".join(f".l{n}{{--c:{light}}}" for n, (light, _) in enumerate(COLOURS))
     dark = "".join(f".l{n}{{--c:{dark}}}" for n, (_, dark) in enumerate(COLOURS))
     body = "\n".join(
-        f'<g transform="translate({number * WIDTH} 0)">\n{_panel(panel)}\n</g>'
+        f'<g transform="translate({number * WIDTH} 0)">\n{_draw_panel(panel)}\n</g>'
         for number, panel in enumerate(panels)
     )
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
@@ -60,14 +62,14 @@ font-family="{FONT}" font-size="12">
 
 
 def ticks(highest: float) -> list[float]:
-    """About five round numbers from 0 to at least `highest`."""
+    """Choose about five round numbers from 0 to at least `highest`."""
     rough = max(highest, 1e-9) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in STEPS if s * power >= rough * (1 - 1e-9))
     return [step * n for n in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _panel(panel: Panel) -> str:
+def _draw_panel(panel: Panel) -> str:
     xs = sorted({x for points in panel.lines.values() for x, _ in points})
     marks = ticks(max(y for points in panel.lines.values() for _, y in points))
     place_x, place_y = _scale_x(xs, logarithmic=panel.logarithmic), _scale_y(marks[-1])
@@ -113,7 +115,7 @@ def _line(number: int, name: str, placed: Points) -> str:
 
 
 def _dot(number: int, x: float, y: float) -> str:
-    """A shape for each line, for those who do not tell colours apart."""
+    """Draw a shape, different for each line, for readers who cannot distinguish colours."""
     shapes = ("M-4 -4h8v8h-8z", "M0 -5L5 4H-5z", "M0 -5L5 0L0 5L-5 0z", "M-5 -4H5L0 5z")
     return f'<path class="dot" transform="translate({x:.1f} {y:.1f})" d="{shapes[number]}"/>'
 

@@ -22,18 +22,18 @@ from containers.common.film.pictures import (
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "bunny.mp4"
 BT709 = 1
-"""Matrix of everything here, in ITU-T H.273; swscale numbers it likewise."""
+"""The matrix of everything here, as ITU-T H.273 and swscale number it."""
 EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-"""swscale without short cuts."""
+"""swscale without shortcuts."""
 
 
 class Box(NamedTuple):
-    """A part of a picture; even numbers, for 4:2:0."""
+    """A part of a picture, in pixels; all even, for 4:2:0."""
 
     left: int
     top: int
@@ -41,18 +41,21 @@ class Box(NamedTuple):
     height: int
 
 
-def sample_frames() -> list[np.ndarray]:
-    """The sample's frames: RGB, uint8, shape (180, 320, 3)."""
-    return [frame.to_ndarray(format="rgb24") for frame in frames(SAMPLE)]
+def read_sample() -> list[np.ndarray]:
+    """Read the sample's frames: RGB, uint8, shape (180, 320, 3)."""
+    return [frame.to_ndarray(format="rgb24") for frame in read_frames(SAMPLE)]
 
 
-def make_clip(target: Path, frames: int, rate: int = 25) -> Path:
-    """`frames` frames of the sample played to and fro, so that no frame repeats its predecessor."""
-    return play(sample_frames(), target, frames, rate)
+def make_sample_clip(target: Path, frames: int) -> Path:
+    """Write so many frames of the sample; see write_looped."""
+    return write_looped(read_sample(), target, frames)
 
 
-def play(pictures: list[np.ndarray], target: Path, frames: int, rate: int = 25) -> Path:
-    """`frames` frames of the pictures (RGB, uint8), played to and fro, in H.264."""
+def write_looped(pictures: list[np.ndarray], target: Path, frames: int, *, rate: int = 25) -> Path:
+    """Write so many frames in H.264, the pictures (RGB, uint8) forwards and backwards in turn.
+
+    So no frame repeats its predecessor.
+    """
     height, width, _ = pictures[0].shape
     order = cycle([*range(len(pictures)), *range(len(pictures) - 2, 0, -1)])
     with av.open(str(target), "w") as out:
@@ -65,26 +68,29 @@ def play(pictures: list[np.ndarray], target: Path, frames: int, rate: int = 25) 
     return target
 
 
-def frames(video: Path, first: int = 0, count: int | None = None) -> Iterator[VideoFrame]:
-    """Decoded frames of the first video stream."""
+def read_frames(video: Path, first: int = 0, count: int | None = None) -> Iterator[VideoFrame]:
+    """Decode frames of the first video stream, `count` from `first` on."""
     with av.open(str(video)) as container:
         stop = None if count is None else first + count
         yield from islice(container.decode(video=0), first, stop)
 
 
-def cut(film: Path, target: Path, box: Box, first: int, count: int) -> Path:
-    """Those frames and that part of a yuv420p film, pixel by pixel."""
+def cut_film(film: Path, target: Path, box: Box, *, first: int, count: int) -> Path:
+    """Cut `count` frames from `first` on, and of them the box, from a film in yuv420p.
+
+    Raises SystemExit for a film in another format.
+    """
     reader = PictureReader()
 
     def parts() -> Iterator[VideoFrame]:
-        for frame in frames(film, first, count):
+        for frame in read_frames(film, first, count):
             picture = reader.read(frame, 0)
             if picture.pixel_format != "yuv420p":
                 raise SystemExit(f"{film.name} is {picture.pixel_format}; give a film in yuv420p")
             planes = (_inner(plane, box, 2 if n else 1) for n, plane in enumerate(picture.planes))
             yield to_frame(Picture(0, "yuv420p", tuple(planes)))
 
-    return lossless(parts(), target)
+    return write_lossless(parts(), target)
 
 
 def _inner(plane: Plane, box: Box, subsampling: int) -> Plane:
@@ -92,26 +98,27 @@ def _inner(plane: Plane, box: Box, subsampling: int) -> Plane:
     return plane[top : top + height, left : left + width]
 
 
-def reduce(film: Path, target: Path, factor: int) -> Path:
-    """Smaller by `factor`: bicubic (a = -0.5), stretched by the factor against aliases, on
-    gamma-encoded 8-bit RGB; what MATLAB's imresize does, and most papers on super-resolution.
+def reduce_film(film: Path, target: Path, factor: int) -> Path:
+    """Reduce by `factor`: bicubic (a = -0.5), antialiased, on gamma-encoded 8-bit RGB.
+
+    MATLAB's imresize does the same, and so do most papers on super-resolution.
     """
 
     def smaller() -> Iterator[VideoFrame]:
-        for picture in rgb(film):
+        for picture in read_rgb(film):
             size = (picture.shape[1] // factor, picture.shape[0] // factor)
             small = Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)
             yield VideoFrame.from_ndarray(np.asarray(small), format="rgb24")
 
-    return lossless(smaller(), target)
+    return write_lossless(smaller(), target)
 
 
-def enlarge(film: Path, target: Path, factor: int, kernel: Interpolation) -> Path:
-    """Larger by `factor` with swscale, as players do it."""
+def enlarge_film(film: Path, target: Path, factor: int, *, kernel: Interpolation) -> Path:
+    """Enlarge by `factor` with swscale, as players do."""
     reformatter = VideoReformatter()
 
     def larger() -> Iterator[VideoFrame]:
-        for frame in frames(film):
+        for frame in read_frames(film):
             yield reformatter.reformat(
                 frame,
                 frame.width * factor,
@@ -119,21 +126,21 @@ def enlarge(film: Path, target: Path, factor: int, kernel: Interpolation) -> Pat
                 interpolation=kernel | Interpolation.ACCURATE_RND,
             )
 
-    return lossless(larger(), target)
+    return write_lossless(larger(), target)
 
 
-def rgb(film: Path) -> Iterator[NDArray[np.uint8]]:
-    """The film's pictures, shape (height, width, 3), by BT.709."""
+def read_rgb(film: Path) -> Iterator[NDArray[np.uint8]]:
+    """Decode the film's pictures to RGB by BT.709: uint8, shape (height, width, 3)."""
     reformatter = VideoReformatter()
-    for frame in frames(film):
+    for frame in read_frames(film):
         picture = reformatter.reformat(
             frame, format="rgb24", src_colorspace=BT709, interpolation=EXACT
         )
         yield picture.to_ndarray().astype(np.uint8, copy=False)
 
 
-def lossless(pictures: Iterable[VideoFrame], target: Path, rate: int = 25) -> Path:
-    """Write FFV1, yuv420p, tagged BT.709 of limited range."""
+def write_lossless(pictures: Iterable[VideoFrame], target: Path, rate: int = 25) -> Path:
+    """Write FFV1 in yuv420p, tagged as BT.709 of limited range."""
     reformatter = VideoReformatter()
     with av.open(str(target), "w") as out:
         stream = out.add_stream("ffv1", rate=rate)

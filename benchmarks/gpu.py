@@ -1,4 +1,4 @@
-"""`make bench-gpu`: models, formats, ways to run and batches on a GPU; writes its section.
+"""`make bench-gpu`: measures models, number formats, modes and batches; writes its section.
 
 `--device cpu --quick` runs the same code on a processor with small pictures.
 """
@@ -14,10 +14,18 @@ from typing import Literal
 import torch
 
 from benchmarks import cards
-from benchmarks.gpu_rates import MODEL, SINK, Effort, Rate, Setup, model_rates, pipeline_rates
+from benchmarks.gpu_rates import (
+    MODEL,
+    SINK,
+    Rate,
+    RateEffort,
+    RateSetup,
+    measure_model,
+    measure_stages,
+)
 from benchmarks.page import PAGE, provenance, write_section
 from benchmarks.superres import table
-from containers.upscaler.models.engines.execution import Execution, usual
+from containers.upscaler.models.engines.execution import ExecutionMode, default_mode
 from contracts.models import CATALOGUE, ModelName
 
 SECTION = "gpu"
@@ -31,85 +39,90 @@ QUICK_CASES = ((ModelName.ANIMEVIDEOV3, 48, 32),)
 
 
 @dataclass(frozen=True)
-class Goal:
+class RateGoal:
     """Frames a second of 720p on an H100, the model alone."""
 
     model: ModelName
     fps: float
     fused: bool = False
-    """By `torch.compile`; else as PyTorch runs it, layer by layer or from a graph."""
+    """Compiled by torch.compile; otherwise layer by layer or from a graph."""
     note: str = ""
 
 
 GOALS = (
-    Goal(ModelName.ANIMEVIDEOV3, 250),
-    Goal(ModelName.ANIMEVIDEOV3, 390, fused=True),
-    Goal(ModelName.ANIMEVIDEOV3, 520, fused=True, note=" (stretch)"),
-    Goal(ModelName.X4PLUS, 12),
+    RateGoal(ModelName.ANIMEVIDEOV3, 250),
+    RateGoal(ModelName.ANIMEVIDEOV3, 390, fused=True),
+    RateGoal(ModelName.ANIMEVIDEOV3, 520, fused=True, note=" (stretch)"),
+    RateGoal(ModelName.X4PLUS, 12),
 )
 SHARE_GOAL = 90.0
-"""Per cent: into the null sink of the model's rate, with an encoder of what the slowest allows."""
+"""Per cent: without an encoder, of the model's rate; with one, of what the slowest stage allows."""
 IN_FLIGHT_FRAMES = 400
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured."""
+class MeasurementPlan:
+    """What to measure."""
 
     device: str
     cases: tuple[tuple[ModelName, int, int], ...]
     dtypes: tuple[str, ...]
-    executions: tuple[Execution, ...]
+    modes: tuple[ExecutionMode, ...]
     batches: tuple[int, ...]
     frames: int
-    effort: Effort
+    effort: RateEffort
 
 
-def plan(device: str, *, quick: bool) -> Plan:
-    """On processors without float16 and, quickly, without the compiler that takes half a minute."""
+def plan_measurement(device: str, *, quick: bool) -> MeasurementPlan:
+    """Plan: no float16 on processors; if quick, no compiler, which takes half a minute."""
     cuda = device == "cuda"
-    return Plan(
+    return MeasurementPlan(
         device=device,
         cases=QUICK_CASES if quick else MODEL_CASES,
         dtypes=("float16", "bfloat16") if cuda else ("float32",),
-        executions=(Execution.EAGER, Execution.GRAPHS)
+        modes=(ExecutionMode.EAGER, ExecutionMode.GRAPHS)
         if quick
-        else (Execution.EAGER, Execution.GRAPHS, Execution.COMPILED),
+        else (ExecutionMode.EAGER, ExecutionMode.GRAPHS, ExecutionMode.COMPILED),
         batches=(1, 2) if quick else (1, 4, 8),
         frames=6 if quick else IN_FLIGHT_FRAMES,
-        effort=Effort(rounds=2, seconds=0.01) if quick else Effort(rounds=5, seconds=2.0),
+        effort=RateEffort(rounds=2, seconds=0.01) if quick else RateEffort(rounds=5, seconds=2.0),
     )
 
 
-def measure(p: Plan) -> Iterator[Rate]:
-    """Rows as they come: for each setup the model, then the pipeline with what was fastest."""
+def measure_rates(p: MeasurementPlan) -> Iterator[Rate]:
+    """Yield each rate when it is measured: the model's for each setup, then that of the stages with
+    the fastest setup.
+    """
     for model, width, height in p.cases:
         found: list[Rate] = []
         for dtype in p.dtypes:
             for batch in p.batches:
-                setup = Setup(model, width, height, dtype, batch, _kind(p.device))
-                for rate in model_rates(setup, list(p.executions), p.effort):
+                setup = RateSetup(model, width, height, dtype, batch, _kind(p.device))
+                for rate in measure_model(setup, list(p.modes), p.effort):
                     found.append(rate)
                     yield rate
                 if p.device == "cuda":
                     torch.cuda.empty_cache()
-        workers = [rate for rate in found if rate.execution is usual(p.device)]
-        if workers:
-            best = max(workers, key=lambda rate: rate.fps).setup
-            yield from pipeline_rates(best, usual(p.device), p.frames, p.effort)
+        mode = default_mode(p.device)
+        usable = [rate for rate in found if rate.execution is mode]
+        if usable:
+            best = max(usable, key=lambda rate: rate.fps).setup
+            yield from measure_stages(best, mode, frames=p.frames, effort=p.effort)
 
 
 def _kind(device: str) -> Literal["cpu", "cuda"]:
     return "cuda" if device == "cuda" else "cpu"
 
 
-def share(rate: Rate) -> float | None:
-    """Of the device's dense float16 peak."""
+def rate_share_of_peak(rate: Rate) -> float | None:
+    """Return the rate as a share of the device's dense float16 peak; None if that is unknown."""
     s = rate.setup
-    return cards.share_of_peak(rate.device, rate.fps, CATALOGUE[s.model], (s.width, s.height))
+    size = (s.width, s.height)
+    return cards.share_of_peak(rate.device, rate.fps, model=CATALOGUE[s.model], size=size)
 
 
 def as_json(rate: Rate) -> dict[str, object]:
+    """Return the fields of the rate's JSON object."""
     setup = dataclasses.asdict(rate.setup)
     return {
         **setup,
@@ -118,7 +131,7 @@ def as_json(rate: Rate) -> dict[str, object]:
         "device_name": rate.device,
         "fps": round(rate.fps, 3),
         "rounds": [round(value, 3) for value in rate.rounds],
-        "share_of_peak": share(rate),
+        "share_of_peak": rate_share_of_peak(rate),
         "bound_by": rate.bound_by,
         "device_share": rate.device_share,
         "of_slowest": rate.of_slowest,
@@ -126,13 +139,13 @@ def as_json(rate: Rate) -> dict[str, object]:
 
 
 def rates_text(rates: list[Rate], *, goals: bool) -> str:
-    """Markdown: every row, the goals, and what it means in money."""
+    """Format every rate, the goals and the prices in Markdown."""
     rows = [
         (
             r.setup.model.value, f"{r.setup.width}x{r.setup.height}", r.what, r.setup.dtype,
             r.execution.value, str(r.setup.batch), f"{r.fps:.2f}",
-            f"{min(r.rounds):.2f} to {max(r.rounds):.2f}", _percent(share(r)), r.bound_by,
-            _percent(r.device_share), _percent(r.of_slowest),
+            f"{min(r.rounds):.2f} to {max(r.rounds):.2f}", _percent(rate_share_of_peak(r)),
+            r.bound_by, _percent(r.device_share), _percent(r.of_slowest),
         )
         for r in rates
     ]  # fmt: skip
@@ -142,9 +155,9 @@ def rates_text(rates: list[Rate], *, goals: bool) -> str:
     )  # fmt: skip
     about = (
         f"x4; medians of {len(rates[0].rounds)} rounds, in which all ways to run take turns. The "
-        "model alone computes pictures that lie on the device; the others go from pictures in "
-        "memory through the worker's own stages. Of peak: of the card's dense float16 rate "
-        "(benchmarks/cards.py). Of slowest: of what the slowest stage would allow alone."
+        "model alone computes pictures that lie on the device; the other rows take pictures from "
+        "memory through the worker's stages. Of peak: share of the card's dense float16 rate "
+        "(benchmarks/cards.py). Of slowest: share of what the slowest stage alone would allow."
     )
     parts = [
         about,
@@ -159,8 +172,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-def best(rates: list[Rate], what: str, model: ModelName, lines: int) -> Rate | None:
-    """The fastest row of its kind."""
+def find_fastest(rates: list[Rate], what: str, *, model: ModelName, lines: int) -> Rate | None:
+    """Return the fastest rate of a kind, model and number of lines; None if there is none."""
     fitting = [
         r for r in rates
         if r.what == what and r.setup.model is model and r.setup.height == lines
@@ -169,16 +182,17 @@ def best(rates: list[Rate], what: str, model: ModelName, lines: int) -> Rate | N
 
 
 def goals_text(rates: list[Rate]) -> str:
-    """One sentence a goal (for an H100), reached or not."""
+    """Format for each goal (for an H100) whether it was reached."""
     lines: list[str] = []
-    plain = [r for r in rates if r.execution is not Execution.COMPILED]
-    fused = [r for r in rates if r.execution is Execution.COMPILED]
+    plain = [r for r in rates if r.execution is not ExecutionMode.COMPILED]
+    fused = [r for r in rates if r.execution is ExecutionMode.COMPILED]
     for goal in GOALS:
-        if row := best(fused if goal.fused else plain, MODEL, goal.model, 720):
+        if row := find_fastest(fused if goal.fused else plain, MODEL, model=goal.model, lines=720):
             what = f"{MODEL}, compiled{goal.note}" if goal.fused else MODEL
             lines.append(_goal(f"{goal.model.value} 720p, {what}", row.fps, goal.fps))
     for model, _, height in MODEL_CASES:
-        alone, sunk = best(plain, MODEL, model, height), best(rates, SINK, model, height)
+        alone = find_fastest(plain, MODEL, model=model, lines=height)
+        sunk = find_fastest(rates, SINK, model=model, lines=height)
         if alone and sunk:
             part = 100 * sunk.fps / alone.fps
             what = f"{model.value} {height}p, {SINK}, % of the model"
@@ -196,11 +210,11 @@ def _goal(what: str, found: float, goal: float) -> str:
 
 
 def money_text(rates: list[Rate]) -> str:
-    """Dollars on other cards, by arithmetic; nothing where the device's peak is not known."""
+    """Format prices on other cards, by arithmetic; empty if the device's peak is unknown."""
     rows: list[tuple[str, ...]] = []
     for model, height in dict.fromkeys((r.setup.model, r.setup.height) for r in rates):
-        row = best(rates, SINK, model, height)
-        part = share(row) if row else None
+        row = find_fastest(rates, SINK, model=model, lines=height)
+        part = rate_share_of_peak(row) if row else None
         if row is None or part is None:
             continue
         size = row.setup.width, row.setup.height
@@ -222,25 +236,31 @@ def money_text(rates: list[Rate]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="small pictures; prints, no document")
-    parser.add_argument("--json", action="store_true", help="an object a row, as they come")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="measure small pictures; print the text but write no document",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print an object for each rate when it is measured"
+    )
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no CUDA device: run this on a GPU machine, or add --device cpu --quick")
     rates: list[Rate] = []
-    for rate in measure(plan(arguments.device, quick=arguments.quick)):
+    for rate in measure_rates(plan_measurement(arguments.device, quick=arguments.quick)):
         rates.append(rate)
         line = json.dumps(as_json(rate))
         (sys.stdout if arguments.json else sys.stderr).write(line + "\n")
-    text = f"{where(rates)}\n\n{rates_text(rates, goals=not arguments.quick)}"
+    text = f"{describe_device(rates)}\n\n{rates_text(rates, goals=not arguments.quick)}"
     if not arguments.json:
         print(text)
     if not arguments.quick and arguments.device == "cuda":
         write_section(SECTION, text, PAGE)
 
 
-def where(rates: list[Rate]) -> str:
-    """The day, the device and the versions."""
+def describe_device(rates: list[Rate]) -> str:
+    """Format the device, the day and the versions."""
     cuda = f", CUDA {torch.version.cuda}" if torch.version.cuda else ""
     return f"Device: {rates[0].device}{cuda}. {provenance('torch', 'av', 'numpy')}"
 

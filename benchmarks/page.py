@@ -1,19 +1,20 @@
-"""docs/benchmarks.md: each benchmark writes its section, and says where and when it measured."""
+"""Writes docs/benchmarks.md: each benchmark writes its section, with the day and the machine."""
 
 import datetime
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.parts.peer import cores
 from benchmarks.superres import ROOT
+from cli.machine import cores
 from tools.sections import between
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 SIMD = ("avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_tile")
 
 
-def machine() -> str:
+def describe_machine() -> str:
+    """Name the processor, its cores and its wide SIMD instructions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "?")
     flags = next((line for line in lines if line.startswith("flags")), "")
@@ -22,14 +23,15 @@ def machine() -> str:
 
 
 def provenance(*packages: str, also: str = "") -> str:
-    """One line: the day, the machine, and the versions of what was measured."""
+    """Format one line: the day, the machine, the packages' versions, and `also`."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {version(name)}" for name in packages]
     if also:
         versions.append(also)
-    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}; {machine()}; {', '.join(versions)}."
+    day = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    return f"{day}; {describe_machine()}; {', '.join(versions)}."
 
 
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
-    """Put `text` between the page's comments `name`. Raises ValueError where it has none."""
+    """Put `text` between the page's comments `name`. Raises ValueError if it has none."""
     page.write_text(between(name, lambda: text)(page.read_text()))

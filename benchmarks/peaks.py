@@ -1,4 +1,4 @@
-"""Peak memory of the workers that a command starts, seen from outside."""
+"""Observes the peak memory of the workers that a command starts, from outside."""
 
 import itertools
 import os
@@ -20,11 +20,11 @@ _STAGES = {
     (waiting.__name__, IMPORT_AHEAD): Stage.PROCESS,
     ("containers.media", "recompose"): Stage.RECOMPOSE,
 }
-"""By the words `MODULE ARGUMENT` of a worker's command; one that waited keeps its own."""
+"""By the words `MODULE ARGUMENT` of a worker's command; a worker that waited keeps those."""
 
 
-class Peaks:
-    """MiB by stage: the most of all its workers; a worker's helper processes count with it.
+class PeakMemory:
+    """MiB by stage: the most of all its workers, including their helper processes.
 
     A peak is the kernel's high-water mark (VmHWM), last read at most INTERVAL_SECONDS before the
     worker ended.
@@ -33,9 +33,9 @@ class Peaks:
     def __init__(self) -> None:
         self._marks: dict[tuple[Stage, int], dict[int, int]] = defaultdict(dict)
 
-    def look(self, root: int) -> None:
-        """Read the marks of all processes below `root`."""
-        children = _children()
+    def observe(self, root: int) -> None:
+        """Read the high-water marks of all processes below `root`."""
+        children = _list_children()
         self._walk(root, None, children)
 
     def _walk(
@@ -49,7 +49,7 @@ class Peaks:
             self._walk(child, worker, children)
 
     def mib(self) -> dict[Stage, int]:
-        """What was seen so far."""
+        """Return the peaks so far."""
         found: dict[Stage, int] = {}
         for (stage, _), marks in self._marks.items():
             found[stage] = max(found.get(stage, 0), sum(marks.values()) // 1024)
@@ -57,13 +57,13 @@ class Peaks:
 
 
 @contextmanager
-def peaks_below(root: int | None = None) -> Iterator[Peaks]:
-    """Look at the workers below a process, ours by default, until the block is left."""
-    peaks, ended = Peaks(), threading.Event()
+def peaks_below(root: int | None = None) -> Iterator[PeakMemory]:
+    """Observe the workers below a process, by default ours, until the block ends."""
+    peaks, ended = PeakMemory(), threading.Event()
 
     def watch() -> None:
         while not ended.wait(INTERVAL_SECONDS):
-            peaks.look(root or os.getpid())
+            peaks.observe(root or os.getpid())
 
     thread = threading.Thread(target=watch, name="peaks", daemon=True)
     thread.start()
@@ -74,8 +74,8 @@ def peaks_below(root: int | None = None) -> Iterator[Peaks]:
         thread.join()
 
 
-def _children() -> dict[int, list[int]]:
-    """By parent, all processes of this machine."""
+def _list_children() -> dict[int, list[int]]:
+    """List all processes of this machine by parent."""
     found: dict[int, list[int]] = defaultdict(list)
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and (fields := _read(entry / "stat").rpartition(")")[2].split()):
@@ -84,7 +84,7 @@ def _children() -> dict[int, list[int]]:
 
 
 def _stage(process: int) -> Stage | None:
-    """Of a worker's process, by its command; None of any other."""
+    """Return the stage of a worker's process, by its command; None for any other process."""
     words = _read(_PROC / str(process) / "cmdline").split("\0")
     return next((_STAGES[pair] for pair in itertools.pairwise(words) if pair in _STAGES), None)
 

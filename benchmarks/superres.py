@@ -1,4 +1,4 @@
-"""Run `superres run` in a process of its own, as a user would, and read its JSON."""
+"""Runs `superres run` in its own process, as a user does, and reads its JSON."""
 
 import json
 import subprocess
@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class Timed:
-    """Wall seconds of the whole command, and what it said."""
+class TimedRun:
+    """Wall seconds of the whole command, and the JSON that it printed."""
 
     seconds: float
     result: dict[str, Any]
@@ -24,12 +24,12 @@ class Timed:
 
     @property
     def shard_seconds(self) -> float:
-        """Inference and encoding, decoding overlapped: what the shards took."""
+        """What the shards took: inference, encoding and decoding overlap."""
         return sum(shard["wall_seconds"] for shard in self.shards)
 
     @property
     def overhead(self) -> float:
-        """Everything that is not a shard; holds for one worker."""
+        """Everything except the shards; true for one worker."""
         return self.seconds - self.shard_seconds
 
     @property
@@ -38,12 +38,13 @@ class Timed:
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = ["| " + " | ".join(row) + " |" for row in (header, ("---",) * len(header), *rows)]
     return "\n".join(lines)
 
 
-def superres(video: Path, target: Path, *options: str) -> Timed:
+def run_superres(video: Path, target: Path, *options: str) -> TimedRun:
+    """Upscale `video` to `target`. Raises SystemExit where the command fails."""
     command = [sys.executable, "-m", "cli.main", "run", str(video), "-o", str(target), "--force"]
     began = time.perf_counter()
     done = subprocess.run(
@@ -52,4 +53,4 @@ def superres(video: Path, target: Path, *options: str) -> Timed:
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{video.name}: {done.stderr.strip()}")
-    return Timed(seconds, json.loads(done.stdout))
+    return TimedRun(seconds, json.loads(done.stdout))

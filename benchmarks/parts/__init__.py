@@ -1,1 +1,1 @@
-"""What `make bench` measures, one module a part."""
+"""What `make bench` measures, one module for each part."""

@@ -1,4 +1,4 @@
-"""What it costs that films are decoded in a process without rights, not in the worker's own."""
+"""Measures the cost of decoding films in a process without rights instead of the worker's own."""
 
 import io
 import statistics
@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from benchmarks.clips import sample_frames
+from benchmarks.clips import read_sample
 from benchmarks.superres import table
 from containers.common.confined.parent import Confinement
 from containers.common.film.decoder import FilmDecoder
@@ -28,8 +28,8 @@ _BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds of each round, one of either kind after the other, and of the child's start."""
+class DecodingTimes:
+    """Seconds of each round, both kinds in turn, and of the child's start."""
 
     frames: int
     size: tuple[int, int]
@@ -39,29 +39,29 @@ class Measured:
 
     @property
     def ratio(self) -> float:
-        """Of neighbours, for machines are noisy; the median."""
+        """The median ratio of neighbouring rounds, since machines are noisy."""
         return statistics.median(b / a for a, b in zip(self.own, self.confined, strict=True))
 
 
-def measure(folder: Path, frames: int, rounds: int, *, quick: bool) -> Measured:
-    """Decode a clip of the sample, enlarged, to pictures: in this process and in a confined one."""
+def measure_decoding(folder: Path, frames: int, rounds: int, *, quick: bool) -> DecodingTimes:
+    """Decode an enlarged clip of the sample to pictures, in this process and in a confined one."""
     size = (320, 180) if quick else (1920, 1080)
-    data = _clip(folder / "confined.mp4", frames, size)
-    video, stamps = _facts(data, size)
+    data = _make_clip(folder / "confined.mp4", frames, size)
+    video, stamps = _read_facts(data, size)
     own, confined = [], []
     began = time.perf_counter()
     with FilmDecoder(LIMITS, "the clip") as decoder:
-        _seconds(decoder.pictures(io.BytesIO(data), len(data), video, stamps[:1]))
+        _time_reading(decoder.pictures(io.BytesIO(data), len(data), video, stamps[:1]))
         start = time.perf_counter() - began
         for _ in range(rounds):
-            own.append(_seconds(_in_process(data, stamps)))
+            own.append(_time_reading(_in_process(data, stamps)))
             shown = decoder.pictures(io.BytesIO(data), len(data), video, stamps)
-            confined.append(_seconds(shown))
-    return Measured(len(stamps), size, own, confined, start)
+            confined.append(_time_reading(shown))
+    return DecodingTimes(len(stamps), size, own, confined, start)
 
 
-def _clip(path: Path, frames: int, size: tuple[int, int]) -> bytes:
-    rgb = sample_frames()
+def _make_clip(path: Path, frames: int, size: tuple[int, int]) -> bytes:
+    rgb = read_sample()
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream("libx264", rate=25, options={"crf": "20"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -74,7 +74,7 @@ def _clip(path: Path, frames: int, size: tuple[int, int]) -> bytes:
     return path.read_bytes()
 
 
-def _facts(data: bytes, size: tuple[int, int]) -> tuple[Video, np.ndarray]:
+def _read_facts(data: bytes, size: tuple[int, int]) -> tuple[Video, np.ndarray]:
     with open_source(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
@@ -94,26 +94,26 @@ def _in_process(data: bytes, stamps: np.ndarray) -> Iterable[Picture]:
     return (reader.read(frame, int(pts)) for frame, pts in zip(frames, stamps, strict=True))
 
 
-def _seconds(pictures: Iterable[Picture]) -> float:
+def _time_reading(pictures: Iterable[Picture]) -> float:
     began = time.perf_counter()
     for picture in pictures:
-        picture.planes[0][0, 0]  # where it lies, it can be read
+        picture.planes[0][0, 0]  # touches the shared memory
     return time.perf_counter() - began
 
 
-def confined_text(m: Measured) -> str:
+def confined_text(m: DecodingTimes) -> str:
     rows = [
-        (name, f"{statistics.median(seconds) / m.frames * 1000:.2f}", said)
-        for name, seconds, said in (
+        (name, f"{statistics.median(seconds) / m.frames * 1000:.2f}", ratio)
+        for name, seconds, ratio in (
             ("in the worker's own process", m.own, "1"),
             ("in a confined child", m.confined, f"**{m.ratio:.3f}**"),
         )
     ]
     return (
-        f"{m.frames} frames of H.264, {m.size[0]}x{m.size[1]}, decoded to pictures, nothing else; "
+        f"{m.frames} frames of H.264, {m.size[0]}x{m.size[1]}, decoded to pictures; "
         f"{len(m.own)} rounds, interleaved. The child asks for the file's bytes through a socket "
         f"and hands pictures over in shared memory (decisions/0040). Its start, until the first "
-        f"picture: {m.start:.2f} s, beside the loading of the model.\n\n"
+        f"picture, takes {m.start:.2f} s while the model is loaded.\n\n"
         + table(("decoded", "ms a frame", "ratio of neighbours, median"), rows)
         + f"\n\nGoal: a ratio of at most {GOAL:.2f}: "
         + ("reached." if m.ratio <= GOAL else "not reached.")

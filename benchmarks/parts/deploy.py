@@ -1,4 +1,4 @@
-"""How long the embedded AWS takes to stand with the whole program, anew and from a snapshot.
+"""Measures how long the embedded AWS takes to start with the whole program, anew or restored.
 
 `python -m benchmarks.parts.deploy` prints the table; `make bench` writes it into
 docs/benchmarks.md.
@@ -24,8 +24,8 @@ _WARMED = re.compile(r"functions warmed in ([0-9.]+) s")
 
 
 @dataclass(frozen=True)
-class Start:
-    """One start: seconds from the command to "ready", and from there to the last warm function."""
+class StartTime:
+    """One start: seconds from the command to "ready", and from then to the last warm function."""
 
     ready: float
     functions: float
@@ -33,60 +33,61 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Starts:
-    """Several, each in a state directory of its own: deployed anew, then from its snapshot."""
+class StartTimes:
+    """Several starts, each pair in its own state directory: deployed anew, then from a snapshot."""
 
-    cold: Sequence[Start]
-    warm: Sequence[Start]
+    cold: Sequence[StartTime]
+    warm: Sequence[StartTime]
 
 
-def measure(rounds: int = ROUNDS) -> Starts:
-    cold: list[Start] = []
-    warm: list[Start] = []
+def measure_starts(rounds: int = ROUNDS) -> StartTimes:
+    """Start the embedded AWS twice in each round. Raises SystemExit where it does not start."""
+    cold: list[StartTime] = []
+    warm: list[StartTime] = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            cold.append(_start(Path(folder)))
-            warm.append(_start(Path(folder)))
-    return Starts(cold, warm)
+            cold.append(_time_start(Path(folder)))
+            warm.append(_time_start(Path(folder)))
+    return StartTimes(cold, warm)
 
 
-def starts_text(starts: Starts) -> str:
-    """Markdown: what was measured, and a table of medians."""
+def starts_text(starts: StartTimes) -> str:
+    """Format what was measured and a table of medians in Markdown."""
     rows = [_row("deployed anew", starts.cold), _row("from a snapshot", starts.warm)]
     header = ("start", "ready, s (rounds)", "ready, s (median)", "functions warm after, s")
     return (
         f"`python -m benchmarks.parts.deploy`, from the command to ready; "
-        f"{starts.cold[0].resources} resources of AWS. "
-        "The functions' processes start beside the upload, which does not wait for them.\n\n"
+        f"{starts.cold[0].resources} AWS resources. "
+        "The functions' processes start during the upload, which does not wait for them.\n\n"
         + table(header, rows)
     )
 
 
-def _row(what: str, starts: Sequence[Start]) -> tuple[str, ...]:
+def _row(what: str, starts: Sequence[StartTime]) -> tuple[str, ...]:
     ready = [s.ready for s in starts]
     functions = statistics.median(s.functions for s in starts)
     rounds = ", ".join(f"{seconds:.1f}" for seconds in ready)
     return what, rounds, f"{statistics.median(ready):.1f}", f"{functions:.1f}"
 
 
-def _start(state: Path) -> Start:
+def _time_start(state: Path) -> StartTime:
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "local", "serve", "--state-dir", str(state)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    with process:  # leaving closes its stdin, which ends it
+    with process:  # leaving the block closes stdin, which ends the process
         line = process.stdout.readline()
         ready = time.perf_counter() - began
         if not line:
             raise SystemExit("the embedded AWS did not start")
         log = Path(json.loads(line)["log_dir"]).parent / "server.log"
-        functions = _seconds_of_functions(log)
-    return Start(ready, functions, len(_CREATED.findall(log.read_text())))
+        functions = _read_warm_seconds(log)
+    return StartTime(ready, functions, len(_CREATED.findall(log.read_text())))
 
 
-def _seconds_of_functions(log: Path) -> float:
+def _read_warm_seconds(log: Path) -> float:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if found := _WARMED.search(log.read_text()):
@@ -96,4 +97,4 @@ def _seconds_of_functions(log: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(starts_text(measure()))
+    print(starts_text(measure_starts()))

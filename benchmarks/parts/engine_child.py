@@ -1,7 +1,7 @@
-"""One engine in a process of its own: computes a frame per line of stdin, answers its seconds.
+"""Runs one engine: for each line of stdin it computes a frame and prints the seconds it took.
 
-Runs by path, in our environment for our engines and in the peers' for theirs, so it imports nothing
-of ours for the latter.
+It is started by its path, for our engines in our environment and for the peers' in theirs, where it
+must import nothing of ours.
 """
 
 import json
@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,21 @@ import numpy as np
 SCALE = 4
 
 
-def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: Path) -> Any:
-    """The worker's own upscaler, from 8-bit pictures to 8-bit pictures, colour and all."""
+@dataclass(frozen=True)
+class EngineRequest:
+    """What to compute with: an engine in a number format, on pictures of a size."""
+
+    engine: str
+    dtype: str
+    width: int
+    height: int
+    threads: int
+    weights: Path
+    """The safetensors file of animevideov3."""
+
+
+def load_ours(r: EngineRequest) -> Callable[[], Any]:
+    """Load the worker's upscaler, from 8-bit pictures to 8-bit pictures, colour included."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from containers.common.film.pictures import Picture, plane_shapes
     from containers.upscaler.device.target import Target
@@ -30,22 +44,22 @@ def ours(engine: str, dtype: str, width: int, height: int, threads: int, path: P
     model = ModelName.ANIMEVIDEOV3
     inference = Inference(
         model=model, facts=CATALOGUE[model], scale=SCALE,
-        engine=Engine(engine), dtype=dtype, threads=threads,  # pyright: ignore[reportArgumentType]
+        engine=Engine(r.engine), dtype=r.dtype, threads=r.threads,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
     target = Target(
-        width=width * SCALE, height=height * SCALE, pixel_format="yuv420p",
+        width=r.width * SCALE, height=r.height * SCALE, pixel_format="yuv420p",
         source_colour=colour, colour=colour, bits=8,
     )  # fmt: skip
-    upscaler = load_upscaler(inference, target, model_dir=path.parent, device="cpu")
+    upscaler = load_upscaler(inference, target, model_dir=r.weights.parent, device="cpu")
     noise = np.random.default_rng(0)
-    shapes = plane_shapes("yuv420p", width, height)
+    shapes = plane_shapes("yuv420p", r.width, r.height)
     planes = tuple(noise.integers(0, 256, shape, dtype=np.uint8) for shape in shapes)
     return lambda: upscaler.upscale([Picture(0, "yuv420p", planes)])
 
 
-def tensors(path: Path) -> dict[str, np.ndarray]:
-    """A safetensors file, read without its package."""
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file without its package: float32 tensors by name."""
     raw = path.read_bytes()
     length = struct.unpack("<Q", raw[:8])[0]
     types = {"F16": "<f2", "F32": "<f4"}
@@ -58,12 +72,12 @@ def tensors(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def graph(path: Path, width: int, height: int) -> bytes:
-    """The compact network as ONNX."""
+def build_onnx(path: Path, width: int, height: int) -> bytes:
+    """Build the compact network as ONNX, for pictures of that size."""
     import onnx  # pyright: ignore[reportMissingImports]
     from onnx import helper, numpy_helper  # pyright: ignore[reportMissingImports]
 
-    weights = tensors(path)
+    weights = read_safetensors(path)
     nodes: list[Any] = []
     constants = [numpy_helper.from_array(np.array([1, 1, SCALE, SCALE], np.float32), "by")]
     blob = "data"
@@ -96,15 +110,15 @@ def graph(path: Path, width: int, height: int) -> bytes:
     return model.SerializeToString()
 
 
-def peer(engine: str, dtype: str, width: int, height: int, threads: int, path: Path) -> Any:
-    """The network in another runtime, from float32 to float32."""
-    model = graph(path, width, height)
-    picture = np.random.default_rng(0).random((1, 3, height, width), np.float32)
-    if engine == "onnxruntime":
+def load_peer(r: EngineRequest) -> Callable[[], Any]:
+    """Load the network in another runtime, from float32 to float32."""
+    model = build_onnx(r.weights, r.width, r.height)
+    picture = np.random.default_rng(0).random((1, 3, r.height, r.width), np.float32)
+    if r.engine == "onnxruntime":
         import onnxruntime  # pyright: ignore[reportMissingImports]
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = r.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, {"data": picture})
@@ -112,9 +126,9 @@ def peer(engine: str, dtype: str, width: int, height: int, threads: int, path: P
 
     core = openvino.Core()
     settings = {
-        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_NUM_THREADS": r.threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if r.dtype == "bfloat16" else "f32",
     }
     request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
     return lambda: request.infer([picture], share_inputs=True, share_outputs=True)
@@ -123,10 +137,8 @@ def peer(engine: str, dtype: str, width: int, height: int, threads: int, path: P
 def main() -> None:
     name, width, height, threads, path = sys.argv[1:]
     engine, dtype = name.split()
-    build = ours if engine in ("torch", "ncnn") else peer
-    compute: Callable[[], Any] = build(
-        engine, dtype, int(width), int(height), int(threads), Path(path)
-    )
+    request = EngineRequest(engine, dtype, int(width), int(height), int(threads), Path(path))
+    compute = (load_ours if engine in ("torch", "ncnn") else load_peer)(request)
     compute()
     print("ready", flush=True)
     for _ in sys.stdin:

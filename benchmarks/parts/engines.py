@@ -1,7 +1,7 @@
-"""The model alone, engine beside engine: interleaved rounds in processes that stay, medians.
+"""Compares engines on one model: interleaved rounds in long-lived processes, medians.
 
-Ours are the worker's own code (tail included); the peers run the same weights from an ONNX graph
-made here, in `.bench-venv`. `python -m benchmarks.parts.engines` prints the table.
+Ours run the worker's code, colour conversion included. The peers run the same weights from an ONNX
+graph made here, in `.bench-venv`. `python -m benchmarks.parts.engines` prints the table.
 """
 
 import argparse
@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.parts.peer import cores, peer_environment
+from benchmarks.parts.peer import peer_environment
 from benchmarks.superres import ROOT, table
 from cli.embedded import ensure_weights, weights_dir
+from cli.machine import cores
 from contracts.models import ModelName, weights_file
 
 OURS = ("torch float32", "ncnn float32", "torch bfloat16")
@@ -25,15 +26,15 @@ PEER_PACKAGES = ("openvino==2026.4.1", "onnxruntime==1.32.0", "onnx==1.23.2")
 
 
 @dataclass(frozen=True)
-class Engines:
-    """Seconds per frame of every round, by engine; the first is what the others relate to."""
+class EngineTimes:
+    """Seconds per frame of every round, by engine; ratios are to the first engine."""
 
     width: int
     height: int
     seconds: dict[str, list[float]]
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(engine, median seconds, median of the rounds' ratios to the first)."""
+        """Return (engine, median seconds, median of the rounds' ratios to the first) for each."""
         first = next(iter(self.seconds.values()))
         return [
             (
@@ -45,8 +46,8 @@ class Engines:
         ]
 
 
-class Runner:
-    """A process that holds one engine and computes a frame whenever a line comes."""
+class EngineProcess:
+    """A process that holds one engine and computes a frame for every line it reads."""
 
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
@@ -54,7 +55,8 @@ class Runner:
         )
         self._answer()
 
-    def seconds(self) -> float:
+    def compute(self) -> float:
+        """Compute a frame; return its seconds. Raises SystemExit if the process has ended."""
         if self._process.stdin is None:
             raise ValueError("the process has no stdin")
         self._process.stdin.write("\n")
@@ -71,8 +73,8 @@ class Runner:
         self._process.communicate()
 
 
-def compare(width: int, height: int, rounds: int, *, peers: bool) -> Engines:
-    """Frames of random pixels, all engines in each round, on all cores."""
+def compare_engines(width: int, height: int, *, rounds: int, peers: bool) -> EngineTimes:
+    """Measure all engines in each round, on frames of random pixels and all cores."""
     ensure_weights(ModelName.ANIMEVIDEOV3)
     weights = weights_dir() / weights_file(ModelName.ANIMEVIDEOV3)
     size = [str(width), str(height), str(cores()), str(weights)]
@@ -82,33 +84,35 @@ def compare(width: int, height: int, rounds: int, *, peers: bool) -> Engines:
         python = peer_environment(ROOT / ".bench-venv", PEER_PACKAGES)
         commands |= {name: [str(python), script, name, *size] for name in PEERS}
     with ExitStack() as stack:
-        runners: dict[str, Runner] = {}
+        runners: dict[str, EngineProcess] = {}
         for name, command in commands.items():
-            runners[name] = Runner(command)
+            runners[name] = EngineProcess(command)
             stack.callback(runners[name].close)
         seconds: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(rounds):
             for name, runner in runners.items():
-                seconds[name].append(runner.seconds())
-    return Engines(width, height, seconds)
+                seconds[name].append(runner.compute())
+    return EngineTimes(width, height, seconds)
 
 
-def _goals(c: Engines) -> str:
-    """Of our float32 engines against the fastest peer in float32, round by round."""
+def _goals(c: EngineTimes) -> str:
+    """Compare our float32 engines with the fastest peer in float32, round by round."""
     peers = [values for name, values in c.seconds.items() if name in PEERS and "float32" in name]
     if not peers:
         return "No peers were measured."
     fastest = [min(values) for values in zip(*peers, strict=True)]
-    said: list[str] = []
+    sentences: list[str] = []
     for name, goal in GOALS.items():
         pairs = zip(c.seconds[name], fastest, strict=True)
         ratio = statistics.median(a / b for a, b in pairs)
         verdict = "reached" if ratio <= goal else "not reached"
-        said.append(f"{name} takes {ratio:.2f} of the fastest peer's time (goal {goal}: {verdict})")
-    return f"Round by round, {'; '.join(said)}."
+        sentences.append(
+            f"{name} takes {ratio:.2f} of the fastest peer's time (goal {goal}: {verdict})"
+        )
+    return f"Round by round, {'; '.join(sentences)}."
 
 
-def engines_text(c: Engines) -> str:
+def engines_text(c: EngineTimes) -> str:
     header = ("engine", "seconds a frame", "ratio")
     rounds = len(next(iter(c.seconds.values())))
     return (
@@ -126,7 +130,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    print(engines_text(compare(width, height, arguments.rounds, peers=not arguments.no_peers)))
+    measured = compare_engines(width, height, rounds=arguments.rounds, peers=not arguments.no_peers)
+    print(engines_text(measured))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How fast a long film is judged and indexed: every packet read once, sound copied aside.
+"""Measures how fast a long film is probed and indexed: each packet is read once, audio is copied.
 
-The film is made of a few encoded seconds, their packets repeated: what indexing costs depends on
-the number of packets, and on how fast the store gives bytes, which is not measured here.
+The film repeats the packets of a few encoded seconds, since the cost depends on the number of
+packets and on the speed of the store, which is not measured here.
 """
 
 import itertools
@@ -24,11 +24,11 @@ HOURS = 2.0
 GOAL_SECONDS = 60
 KINDS = (".mp4", ".mkv", ".ts")
 _GROUP = 48
-"""Frames of the film that is repeated: whole groups of pictures."""
+"""Frames of the part that is repeated: whole groups of pictures."""
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexedFilm:
     """One film, indexed."""
 
     kind: str
@@ -36,22 +36,22 @@ class Row:
     megabytes: float
     seconds: float
     cpu_seconds: float
-    """Of the worker and its decoding child."""
+    """Of the worker and its decoding child process."""
 
 
-def measure(folder: Path, hours: float = HOURS) -> list[Row]:
-    """Extract, as the worker does it, from a store in memory."""
+def measure_indexing(folder: Path, hours: float = HOURS) -> list[IndexedFilm]:
+    """Extract as the worker does, from a store in memory."""
     rows = []
     for kind in KINDS:
         path = folder / f"long{kind}"
-        packets = long_film(path, hours)
+        packets = write_long_film(path, hours)
         bench = Bench(path, shard_seconds=10)
         began, spent = time.perf_counter(), _cpu_seconds()
         code = bench.extract()
         seconds, spent = time.perf_counter() - began, _cpu_seconds() - spent
         if code != ExitCode.OK:
             raise RuntimeError(f"{path} was refused with {code}")
-        rows.append(Row(kind[1:], packets, path.stat().st_size / 1e6, seconds, spent))
+        rows.append(IndexedFilm(kind[1:], packets, path.stat().st_size / 1e6, seconds, spent))
         path.unlink()
     return rows
 
@@ -61,12 +61,13 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def long_film(path: Path, hours: float) -> int:
-    """Write it; the number of its packets. 24 pictures and 47 packets of AAC a second."""
-    with av.open(str(make(path.with_name("group.mp4"), frames=_GROUP, rate=RATE, audio="aac",
-                          options={**X264, "g": str(_GROUP)}))) as source:  # fmt: skip
+def write_long_film(path: Path, hours: float) -> int:
+    """Write a film of 24 pictures and 47 packets of AAC a second; return its number of packets."""
+    group_file = path.with_name("group.mp4")
+    make(group_file, frames=_GROUP, rate=RATE, audio="aac", options={**X264, "g": str(_GROUP)})
+    with av.open(str(group_file)) as source:
         pictures = [p for p in source.demux(video=0) if p.size]
-    with av.open(str(path.with_name("group.mp4"))) as source:
+    with av.open(str(group_file)) as source:
         sounds = [p for p in source.demux(audio=0) if p.size][1:]
         name = {".mkv": "matroska", ".ts": "mpegts"}.get(path.suffix)
         with av.open(str(path), "w", format=name) as out:
@@ -94,7 +95,7 @@ def long_film(path: Path, hours: float) -> int:
     return written
 
 
-def index_text(rows: list[Row], hours: float) -> str:
+def index_text(rows: list[IndexedFilm], hours: float) -> str:
     cells = [
         (r.kind, f"{r.packets:,}", f"{r.megabytes:.0f}", f"{r.seconds:.1f}", f"{r.cpu_seconds:.1f}",
          f"{r.packets / r.seconds:,.0f}")

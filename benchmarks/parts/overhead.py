@@ -1,11 +1,11 @@
-"""What a run costs beside inference and encoding, and what memory a worker needs."""
+"""Measures what a run costs besides its shards, and a worker's memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.clips import SAMPLE, make_clip
-from benchmarks.superres import Timed, superres
+from benchmarks.clips import SAMPLE, make_sample_clip
+from benchmarks.superres import TimedRun, run_superres
 
 LENGTHS, SHORT = (60, 250, 15_000), (60,)
 MEMORY = {"lanczos": (250, 15_000), "animevideov3": (20, 200)}
@@ -14,47 +14,50 @@ QUICK_MEMORY = {"lanczos": (50, 250)}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One run: clip length, the command's wall time, the shards' part, the worker's peak."""
+class RunCost:
+    """One run: frames of the clip, the command's wall time, its overhead, the worker's peak."""
 
     what: str
     model: str
     frames: int
     seconds: float
     overhead: float
+    """Seconds besides the shards."""
     peak_mib: int
 
     @classmethod
-    def of(cls, what: str, model: str, timed: Timed) -> "Row":
+    def of(cls, what: str, model: str, timed: TimedRun) -> "RunCost":
         frames = timed.result["frames"]
         return cls(what, model, frames, timed.seconds, timed.overhead, timed.peak_mib)
 
 
-def overheads(folder: Path, lengths: Sequence[int] = LENGTHS) -> list[Row]:
-    """With lanczos: a short clip, then longer ones. The first run warms the snapshot."""
-    superres(SAMPLE, folder / "warm.mp4", "--model", "lanczos")
-    rows: list[Row] = []
+def measure_overhead(folder: Path, lengths: Sequence[int] = LENGTHS) -> list[RunCost]:
+    """Run lanczos on a short clip, then on longer ones. A first run warms the snapshot."""
+    run_superres(SAMPLE, folder / "warm.mp4", "--model", "lanczos")
+    rows: list[RunCost] = []
     for frames in lengths:
-        clip = make_clip(folder / f"{frames}.mp4", frames)
-        timed = superres(clip, folder / "out.mp4", "--model", "lanczos", "--preset", "ultrafast")
-        rows.append(Row.of(f"lanczos x2, {frames / 25:g} s of film", "lanczos", timed))
+        clip = make_sample_clip(folder / f"{frames}.mp4", frames)
+        timed = run_superres(
+            clip, folder / "out.mp4", "--model", "lanczos", "--preset", "ultrafast"
+        )
+        rows.append(RunCost.of(f"lanczos x2, {frames / 25:g} s of film", "lanczos", timed))
     return rows
 
 
-def memories(folder: Path, lengths: Mapping[str, Sequence[int]] = MEMORY) -> list[Row]:
-    """A worker's peak memory against the length of the film."""
-    rows: list[Row] = []
+def measure_memory(folder: Path, lengths: Mapping[str, Sequence[int]] = MEMORY) -> list[RunCost]:
+    """Measure a worker's peak memory by the length of the film."""
+    rows: list[RunCost] = []
     for model, counts in lengths.items():
         for frames in counts:
-            clip = make_clip(folder / f"memory-{frames}.mp4", frames)
+            clip = make_sample_clip(folder / f"memory-{frames}.mp4", frames)
             options = ("--model", model, "--scale", "2", "--preset", "ultrafast")
-            timed = superres(clip, folder / "out.mp4", *options)
-            rows.append(Row.of(f"{model} x2, {frames} frames", model, timed))
+            timed = run_superres(clip, folder / "out.mp4", *options)
+            rows.append(RunCost.of(f"{model} x2, {frames} frames", model, timed))
     return rows
 
 
-def demo(folder: Path) -> Timed:
-    """What `make demo` runs."""
+def run_demo(folder: Path) -> TimedRun:
+    """Run what `make demo` runs."""
     options = ("--model", "animevideov3", "--scale", "4", "--workers", "2")
     picture = ("--picture", str(folder / "picture.png"))
-    return superres(SAMPLE, folder / "demo.mp4", *options, *picture)
+    return run_superres(SAMPLE, folder / "demo.mp4", *options, *picture)

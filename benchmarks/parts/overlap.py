@@ -1,8 +1,8 @@
-"""Do decoder, model and encoder hinder each other? A worker's wall time beside their sum, apart.
+"""Compares a worker's three stages running together with the sum of their times alone.
 
-The worker's own three stages, first one after the other, each with all cores, then as they run in
-earnest, side by side; in rounds, both loading the model anew. Each runs in a thread of its own both
-times: OpenMP keeps threads for every thread that calls it, and spins less where these are many.
+First the stages run one after the other, each with all cores, then together as in a job; in rounds,
+both loading the model anew. Both times each runs in its own thread: OpenMP keeps threads for every
+thread that calls it, and spins less where there are many.
 """
 
 import itertools
@@ -15,19 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.clips import make_clip
+from benchmarks.clips import make_sample_clip
 from benchmarks.parts.peer import (
     CRF,
     PRESET,
-    clip_of,
-    cores,
+    make_bunny_clip,
 )
 from benchmarks.superres import table
 from cli.embedded import ensure_weights, weights_dir
+from cli.machine import cores
 from containers.common.confined.parent import Confinement
 from containers.common.film.decoder import FilmDecoder
 from containers.common.runtime.worker import Task, run_worker
-from containers.upscaler.pipeline import Pipeline
+from containers.upscaler.stage_threads import StageThreads
 from containers.upscaler.worker import RunOfShards
 from contracts.film.manifest import Manifest
 from contracts.keys import manifest_key, shard_key
@@ -51,8 +51,8 @@ GOAL = 1.05
 
 
 @dataclass(frozen=True)
-class Round:
-    """Seconds of each stage alone, and of all three side by side."""
+class OverlapRound:
+    """Seconds of each stage alone, and of all three together."""
 
     decode: float
     model: float
@@ -64,20 +64,22 @@ class Round:
         return self.decode + self.model + self.encode
 
 
-def measure(
+def measure_overlap(
     folder: Path, frames: int = FRAMES, rounds: int = ROUNDS, *, quick: bool = False
-) -> list[Round]:
-    """animevideov3 x4 with ncnn, 640x360 (quick: 320x180), one shard."""
+) -> list[OverlapRound]:
+    """Measure animevideov3 x4 with ncnn, 640x360 (quick: 320x180), one shard."""
     ensure_weights(ModelName.ANIMEVIDEOV3)
-    clip = make_clip(folder / "clip.mp4", frames) if quick else clip_of(folder, frames)
+    clip = (
+        make_sample_clip(folder / "clip.mp4", frames) if quick else make_bunny_clip(folder, frames)
+    )
     size = (320, 180) if quick else (640, 360)
-    store = _job(folder, clip, size, frames)
-    found: list[Round] = []
+    store = _store_job(folder, clip, size=size, frames=frames)
+    found: list[OverlapRound] = []
 
     def body(task: Task[ProcessEnvironment]) -> None:
         for number in range(rounds + 1):
-            measured = _round(task)
-            if number:  # the first one imports torch and fills caches
+            measured = _measure_round(task)
+            if number:  # the first round imports torch and fills caches
                 found.append(measured)
             store.path(BUCKET, shard_key(JOB_ID, 0, "mp4")).unlink()
 
@@ -90,8 +92,8 @@ def measure(
     return found
 
 
-def _job(folder: Path, clip: Path, size: tuple[int, int], frames: int) -> FolderS3:
-    """A job on the clip, in a folder that stands in for S3."""
+def _store_job(folder: Path, clip: Path, *, size: tuple[int, int], frames: int) -> FolderS3:
+    """Store a job on the clip in a folder that stands in for S3."""
     place = folder / SOURCES / "clip.mkv"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(clip.read_bytes())
@@ -112,33 +114,34 @@ def _job(folder: Path, clip: Path, size: tuple[int, int], frames: int) -> Folder
     return store
 
 
-def _round(task: Task[ProcessEnvironment]) -> Round:
+def _measure_round(task: Task[ProcessEnvironment]) -> OverlapRound:
     manifest = task.store.get_json(Manifest, BUCKET, manifest_key(JOB_ID))
     with (
         tempfile.TemporaryDirectory() as folder,
-        FilmDecoder(Confinement.of(task.environment), manifest.source.key) as film,
+        FilmDecoder(Confinement.of(task.environment), manifest.source.key) as decoder,
     ):
-        work = RunOfShards(task, manifest, manifest.runs[0], Path(folder), film)
+        shards = manifest.shards_of(manifest.runs[0])
+        work = RunOfShards(task, manifest, shards, folder=Path(folder), decoder=decoder)
         marks = [time.perf_counter()]
-        batches = list(_alone(work.decoded()))
+        batches = list(_run_alone(work.decode_batches()))
         marks.append(time.perf_counter())
-        enlarged = list(_alone(work.enlarged(batches)))
+        upscaled = list(_run_alone(work.upscale_batches(batches)))
         marks.append(time.perf_counter())
-        for shard in _alone(work.encoded(enlarged)):
+        for shard in _run_alone(work.encode_shards(upscaled)):
             shard.file.path.unlink()
         marks.append(time.perf_counter())
         work.do()
         marks.append(time.perf_counter())
-    return Round(*(b - a for a, b in itertools.pairwise(marks)))
+    return OverlapRound(*(b - a for a, b in itertools.pairwise(marks)))
 
 
-def _alone(items: Iterable[T]) -> Iterator[T]:
-    with Pipeline() as pipeline:
-        yield from pipeline.stage("alone", items, sys.maxsize)
+def _run_alone(items: Iterable[T]) -> Iterator[T]:
+    with StageThreads() as threads:
+        yield from threads.start("alone", items, sys.maxsize)
 
 
-def overlap_text(rounds: list[Round], frames: int, size: str) -> str:
-    """Markdown: a table of rounds, and the goal."""
+def overlap_text(rounds: list[OverlapRound], frames: int, size: str) -> str:
+    """Format a table of rounds and the goal in Markdown."""
     rows = [
         (
             str(n + 1), f"{r.decode:.1f}", f"{r.model:.1f}", f"{r.encode:.1f}", f"{r.apart:.1f}",
@@ -147,7 +150,7 @@ def overlap_text(rounds: list[Round], frames: int, size: str) -> str:
         for n, r in enumerate(rounds)
     ]  # fmt: skip
     ratio = statistics.median(r.together / r.apart for r in rounds)
-    header = ("round", "decode, s", "model, s", "encode, s", "sum, s", "side by side, s", "ratio")
+    header = ("round", "decode, s", "model, s", "encode, s", "sum, s", "together, s", "ratio")
     return (
         f"{frames} frames of {size}, animevideov3 x4 with ncnn, libx264 {PRESET} CRF {CRF}, "
         f"{cores()} threads; the worker's own stages, the model loaded anew each time.\n\n"

@@ -1,6 +1,5 @@
-"""framelift-video at its best beside `superres run`: same weights, clip, preset, CRF; A B A B."""
+"""Compares `superres run` with framelift-video at its best: same weights, clip, preset and CRF."""
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -10,9 +9,9 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.clips import frames, make_clip, play
+from benchmarks.clips import make_sample_clip, read_frames, write_looped
 from benchmarks.real_clips import real_clip
-from benchmarks.superres import ROOT, superres, table
+from benchmarks.superres import ROOT, run_superres, table
 from cli.embedded import ensure_weights, inference_dtype, weights_dir
 from contracts.models import ModelName, weights_file
 
@@ -23,25 +22,25 @@ SETTINGS = ("--scale", "4", "--quality", CRF, "--preset", PRESET)
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is compared."""
+class PeerEffort:
+    """How much to compare."""
 
     frames: int
     rounds: int
     calibration: int
-    """Frames on which the peer's best configuration is picked."""
+    """How many frames to find the peer's best configuration on."""
 
 
-IN_EARNEST = Effort(frames=50, rounds=3, calibration=10)
-QUICK = Effort(frames=6, rounds=1, calibration=2)
+FULL = PeerEffort(frames=50, rounds=3, calibration=10)
+QUICK = PeerEffort(frames=6, rounds=1, calibration=2)
 GOAL = 1.25
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PeerComparison:
     """Wall seconds of the interleaved rounds."""
 
-    effort: Effort
+    effort: PeerEffort
     size: str
     best: str
     calibration: dict[str, float]
@@ -56,21 +55,21 @@ class Comparison:
 
 
 def peer_environment(folder: Path, packages: tuple[str, ...] = PEER_PACKAGES) -> Path:
-    """A virtual environment with the peers, filled with what it lacks; returns its python."""
+    """Make a virtual environment and install the packages that it lacks; return its python."""
     python, ready = folder / "bin" / "python", folder / ".ready"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    there = ready.read_text().split() if ready.exists() else []
+    installed = ready.read_text().split() if ready.exists() else []
     for package in packages:
-        if package not in there:
+        if package not in installed:
             subprocess.run([python, "-m", "pip", "install", "-q", package], check=True)
-            there.append(package)
-            ready.write_text("\n".join(there))
+            installed.append(package)
+            ready.write_text("\n".join(installed))
     return python
 
 
 def peer_weights(folder: Path) -> Path:
-    """Our weights in the form that the peer loads."""
+    """Write our weights in the form that the peer loads; return their folder."""
     import torch
     from safetensors.torch import load_file
 
@@ -82,43 +81,55 @@ def peer_weights(folder: Path) -> Path:
     return folder
 
 
-def run_peer(python: Path, weights: Path, clip: Path, out: Path, backend: str, tile: str) -> float:
-    """Wall seconds of one run of the peer."""
-    command = [
-        str(python), "-m", "framelift", "-i", str(clip), "-o", str(out), "--quiet",
-        "--model", "realesr-animevideov3", "--scale", "4", "--ai-strength", "1.0",
-        "--device", "cpu", "--backend", backend, "--tile", tile,
-        "--crf", CRF, "--x264-preset", PRESET, "--weights-dir", str(weights),
-    ]  # fmt: skip
-    out.unlink(missing_ok=True)
-    began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - began
-    if done.returncode or not out.exists():
-        raise SystemExit(f"the peer failed: {done.stderr[-800:]}")
-    return seconds
+@dataclass(frozen=True)
+class Framelift:
+    """The peer: its python, its weights, and where it writes its result."""
+
+    python: Path
+    weights: Path
+    out: Path
+
+    def run(self, clip: Path, backend: str, tile: str) -> float:
+        """Run the peer once; return its wall seconds. Raises SystemExit where it fails."""
+        command = [
+            str(self.python), "-m", "framelift", "-i", str(clip), "-o", str(self.out), "--quiet",
+            "--model", "realesr-animevideov3", "--scale", "4", "--ai-strength", "1.0",
+            "--device", "cpu", "--backend", backend, "--tile", tile,
+            "--crf", CRF, "--x264-preset", PRESET, "--weights-dir", str(self.weights),
+        ]  # fmt: skip
+        self.out.unlink(missing_ok=True)
+        began = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode or not self.out.exists():
+            raise SystemExit(f"the peer failed: {done.stderr[-800:]}")
+        return seconds
 
 
-def clip_of(folder: Path, count: int) -> Path:
-    """`count` frames of Big Buck Bunny at 640x360, in H.264."""
+def make_bunny_clip(folder: Path, count: int) -> Path:
+    """Write `count` frames of Big Buck Bunny at 640x360, in H.264."""
     pictures = [
         frame.reformat(640, 360, format="rgb24", interpolation="AREA").to_ndarray()
-        for frame in frames(real_clip("bunny"), 0, count)
+        for frame in read_frames(real_clip("bunny"), 0, count)
     ]
-    return play(pictures, folder / f"peer-{count}.mp4", count)
+    return write_looped(pictures, folder / f"peer-{count}.mp4", count)
 
 
-def compare(folder: Path, effort: Effort = IN_EARNEST, *, quick: bool = False) -> Comparison:
-    """Find the peer's best configuration on a short clip, then run the interleaved rounds."""
+def compare_peer(folder: Path, effort: PeerEffort = FULL, *, quick: bool = False) -> PeerComparison:
+    """Find the peer's best configuration on a short clip, then run the interleaved rounds.
+
+    Raises SystemExit without FFmpeg, or where the peer fails.
+    """
     if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
-        raise SystemExit("the peer needs ffmpeg and ffprobe on the PATH; install Debian's ffmpeg")
+        raise SystemExit(
+            "the peer needs ffmpeg and ffprobe on the PATH; install Debian's package ffmpeg"
+        )
     python = peer_environment(ROOT / ".bench-venv")
-    weights = peer_weights(folder / "weights")
-    make = _sample if quick else clip_of
+    peer = Framelift(python, peer_weights(folder / "weights"), folder / "theirs.mp4")
+    make = _make_sample_clip if quick else make_bunny_clip
     short, clip = make(folder, effort.calibration), make(folder, effort.frames)
-    ours_out, theirs_out = folder / "ours.mp4", folder / "theirs.mp4"
     calibration = {
-        f"{backend}, tile {tile}": run_peer(python, weights, short, theirs_out, backend, tile)
+        f"{backend}, tile {tile}": peer.run(short, backend, tile)
         for backend, tile in CONFIGURATIONS
     }
     best = min(calibration, key=lambda name: calibration[name])
@@ -128,20 +139,20 @@ def compare(folder: Path, effort: Effort = IN_EARNEST, *, quick: bool = False) -
     theirs: list[float] = []
     for number in range(effort.rounds):
         for precision, seconds in ours.items():
-            timed = superres(clip, ours_out, *SETTINGS, "--precision", precision)
+            timed = run_superres(clip, folder / "ours.mp4", *SETTINGS, "--precision", precision)
             seconds.append(timed.seconds)
-        theirs.append(run_peer(python, weights, clip, theirs_out, backend, tile))
-        said = ", ".join(f"{name} {seconds[-1]:.1f} s" for name, seconds in ours.items())
-        sys.stderr.write(f"round {number + 1}: {said}, peer {theirs[-1]:.1f} s\n")
-    frame = next(frames(clip))
-    return Comparison(effort, f"{frame.width}x{frame.height}", best, calibration, ours, theirs)
+        theirs.append(peer.run(clip, backend, tile))
+        times = ", ".join(f"{name} {seconds[-1]:.1f} s" for name, seconds in ours.items())
+        sys.stderr.write(f"round {number + 1}: {times}, peer {theirs[-1]:.1f} s\n")
+    frame = next(read_frames(clip))
+    return PeerComparison(effort, f"{frame.width}x{frame.height}", best, calibration, ours, theirs)
 
 
-def _sample(folder: Path, count: int) -> Path:
-    return make_clip(folder / f"peer-{count}.mp4", count)
+def _make_sample_clip(folder: Path, count: int) -> Path:
+    return make_sample_clip(folder / f"peer-{count}.mp4", count)
 
 
-def peer_text(c: Comparison) -> str:
+def peer_text(c: PeerComparison) -> str:
     """Markdown: what was compared, a table of rounds."""
     formats = list(c.ours)
     rows = [
@@ -157,14 +168,10 @@ def peer_text(c: Comparison) -> str:
     )
     return (
         f"{c.effort.frames} frames of {c.size}, animevideov3 x4, libx264 {PRESET} CRF {CRF}, CPU, "
-        f"rounds interleaved. `superres run` includes the embedded AWS, its start and the job's "
-        f"whole walk. The peer computes in float32, at its best of four configurations, picked "
+        f"rounds interleaved. `superres run` includes the embedded AWS, its start and all stages "
+        f"of the job. The peer computes in float32, in the best of four configurations, found "
         f"on {c.effort.calibration} frames ({tried}). `superres run` chooses {formats[0]} on this "
         f"machine (decisions/0006).\n\n"
         + table(header, [*rows, (*medians, f"{statistics.median(c.theirs):.1f}"), speeds])
         + f"\n\nGoal: at least {GOAL} times as fast. {reached}."
     )
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))

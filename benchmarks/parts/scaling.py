@@ -1,4 +1,4 @@
-"""How time follows shards and workers, and memory the film's length and the picture's size.
+"""Measures time by shards and workers, and memory by the film's length and the picture's size.
 
 `python -m benchmarks.parts.scaling` measures and prints; as a part of `make bench` it also writes
 docs/images/scaling.svg.
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.chart import Panel, chart
-from benchmarks.clips import play, sample_frames
-from benchmarks.parts.peer import cores
+from benchmarks.chart import Panel, draw_chart
+from benchmarks.clips import read_sample, write_looped
 from benchmarks.peaks import peaks_below
-from benchmarks.superres import ROOT, superres, table
+from benchmarks.superres import ROOT, run_superres, table
+from cli.machine import cores
 from contracts.models import ModelName
 from contracts.names import Stage
 
@@ -32,7 +32,7 @@ STAGES = (Stage.EXTRACT, Stage.PROCESS, Stage.RECOMPOSE)
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ScalingSizes:
     """What to measure."""
 
     shards: tuple[int, ...]
@@ -46,20 +46,20 @@ class Sizes:
     held: int
     """Frames of each of those: more than x264 looks ahead, so that its queue is full."""
     computed: int
-    """Of those through the network."""
+    """The same for the network."""
 
 
-IN_EARNEST = Sizes(
+FULL = ScalingSizes(
     shards=(1, 2, 4, 8), workers=(1, 2), frames=400, lengths=(250, 1_000, 4_000, 16_000),
     heights=(360, 720, 1080, 1440, 2160), held=60, computed=4,
 )  # fmt: skip
-QUICK = Sizes(
+QUICK = ScalingSizes(
     shards=(1, 2), workers=(1,), frames=24, lengths=(12, 24), heights=(144, 288), held=6, computed=2
 )
 
 
 @dataclass(frozen=True)
-class Timing:
+class ScalingTime:
     """One run: seconds of the whole command, and of its process stage."""
 
     workers: int
@@ -69,8 +69,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """One run: what it was, and the peak of each stage in MiB."""
+class StageMemory:
+    """One run, and the peak of each stage in MiB."""
 
     what: str
     model: str
@@ -79,35 +79,35 @@ class Memory:
     mib: dict[Stage, int]
 
 
-def timings(folder: Path, sizes: Sizes) -> list[Timing]:
-    """x4 to 1280x720 with lanczos, in H.264 as by default."""
-    film = play(sample_frames(), folder / "shards.mp4", sizes.frames)
-    found: list[Timing] = []
+def measure_times(folder: Path, sizes: ScalingSizes) -> list[ScalingTime]:
+    """Time lanczos x4 to 1280x720, in H.264 as by default."""
+    film = write_looped(read_sample(), folder / "shards.mp4", sizes.frames)
+    found: list[ScalingTime] = []
     for workers in (number for number in sizes.workers if number <= cores()):
         for shards in sizes.shards:
-            timed = superres(
+            timed = run_superres(
                 film, folder / "out.mp4", "--model", LANCZOS, "--scale", "4",
                 "--workers", str(workers), "--shard-seconds", str(sizes.frames / RATE / shards),
             )  # fmt: skip
             process = timed.result["stage_seconds"]["Process"]
-            found.append(Timing(workers, len(timed.shards), timed.seconds, process))
+            found.append(ScalingTime(workers, len(timed.shards), timed.seconds, process))
     return found
 
 
-def by_length(folder: Path, lengths: Sequence[int]) -> list[Memory]:
-    """x2 to 320x180 with lanczos."""
+def measure_lengths(folder: Path, lengths: Sequence[int]) -> list[StageMemory]:
+    """Measure memory of lanczos x2 to 320x180."""
     pictures = _resized((160, 90))
-    found: list[Memory] = []
+    found: list[StageMemory] = []
     for frames in lengths:
-        film = play(pictures, folder / f"length-{frames}.mp4", frames)
+        film = write_looped(pictures, folder / f"length-{frames}.mp4", frames)
         minutes = round(frames / RATE / 60, 1)
         found.append(_memory(film, f"{minutes} min", minutes, LANCZOS, "--scale", "2"))
     return found
 
 
-def by_size(folder: Path, sizes: Sizes) -> list[Memory]:
-    """Lanczos x2 with the default encoder; the network x4 with one that keeps no pictures back."""
-    found: list[Memory] = []
+def measure_sizes(folder: Path, sizes: ScalingSizes) -> list[StageMemory]:
+    """Measure lanczos x2 with the default encoder, the network x4 with one that buffers none."""
+    found: list[StageMemory] = []
     for model, scale, frames, preset in (
         (LANCZOS, 2, sizes.held, "fast"),
         (NETWORK, 4, sizes.computed, "ultrafast"),
@@ -115,42 +115,44 @@ def by_size(folder: Path, sizes: Sizes) -> list[Memory]:
         for height in sizes.heights:
             width = height * 16 // 9
             film = folder / f"{model}-{height}.mp4"
-            play(_resized((width // scale, height // scale)), film, frames)
+            write_looped(_resized((width // scale, height // scale)), film, frames)
             name, pixels = f"{width}x{height}", round(width * height / 1e6, 1)
             options = ("--scale", str(scale), "--preset", preset)
             found.append(_memory(film, name, pixels, model, *options))
     return found
 
 
-def _memory(film: Path, what: str, x: float, model: str, *options: str) -> Memory:
+def _memory(film: Path, what: str, x: float, model: str, *options: str) -> StageMemory:
     with peaks_below() as peaks:
-        superres(film, film.with_suffix(".out.mp4"), "--model", model, *options)
-    return Memory(what, model, x, peaks.mib())
+        run_superres(film, film.with_suffix(".out.mp4"), "--model", model, *options)
+    return StageMemory(what, model, x, peaks.mib())
 
 
 def _resized(size: tuple[int, int]) -> list[np.ndarray]:
-    """A few pictures of the sample, of even sides."""
+    """Resize a few pictures of the sample to even sides."""
     even = (size[0] // 2 * 2, size[1] // 2 * 2)
     return [
         np.asarray(Image.fromarray(picture).resize(even, Image.Resampling.BICUBIC))
-        for picture in sample_frames()[:8]
+        for picture in read_sample()[:8]
     ]
 
 
-def report(folder: Path, *, quick: bool, image: Path | None = None) -> str:
-    """Measure, draw where `image` says so, and tell it in Markdown."""
-    sizes = QUICK if quick else IN_EARNEST
-    times, lengths = timings(folder, sizes), by_length(folder, sizes.lengths)
-    areas = by_size(folder, sizes)
+def measure_scaling(folder: Path, *, quick: bool, image: Path | None = None) -> str:
+    """Measure, draw the charts to `image` if given, and return the section in Markdown."""
+    sizes = QUICK if quick else FULL
+    times, lengths = measure_times(folder, sizes), measure_lengths(folder, sizes.lengths)
+    areas = measure_sizes(folder, sizes)
     text = scaling_text(times, lengths, areas, sizes)
     if image is None:
         return text
-    image.write_text(drawing(times, lengths, areas))
+    image.write_text(draw_scaling(times, lengths, areas))
     return f"![{ABOUT}](images/{image.name})\n\n{text}"
 
 
-def drawing(times: Sequence[Timing], lengths: Sequence[Memory], areas: Sequence[Memory]) -> str:
-    """The three charts."""
+def draw_scaling(
+    times: Sequence[ScalingTime], lengths: Sequence[StageMemory], areas: Sequence[StageMemory]
+) -> str:
+    """Draw the three charts as SVG."""
     workers = sorted({t.workers for t in times})
     by_workers = {
         f"{n} worker{'s' * (n > 1)}": [(t.shards, t.process) for t in times if t.workers == n]
@@ -171,20 +173,23 @@ def drawing(times: Sequence[Timing], lengths: Sequence[Memory], areas: Sequence[
         Panel("Memory by length", "minutes of film", "MiB, peak", of_length, logarithmic=True),
         Panel("Memory by size", "megapixels of the result", "MiB, peak", of_size),
     ]
-    return chart(panels, ABOUT)
+    return draw_chart(panels, ABOUT)
 
 
 def scaling_text(
-    times: Sequence[Timing], lengths: Sequence[Memory], areas: Sequence[Memory], sizes: Sizes
+    times: Sequence[ScalingTime],
+    lengths: Sequence[StageMemory],
+    areas: Sequence[StageMemory],
+    sizes: ScalingSizes,
 ) -> str:
-    """Markdown: what was measured, three tables."""
+    """Format what was measured and three tables in Markdown."""
     time_rows = [
         (str(t.workers), str(t.shards), f"{t.process:.1f}", f"{t.seconds:.1f}") for t in times
     ]
     header = ("", "model", *(f"{stage.value}, MiB" for stage in STAGES))
     time = (
         f"Time: {sizes.frames} frames, 320x180 to 1280x720, {LANCZOS}, H.264 by default. Workers "
-        "share the cores: each has them all, or half of them."
+        "share the cores: one worker has all of them, two have half each."
     )
     length = (
         f"Memory by length: 160x90 to 320x180, {LANCZOS}. Peaks are the kernel's high-water marks; "
@@ -205,17 +210,19 @@ def scaling_text(
     return "\n\n".join(part for pair in pairs for part in pair)
 
 
-def _cells(m: Memory) -> tuple[str, ...]:
+def _cells(m: StageMemory) -> tuple[str, ...]:
     return m.what, m.model, *(f"{m.mib[stage]}" for stage in STAGES)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
-    parser.add_argument("--image", type=Path, help="draw the charts there")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure small sizes, to check that it runs"
+    )
+    parser.add_argument("--image", type=Path, help="write the charts to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(report(Path(folder), quick=arguments.quick, image=arguments.image))
+        print(measure_scaling(Path(folder), quick=arguments.quick, image=arguments.image))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What would it save not to compute again the parts of a picture that stand still?
+"""Measures what it would save not to recompute the parts of a picture that stand still.
 
 `python -m benchmarks.parts.tiles`: the share of 64x64 tiles that equal their predecessors with
 their halo of 18 pixels, in drawn and in real films, after a real codec. docs/decisions/0032 draws
@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clips import SAMPLE, frames, rgb
+from benchmarks.clips import SAMPLE, read_frames, read_rgb
 from benchmarks.parts import drawn
 from benchmarks.real_clips import real_clip
 from benchmarks.superres import table
@@ -36,13 +36,13 @@ class Saving:
     equal_tiles: float
     """In tiles, of the other pictures, that equal their predecessors with their halo."""
     by_tiles: float
-    """Not computed if the other tiles were computed each with its halo; negative: more work."""
+    """Saved if each other tile were computed with its halo; negative: more work."""
     by_rectangle: float
-    """Not computed if one rectangle were computed: around all that changed, with halo."""
+    """Saved if one rectangle were computed, around all that changed, with its halo."""
 
 
 def saving(pictures: Iterable[NDArray[np.bool_]]) -> Saving:
-    """From maps of what changed, one for each picture after the first."""
+    """Compute the saving from maps of what changed, one for each picture after the first."""
     total = repeated = equal = tiled = boxed = 0
     for changed in pictures:
         height, width = changed.shape
@@ -50,7 +50,7 @@ def saving(pictures: Iterable[NDArray[np.bool_]]) -> Saving:
         if not changed.any():
             repeated += changed.size
             continue
-        tiles = plan_tiles(width, height, SIDE, HALO)
+        tiles = plan_tiles(width, height, side=SIDE, halo=HALO)
         dirty = [tile for tile in tiles if _read(changed, tile).any()]
         equal += changed.size - sum(_inner(tile) for tile in dirty)
         tiled += sum(_read(changed, tile).size for tile in dirty)
@@ -70,7 +70,7 @@ def _inner(tile: Tile) -> int:
 
 
 def _rectangle(changed: NDArray[np.bool_]) -> int:
-    """Pixels of the smallest rectangle whose result is to be computed, with what it reads.
+    """Count the pixels that computing the smallest rectangle around a change reads.
 
     A change reaches HALO pixels of the result in each direction; they read HALO pixels further.
     """
@@ -82,10 +82,10 @@ def _rectangle(changed: NDArray[np.bool_]) -> int:
     return size
 
 
-def changes(film: Path, first: int, count: int) -> Iterator[NDArray[np.bool_]]:
+def changed_pixels(film: Path, first: int, count: int) -> Iterator[NDArray[np.bool_]]:
     """Of each picture after the first: where any of its planes differs from its predecessor."""
     reader, before = PictureReader(), None
-    for frame in frames(film, first, count):
+    for frame in read_frames(film, first, count):
         picture = reader.read(frame, 0)
         if before is not None:
             height, width = picture.planes[0].shape
@@ -98,8 +98,8 @@ def changes(film: Path, first: int, count: int) -> Iterator[NDArray[np.bool_]]:
         before = picture
 
 
-def code(pictures: Iterable[np.ndarray], target: Path, options: dict[str, str]) -> Path:
-    """H.264 as films are delivered: preset medium, 24 frames a second."""
+def encode(pictures: Iterable[np.ndarray], target: Path, options: dict[str, str]) -> Path:
+    """Encode as films are delivered: H.264, preset medium, 24 frames a second."""
     with av.open(str(target), "w") as out:
         stream = out.add_stream("libx264", rate=24, options={"preset": "medium", **options})
         for number, picture in enumerate(pictures):
@@ -111,24 +111,24 @@ def code(pictures: Iterable[np.ndarray], target: Path, options: dict[str, str]) 
     return target
 
 
-def rows(folder: Path, *, quick: bool) -> Iterator[tuple[str, ...]]:
-    """Of the table: the film, how it was coded, and what would be saved."""
+def measure_savings(folder: Path, *, quick: bool) -> Iterator[tuple[str, ...]]:
+    """Yield rows of the table: the film, how it was encoded, and what would be saved."""
     codecs = {"CRF 23": CODECS["CRF 23"]} if quick else CODECS
     for name in drawn.SCENES:
         for grain in (0.0, 2.0):
             for coded, options in codecs.items():
-                film = code(drawn.scene(name, grain), folder / "drawn.mkv", options)
+                film = encode(drawn.draw_scene(name, grain), folder / "drawn.mkv", options)
                 what = f"drawn, {name}{', grain' if grain else ''}"
-                yield _row(what, coded, saving(changes(film, 0, drawn.FRAMES)))
+                yield _row(what, coded, saving(changed_pixels(film, 0, drawn.FRAMES)))
     films = {"sample": SAMPLE} if quick else {n: real_clip(n) for n in ("bunny", "city")}
     for name, film in films.items():
-        yield _row(name, "as it is", saving(changes(film, 40, REAL_FRAMES)))
-        again = code(_even(film), folder / "real.mkv", CODECS["CRF 23"])
-        yield _row(name, "CRF 23", saving(changes(again, 40, REAL_FRAMES)))
+        yield _row(name, "as it is", saving(changed_pixels(film, 40, REAL_FRAMES)))
+        again = encode(_crop_to_even(film), folder / "real.mkv", CODECS["CRF 23"])
+        yield _row(name, "CRF 23", saving(changed_pixels(again, 40, REAL_FRAMES)))
 
 
-def _even(film: Path) -> Iterator[np.ndarray]:
-    for picture in rgb(film):
+def _crop_to_even(film: Path) -> Iterator[np.ndarray]:
+    for picture in read_rgb(film):
         yield np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2])
 
 
@@ -139,11 +139,11 @@ def _row(film: str, coded: str, s: Saving) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one codec, the sample")
+    parser.add_argument("--quick", action="store_true", help="measure one codec and the sample")
     arguments = parser.parse_args()
-    columns = ("film", "coded", "repeats", "equal tiles", "saved by tiles", "by a rectangle")
+    columns = ("film", "encoded", "repeats", "equal tiles", "saved by tiles", "by a rectangle")
     with tempfile.TemporaryDirectory() as folder:
-        print(table(columns, list(rows(Path(folder), quick=arguments.quick))))
+        print(table(columns, list(measure_savings(Path(folder), quick=arguments.quick))))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Scores for pictures, and a page for eyes."""
+"""Measures of a restored film, and a page for viewers."""

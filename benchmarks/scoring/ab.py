@@ -1,7 +1,7 @@
-"""A blinded page for eyes, since PSNR and VMAF misjudge networks that invent detail.
+"""A blinded page for viewers, since PSNR and VMAF misjudge networks that invent detail.
 
-`write_blinded` makes one HTML file that needs no network, and the key to it apart. Voters send
-the JSON that the page exports; `python -m benchmarks.scoring.ab VOTES... KEY` counts.
+`write_blinded` writes one HTML file that needs no network, and its key to another file. Voters send
+the JSON that the page exports; `python -m benchmarks.scoring.ab VOTES... KEY` counts it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.clips import rgb
+from benchmarks.clips import read_rgb
 from benchmarks.superres import table
 
 TEMPLATE = Path(__file__).with_name("ab.html")
@@ -32,7 +32,7 @@ Z95 = 1.959964
 
 @dataclass(frozen=True)
 class Candidate:
-    """One frame as every method restored it."""
+    """One frame, as each method restored it."""
 
     title: str
     frame: int
@@ -49,14 +49,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pages:
+class BlindedPage:
+    """Paths of the page and of its key."""
+
     page: Path
     key: Path
 
 
 @dataclass(frozen=True)
-class Score:
-    """How often a method was preferred; a tie counts half. The interval is Wilson's, of 95 %."""
+class MethodScore:
+    """How often viewers preferred a method; a tie counts half. Wilson's interval of 95 %."""
 
     method: str
     shown: int
@@ -65,15 +67,14 @@ class Score:
     high: float
 
 
-def write_blinded(candidates: Sequence[Candidate], folder: Path, seed: int) -> Pages:
+def write_blinded(candidates: Sequence[Candidate], folder: Path, seed: int) -> BlindedPage:
     """Write `ab.html` and `ab-key.json` into the folder."""
     pairs = draw_pairs(candidates, seed)
-    pictures = {(c.title, name): picture for c in candidates for name, picture in _of(c)}
+    pictures = {(c.title, name): picture for c in candidates for name, picture in _read_pictures(c)}
     shown = [
-        {"a": _embedded(pictures[p.title, p.a]), "b": _embedded(pictures[p.title, p.b])}
-        for p in pairs
+        {"a": _embed(pictures[p.title, p.a]), "b": _embed(pictures[p.title, p.b])} for p in pairs
     ]
-    pages = Pages(folder / "ab.html", folder / "ab-key.json")
+    pages = BlindedPage(folder / "ab.html", folder / "ab-key.json")
     data = json.dumps({"seed": seed, "pairs": shown})
     pages.page.write_text(TEMPLATE.read_text().replace("{{data}}", data))
     key = {"seed": seed, "pairs": [asdict(pair) for pair in pairs]}
@@ -82,7 +83,7 @@ def write_blinded(candidates: Sequence[Candidate], folder: Path, seed: int) -> P
 
 
 def draw_pairs(candidates: Sequence[Candidate], seed: int, most: int = PAIRS) -> list[Pair]:
-    """At most so many of all pairs, their order and their sides by chance."""
+    """Draw at most `most` of all pairs, in random order and with random sides."""
     chance = random.Random(seed)
     pairs = [
         Pair(candidate.title, *chance.sample(both, 2))
@@ -93,34 +94,36 @@ def draw_pairs(candidates: Sequence[Candidate], seed: int, most: int = PAIRS) ->
     return pairs[:most]
 
 
-def _of(candidate: Candidate) -> list[tuple[str, NDArray[np.uint8]]]:
+def _read_pictures(candidate: Candidate) -> list[tuple[str, NDArray[np.uint8]]]:
     return [
-        (name, next(itertools.islice(rgb(film), candidate.frame, None)))
+        (name, next(itertools.islice(read_rgb(film), candidate.frame, None)))
         for name, film in candidate.films.items()
     ]
 
 
-def _embedded(picture: NDArray[np.uint8]) -> str:
+def _embed(picture: NDArray[np.uint8]) -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", lossless=True)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def count(votes: Sequence[Mapping[str, Any]], key: Mapping[str, Any]) -> list[Score]:
-    """Scores of all methods, best first. Raises SystemExit for votes that the key does not fit."""
+def count_votes(votes: Sequence[Mapping[str, Any]], key: Mapping[str, Any]) -> list[MethodScore]:
+    """Score all methods, best first. Raises SystemExit for votes that do not fit the key."""
     points: dict[str, list[float]] = {}
     for ballot in votes:
         try:
             _add(points, ballot, key)
         except (KeyError, IndexError, TypeError) as error:
-            raise SystemExit(f"votes or key are not what the page made: {error!r}") from error
+            raise SystemExit(
+                f"the votes or the key do not come from the page: {error!r}"
+            ) from error
     scores = [_score(method, values) for method, values in points.items()]
     return sorted(scores, key=lambda score: -score.share)
 
 
 def _add(points: dict[str, list[float]], ballot: Mapping[str, Any], key: Mapping[str, Any]) -> None:
     if ballot["seed"] != key["seed"] or len(ballot["votes"]) != len(key["pairs"]):
-        raise SystemExit("these votes are of another page than the key; name the key of theirs")
+        raise SystemExit("these votes belong to another page than the key; give that page's key")
     for vote in ballot["votes"]:
         pair = key["pairs"][vote["pair"]]
         won = {"a": 1.0, "b": 0.0, "same": 0.5}[vote["choice"]]
@@ -128,12 +131,12 @@ def _add(points: dict[str, list[float]], ballot: Mapping[str, Any], key: Mapping
         points.setdefault(pair["b"], []).append(1 - won)
 
 
-def _score(method: str, points: Sequence[float]) -> Score:
-    """https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval (Wilson)"""
+def _score(method: str, points: Sequence[float]) -> MethodScore:
+    """Score by Wilson's interval (Wilson, JASA 22(158), 1927)."""
     n, share = len(points), sum(points) / len(points)
     middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     reach = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return Score(method, n, share, max(middle - reach, 0.0), min(middle + reach, 1.0))
+    return MethodScore(method, n, share, max(middle - reach, 0.0), min(middle + reach, 1.0))
 
 
 def main() -> None:
@@ -143,7 +146,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     key, *ballots = (_read(path) for path in (arguments.key, *arguments.votes))
-    scores = count(ballots, key)
+    scores = count_votes(ballots, key)
     if arguments.json:
         print(json.dumps([asdict(score) for score in scores]))
         return

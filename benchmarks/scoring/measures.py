@@ -1,11 +1,11 @@
-"""How near a restored film comes to its original. All on luma, limited range as coded.
+"""Measures how close a restored film is to its original. All on luma, limited range as coded.
 
 With S_t the original's luma at frame t, R_t the result's, E_t = R_t - S_t, N pixels, T frames:
 
 PSNR, SSIM      FFmpeg's filters of these names, mean over the frames
 VMAF            libvmaf with its built-in model (vmaf_v0.6.1), mean over the frames
 flicker         sqrt(1/((T-1) N) sum_t sum_x (E_t(x) - E_{t-1}(x))^2): how much the error changes
-                from frame to frame, in levels; an error that stands still is none
+                from frame to frame, in levels; a constant error is no flicker
 still flicker   sqrt(sum (R_t - R_{t-1})^2 / count) over the pixels where |S_t - S_{t-1}| <= 1:
                 how much the result moves where the original does not
 luma            the levels below which 0.1 % and 99.9 % of the samples lie
@@ -26,7 +26,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from benchmarks.clips import frames
+from benchmarks.clips import read_frames
 
 STILL = 1
 LOW, HIGH = 0.001, 0.999
@@ -35,26 +35,27 @@ Luma = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one result against its original."""
+    """The measures of one result against its original."""
 
     frames: int
     psnr: float
     ssim: float
     vmaf: float | None
-    """None where it was not asked for."""
+    """None if it was not computed."""
     flicker: float
     still_flicker: float
-    """0 where nothing of the original stands still."""
+    """0 if nothing in the original stands still."""
     low: int
     high: int
 
 
-def measure(original: Path, result: Path, *, vmaf: bool) -> Measures:
-    """Raises ValueError where the films do not have the same frames of the same size."""
-    psnr, ssim = scores(original, result, "psnr", "psnr.y"), scores(original, result, "ssim", "Y")
-    temporal = Temporal()
+def compare_films(original: Path, result: Path, *, vmaf: bool) -> Measures:
+    """Measure a result. Raises ValueError where sizes or numbers of frames differ."""
+    psnr = frame_scores(original, result, filter_name="psnr", member="psnr.y")
+    ssim = frame_scores(original, result, filter_name="ssim", member="Y")
+    temporal = FlickerMeter()
     levels = np.zeros(256, np.int64)
-    for before, after in zip(lumas(original), lumas(result), strict=True):
+    for before, after in zip(read_lumas(original), read_lumas(result), strict=True):
         temporal.add(before, after)
         levels += np.bincount(after.ravel(), minlength=256)
     low, high = range_of(levels)
@@ -71,31 +72,32 @@ def measure(original: Path, result: Path, *, vmaf: bool) -> Measures:
 
 
 def luma(frame: VideoFrame) -> Luma:
-    """Shape (height, width), levels as coded."""
+    """Return luma as coded: int16, shape (height, width)."""
     plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: frame.height, : frame.width].astype(np.int16)
 
 
-def lumas(film: Path) -> Iterator[Luma]:
-    return (luma(frame) for frame in frames(film))
+def read_lumas(film: Path) -> Iterator[Luma]:
+    """Decode the film's luma."""
+    return (luma(frame) for frame in read_frames(film))
 
 
 def range_of(levels: NDArray[np.int64]) -> tuple[int, int]:
-    """The levels at LOW and HIGH of a histogram."""
+    """Return the levels below which the shares LOW and HIGH of a histogram lie."""
     share = np.cumsum(levels) / levels.sum()
     return int(np.searchsorted(share, LOW)), int(np.searchsorted(share, HIGH))
 
 
-class Temporal:
-    """Sums up both kinds of flicker, frame by frame."""
+class FlickerMeter:
+    """Accumulates both kinds of flicker, frame by frame."""
 
     def __init__(self) -> None:
         self._before: tuple[Luma, Luma] | None = None
         self._changes = self._pixels = self._moves = self._still = 0.0
 
     def add(self, original: Luma, result: Luma) -> None:
-        """The next frame of both."""
+        """Add the next frame of both films."""
         if self._before is not None:
             source = original - self._before[0]
             restored = (result - self._before[1]).astype(np.float64)
@@ -115,23 +117,23 @@ class Temporal:
         return math.sqrt(self._moves / self._still) if self._still else 0.0
 
 
-def scores(original: Path, result: Path, name: str, member: str) -> list[float]:
-    """What one of FFmpeg's comparing filters says of each frame."""
+def frame_scores(original: Path, result: Path, *, filter_name: str, member: str) -> list[float]:
+    """Run one of FFmpeg's comparing filters; return its score of each frame."""
     found: list[float] = []
     graph: _Comparison | None = None
-    for number, pair in enumerate(zip(frames(original), frames(result), strict=True)):
+    for number, pair in enumerate(zip(read_frames(original), read_frames(result), strict=True)):
         if (pair[0].width, pair[0].height) != (pair[1].width, pair[1].height):
-            raise ValueError(f"{result.name} is not of the size of {original.name}")
-        graph = graph or _Comparison(name, pair[0])
+            raise ValueError(f"{result.name} does not have the size of {original.name}")
+        graph = graph or _Comparison(filter_name, pair[0])
         for buffer, frame in zip(graph.inputs, pair, strict=True):
             frame.pts, frame.time_base = number, Fraction(1, 25)
             buffer.push(frame)
-        found.append(float(graph.sink.pull().metadata[f"lavfi.{name}.{member}"]))
+        found.append(float(graph.sink.pull().metadata[f"lavfi.{filter_name}.{member}"]))
     return found
 
 
 class _Comparison:
-    """A filter of two films."""
+    """A filter that takes two films."""
 
     def __init__(self, name: str, frame: VideoFrame) -> None:
         self._graph = Graph()
@@ -150,7 +152,10 @@ class _Comparison:
 
 
 def vmaf_score(original: Path, result: Path) -> float:
-    """VMAF by the static FFmpeg of the extra `bench`; PyAV's has no libvmaf."""
+    """Compute VMAF with the static FFmpeg of the extra `bench`, since PyAV's has no libvmaf.
+
+    Raises SystemExit where it fails.
+    """
     program = ffmpeg_with_vmaf()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "vmaf.json"
@@ -165,11 +170,13 @@ def vmaf_score(original: Path, result: Path) -> float:
 
 
 def ffmpeg_with_vmaf() -> str:
-    """Its path. Raises SystemExit with what to install."""
+    """Return the path of FFmpeg with libvmaf. Raises SystemExit, with what to install, without."""
     try:
-        imageio_ffmpeg = importlib.import_module("imageio_ffmpeg")  # of an extra, so without types
+        imageio_ffmpeg = importlib.import_module(
+            "imageio_ffmpeg"
+        )  # from an extra, so its types are missing
     except ImportError:
         raise SystemExit(
-            "VMAF needs the extra `bench`: make bench-quality installs it, --no-vmaf does without"
+            "VMAF needs the extra `bench`: make bench-quality installs it; --no-vmaf skips VMAF"
         ) from None
     return imageio_ffmpeg.get_ffmpeg_exe()

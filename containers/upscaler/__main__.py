@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Returns the process's exit code."""
+    """Run the command line; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m containers.upscaler", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     process = commands.add_parser(
-        "process", help="do one run of shards; reads SUPERRES_* variables"
+        "process", help="process one run of shards; reads SUPERRES_* variables"
     )
     process.add_argument(
-        "--share", type=_share, help="only this part of the run, such as 0/4: what children do"
+        "--share", type=_share, help="process only this part of the run, such as 0/4"
     )
     weights = commands.add_parser("weights", help="fill a folder with the models' weights")
     weights.add_argument("--to", type=Path, required=True, metavar="DIR")
-    weights.add_argument("--json", action="store_true", help="say what was done as JSON")
-    inspect = commands.add_parser("inspect", help="make a model of yours ready to be stored")
-    inspect.add_argument("file", type=Path, help="safetensors, or torch.save's of weights alone")
+    weights.add_argument("--json", action="store_true", help="print what was done as JSON")
+    inspect = commands.add_parser("inspect", help="prepare a model of yours for storing")
+    inspect.add_argument("file", type=Path, help="a safetensors file, or one of torch.save")
     inspect.add_argument("--to", type=Path, required=True, metavar="DIR")
-    inspect.add_argument("--json", action="store_true", help="say what it is as JSON")
+    inspect.add_argument("--json", action="store_true", help="print what it is as JSON")
     arguments = parser.parse_args()
     if arguments.command == "weights":
         return fill_weights(arguments.to, as_json=arguments.json)
@@ -52,13 +52,13 @@ COMMAND = (sys.executable, "-m", "containers.upscaler", "process")
 
 
 def process_run(share: "Share | None" = None, command: Sequence[str] = COMMAND) -> int:
-    """One run, or a share of it. With several devices, `command` is run for each one's share.
+    """Process one run, or a share of it; with several devices, run `command` for each one's share.
 
-    Ends the process without waiting for a stage that still computes a frame.
+    Ends the process without waiting for a stage that is still computing a frame.
     """
-    # Until the worker listens itself, in a container nobody would: it is process 1.
+    # As process 1 of a container we must handle SIGTERM ourselves until the worker does.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.INTERRUPTED))
-    os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 writes its settings between the log lines
+    os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 logs its settings
     from containers.common.runtime.worker import run_worker
     from containers.upscaler.children import Share, children_wanted, run_children
     from contracts.stack.environ import ProcessEnvironment
@@ -75,9 +75,9 @@ def process_run(share: "Share | None" = None, command: Sequence[str] = COMMAND) 
 
 
 def fill_weights(folder: Path, *, as_json: bool) -> int:
-    """Convert what is missing in `folder` and say on stdout what lies there."""
+    """Convert the weights missing in `folder` and print what it holds; return the exit code."""
     from containers.common.runtime.worker import WorkerError
-    from containers.upscaler.weights.catalogue import fill_cache
+    from containers.upscaler.weights.cache import fill_cache
 
     try:
         files = fill_cache(folder)
@@ -99,7 +99,10 @@ def fill_weights(folder: Path, *, as_json: bool) -> int:
 
 
 def inspect_model(path: Path, folder: Path, *, as_json: bool) -> int:
-    """Write a user's model into `folder`, as a stack stores it, and say on stdout what it is."""
+    """Write a user's model into `folder`, as stacks store it, and print what it is.
+
+    Returns the exit code.
+    """
     from containers.common.runtime.worker import WorkerError
     from containers.upscaler.inspection.model_file import inspect
 
@@ -112,13 +115,13 @@ def inspect_model(path: Path, folder: Path, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(facts.to_json() + "\n")
         return ExitCode.OK
-    reach = "without bounds" if facts.radius is None else f"{facts.radius} pixels"
+    reach = "unbounded" if facts.radius is None else f"{facts.radius} pixels"
     rows = {
         "model": f"{facts.name}, {facts.native_scale}x",
         "work": f"{facts.flop_per_pixel / 1e6:.2f} MFLOP per source pixel",
         "memory": f"{max(facts.bytes_per_pixel.values())} bytes per source pixel",
         "reach": f"{reach}; tiles overlap by {facts.halo}",
-        "licence": facts.licence or "not said in the file",
+        "licence": facts.licence or "not stated in the file",
         "weights": str(found.weights_path),
         "facts": str(found.facts_path),
     }

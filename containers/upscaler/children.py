@@ -1,4 +1,4 @@
-"""One worker with several devices: a child for each, which does its share of the run's shards."""
+"""A worker with several devices starts a child process for each, which does a share of the run."""
 
 import concurrent.futures
 import contextlib
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Share:
-    """Part `number` (from 0) of `parts` of a run: consecutive shards, as even as may be."""
+    """Part `number` (from 0) of `parts` of a run: consecutive shards, as evenly as possible."""
 
     number: int = 0
     parts: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `1/4`. Raises ValueError."""
+        """Parse text such as `1/4`. Raises ValueError."""
         number, parts = map(int, text.split("/"))
         if not 0 <= number < parts:
             raise ValueError(f"there is no share {text}")
@@ -41,12 +41,13 @@ class Share:
         return f"{self.number}/{self.parts}"
 
     def of(self, shards: Sequence[Shard]) -> Sequence[Shard]:
+        """Return the shards of the share."""
         first, last = (len(shards) * n // self.parts for n in (self.number, self.number + 1))
         return shards[first:last]
 
 
 def children_wanted(environ: Mapping[str, str]) -> int:
-    """As many as devices. 1 where the environment cannot be read, which the worker will say."""
+    """Return the number of devices; 1 if the environment is invalid, which the worker reports."""
     try:
         return ProcessEnvironment.read(environ).children
     except ContractError:
@@ -54,14 +55,15 @@ def children_wanted(environ: Mapping[str, str]) -> int:
 
 
 def run_children(count: int, command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run `command` once for each share and return the worker's exit code; from the main thread.
+    """Run `command` once for each share and return the worker's exit code.
 
-    The first child that fails gives the code. If trying again could not help, the others are told
-    to stop; else they commit what they can. SIGTERM goes to all of them.
+    The code is that of the first child that fails. If a retry cannot help, the others get SIGTERM;
+    otherwise they commit what they can. All children get a SIGTERM that the worker gets. Call it
+    from the main thread.
     """
     children: list[subprocess.Popen[bytes]] = []
     code: int = ExitCode.OK
-    with _passing_on_sigterm(children) as stopping, concurrent.futures.ThreadPoolExecutor() as pool:
+    with _forward_sigterm(children) as stopping, concurrent.futures.ThreadPoolExecutor() as pool:
         for share in (Share(number, count) for number in range(count)):
             if not stopping.is_set():
                 line = [*command, SHARE_OPTION, str(share)]
@@ -76,12 +78,12 @@ def run_children(count: int, command: Sequence[str], environ: Mapping[str, str])
 
 
 def _shell_code(returned: int) -> int:
-    """Of a child that a signal ended, what a shell and Batch would say: 128 and the signal."""
+    """Return the code as a shell and Batch give it: 128 plus the signal that ended the child."""
     return returned if returned >= 0 else 128 - returned
 
 
 def _environment(environ: Mapping[str, str], share: Share) -> dict[str, str]:
-    """One device, and of what the job costs the child's part."""
+    """Return the child's variables: one device, and its part of the job's price."""
     settings = ProcessEnvironment.read(environ)
     name = ProcessEnvironment.variable
     devices = environ.get(_VISIBLE, "").split(",")
@@ -102,7 +104,7 @@ def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextlib.contextmanager
-def _passing_on_sigterm(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[threading.Event]:
+def _forward_sigterm(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[threading.Event]:
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Encoding a shard: the same pictures give the same bytes."""
+"""Encodes a shard: the same pictures give the same bytes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from av.video.stream import VideoStream
 from containers.common.film.opening import MUXERS
 from containers.common.film.pictures import Picture, to_frame
 from containers.common.runtime.worker import WorkerError
-from containers.upscaler.device.colour import MATRIX_RGB, tag
-from containers.upscaler.device.semi_planar import semi_planar, to_p010
+from containers.upscaler.device.colour import MATRIX_RGB, tag_colour
+from containers.upscaler.device.semi_planar import to_p010, to_semi_planar
 from contracts.film.manifest import Manifest
 from contracts.names import ExitCode
 
 _RANGE = {False: 1, True: 2}
 NULL_ENCODER = "null"
-"""Named by manifests made for measuring; extract plans it for no job."""
+"""The encoder of manifests for benchmarks; extract never plans it."""
 _NVENC = "_nvenc"
 _NVENC_INPUT = {"yuv420p10le": "p010le"}
-"""What NVENC takes instead of a format of ours."""
+"""The pixel format that NVENC takes instead of one of ours."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class EncodedFile:
 class ShardEncoder:
     """Encodes one shard into a file: `with ShardEncoder(...) as e: e.add(...); e.finish()`.
 
-    Packets carry the frame's number in the shard as their timestamp, in units of 1/frame_rate.
-    Shards begin with a keyframe and refer to nothing outside themselves.
+    A packet's timestamp is the frame's number in the shard, in units of 1/frame_rate. Shards begin
+    with a keyframe and refer to nothing outside themselves.
     """
 
     def __init__(self, manifest: Manifest, path: Path) -> None:
@@ -67,16 +67,16 @@ class ShardEncoder:
         self._frames = 0
 
     def add(self, picture: Picture) -> None:
-        """Encode the next picture: of the output's size and the encoder's pixel format."""
+        """Encode the next picture, which has the output's size and the encoder's pixel format."""
         frame = to_p010(picture) if self._input == "p010le" else to_frame(picture)
-        tag(frame, self._colour)
+        tag_colour(frame, self._colour)
         frame.pts = self._frames
         frame.time_base = self._stream.codec_context.time_base
         self._frames += 1
         self._encode(frame)
 
     def finish(self) -> EncodedFile:
-        """Write what the encoder still holds and close the file."""
+        """Flush the encoder and close the file."""
         self._encode(None)
         self._container.close()
         with self._path.open("rb") as file:
@@ -94,8 +94,8 @@ class ShardEncoder:
         self._container.close()
 
 
-class NullSink:
-    """A ShardEncoder that takes pictures to NV12 or P010 on the host, and lets them go."""
+class NullEncoder:
+    """Stands in for ShardEncoder: converts pictures to NV12 or P010 on the host and drops them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,10 +104,10 @@ class NullSink:
     def add(self, picture: Picture) -> None:
         """See ShardEncoder.add."""
         self._frames += 1
-        self._bytes += sum(part.nbytes for part in semi_planar(picture))
+        self._bytes += sum(part.nbytes for part in to_semi_planar(picture))
 
     def finish(self) -> EncodedFile:
-        """An empty file, and the bytes that were delivered."""
+        """Return an empty file, with the number of bytes that an encoder would have received."""
         self._path.touch()
         return EncodedFile(self._path, self._frames, self._bytes, hashlib.sha256().hexdigest())
 
@@ -118,25 +118,22 @@ class NullSink:
         pass
 
 
-def open_encoder(manifest: Manifest, path: Path) -> ShardEncoder | NullSink:
-    """For one shard, as the manifest says."""
+def open_encoder(manifest: Manifest, path: Path) -> ShardEncoder | NullEncoder:
+    """Open the encoder that the manifest plans, for one shard at `path`."""
     if manifest.encoder.encoder == NULL_ENCODER:
-        return NullSink(path)
+        return NullEncoder(path)
     return ShardEncoder(manifest, path)
 
 
 def _input_format(manifest: Manifest) -> str:
     encoder = manifest.encoder
     hardware = encoder.encoder.endswith(_NVENC)
-    return (
-        _NVENC_INPUT.get(encoder.pixel_format, encoder.pixel_format)
-        if hardware
-        else (encoder.pixel_format)
-    )
+    taken = _NVENC_INPUT if hardware else {}
+    return taken.get(encoder.pixel_format, encoder.pixel_format)
 
 
 def probe_encoder(manifest: Manifest) -> None:
-    """Encode one grey frame of the output's size, for an encoder may be listed and not work.
+    """Encode one grey frame of the output's size: an encoder may be listed and not work.
 
     Raises WorkerError UNSUPPORTED with FFmpeg's reason.
     """
@@ -161,7 +158,7 @@ def probe_encoder(manifest: Manifest) -> None:
             ExitCode.UNSUPPORTED,
             f"this worker cannot encode {encoder.codec.value} with {encoder.encoder} as "
             f"{encoder.pixel_format} at {manifest.output.width}x{manifest.output.height} "
-            f"({error}); choose another codec or run the job on a worker that can",
+            f"({error}); choose another codec or run the job on a worker that can encode it",
         ) from error
 
 

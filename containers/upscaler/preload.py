@@ -1,4 +1,4 @@
-"""Importing this imports all that a worker with a network does; for where its job is expected."""
+"""Imports everything that a worker with a network imports, ahead of a job that is expected."""
 
 import importlib
 

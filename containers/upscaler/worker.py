@@ -1,4 +1,4 @@
-"""The process stage: one run of shards, each decoded, enlarged, encoded and committed once."""
+"""The process stage: decodes, upscales, encodes and commits each shard of a run once."""
 
 import contextlib
 import itertools
@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,17 +21,16 @@ from containers.common.film.lossless import LosslessShards
 from containers.common.film.mending import source_decode
 from containers.common.film.weaving import Decode
 from containers.common.runtime.worker import Task, WorkerError
-from containers.upscaler import infer
 from containers.upscaler.children import Share
 from containers.upscaler.device.target import Target
 from containers.upscaler.encode import EncodedFile, open_encoder, probe_encoder
 from containers.upscaler.host.memory import peak_memory_mib
 from containers.upscaler.host.processors import warn_of_crowding
-from containers.upscaler.infer import Batch, Enlarged
+from containers.upscaler.inference import DecodedBatch, UpscaledBatch, upscale_batches
 from containers.upscaler.models.loading import load_upscaler
 from containers.upscaler.models.upscaler import Upscaler
-from containers.upscaler.pipeline import Pipeline
-from containers.upscaler.weights.catalogue import fetch_stored_weights
+from containers.upscaler.stage_threads import StageThreads
+from containers.upscaler.weights.cache import fetch_stored_weights
 from contracts.base import one_line
 from contracts.film.ledger import Progress, ShardResult
 from contracts.film.manifest import (
@@ -50,8 +49,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Spent:
-    """What a shard cost so far: busy seconds of each part, and its frames behind each part."""
+class ShardCost:
+    """What a shard has cost so far: busy seconds of each stage, and its frames after each stage."""
 
     decode: float = 0.0
     inference: float = 0.0
@@ -61,7 +60,17 @@ class Spent:
     computed: int = 0
     repeated: int = 0
 
+    def add(self, batch: UpscaledBatch) -> None:
+        """Add what a batch cost before it was encoded."""
+        self.decode += batch.batch.decode_seconds
+        self.inference += batch.inference_seconds
+        self.device += batch.device_seconds
+        self.decoded += batch.batch.decoded
+        self.computed += batch.computed
+        self.repeated += batch.repeated
+
     def longest(self) -> Literal["decode", "inference", "encode"]:
+        """The stage that was busy longest."""
         if self.inference >= max(self.decode, self.encode):
             return "inference"
         return "encode" if self.encode >= self.decode else "decode"
@@ -69,15 +78,15 @@ class Spent:
 
 @dataclass(frozen=True)
 class EncodedShard:
-    """A shard that waits to be committed."""
+    """A shard ready to be committed."""
 
     shard: Shard
     file: EncodedFile
     result: ShardResult
 
 
-class Counter:
-    """Frames of the run that are done; written by one thread at a time, read by another."""
+class FrameCounter:
+    """How many frames of the run are done. One thread writes at a time, another reads."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -87,22 +96,25 @@ WHOLE = Share()
 
 
 def process(task: Task[ProcessEnvironment], share: Share = WHOLE) -> None:
-    """Do run `task.run` of the job, or a share of it: leave every one of its shards committed.
+    """Commit every shard of run `task.run` of the job, or of a share of it.
 
-    Raises WorkerError: BAD_SOURCE, UNSUPPORTED, TRANSIENT and what the store raises.
+    Raises WorkerError: BAD_REQUEST, BAD_SOURCE, UNSUPPORTED, TRANSIENT and what the store raises.
     """
     bucket = task.environment.intermediate_bucket
     manifest = task.store.get_json(Manifest, bucket, manifest_key(task.environment.job_id))
-    run = _run(manifest, task.run)
-    with tempfile.TemporaryDirectory(prefix="superres-") as folder:
-        limits = Confinement.of(task.environment)
-        with FilmDecoder(limits, one_line(manifest.source.key)) as film:
-            work = RunOfShards(task, manifest, run, Path(folder), film, share)
-            with _progress(task, run, share, work.counter):
-                work.do()
+    run = _find_run(manifest, task.run)
+    shards = share.of(manifest.shards_of(run))
+    limits = Confinement.of(task.environment)
+    with (
+        tempfile.TemporaryDirectory(prefix="superres-") as folder,
+        FilmDecoder(limits, one_line(manifest.source.key)) as decoder,
+    ):
+        work = RunOfShards(task, manifest, shards, folder=Path(folder), decoder=decoder)
+        with _report_progress(task, run, share, work.counter):
+            work.do()
 
 
-def _run(manifest: Manifest, index: int) -> Run:
+def _find_run(manifest: Manifest, index: int) -> Run:
     if index >= len(manifest.runs):
         raise WorkerError(
             ExitCode.BAD_REQUEST,
@@ -112,143 +124,150 @@ def _run(manifest: Manifest, index: int) -> Run:
 
 
 class RunOfShards:
-    """The three stages of a run, and the commit of what they make."""
+    """The three stages of a run of shards, and the commit of each shard.
+
+    `folder` takes the shards' files and a user's model.
+    """
 
     def __init__(
         self,
         task: Task[ProcessEnvironment],
         manifest: Manifest,
-        run: Run,
+        shards: Sequence[Shard],
+        *,
         folder: Path,
-        film: FilmDecoder,
-        share: Share = WHOLE,
+        decoder: FilmDecoder,
     ) -> None:
-        self.counter = Counter()
+        self.counter = FrameCounter()
         self._store = task.store
         self._meter = task.meter
         self._environment = task.environment
         self._manifest = manifest
-        self._shards = share.of(manifest.shards_of(run))
+        self._shards = shards
         self._folder = folder
-        self._film = film
+        self._decoder = decoder
         self._concealed = np.zeros(0, np.bool_)
-        """By frame; known before the first shard is encoded."""
+        """Whether each frame of the film is concealed; decoding sets it before its first batch."""
 
     def do(self) -> None:
-        """Decode, infer and encode side by side; commit shard by shard as they come."""
-        with Pipeline() as pipeline:
-            decoded = pipeline.stage("decode", self.decoded(), BATCHES_AHEAD)
-            enlarged = pipeline.stage("infer", self.enlarged(decoded), BATCHES_AHEAD)
-            # a network's threads wait for each other at every layer: what takes one core from them
-            # takes both. So encoding has the cores between pictures, and while these are waited for
-            encoded = self.encoded(enlarged)
-            for shard in pipeline.stage("encode", encoded, SHARDS_AHEAD, gives_way=True):
+        """Decode, infer and encode at the same time; commit each shard when it is encoded."""
+        with StageThreads() as threads:
+            decoded = threads.start("decode", self.decode_batches(), BATCHES_AHEAD)
+            upscaled = threads.start("infer", self.upscale_batches(decoded), BATCHES_AHEAD)
+            # A network's threads wait for each other at every layer, so whatever takes one core
+            # from them stops them all. With low priority, encoding runs while they are idle.
+            encoded = self.encode_shards(upscaled)
+            for shard in threads.start("encode", encoded, SHARDS_AHEAD, low_priority=True):
                 self._commit(shard)
 
-    def decoded(self) -> Iterator[Batch]:
-        """The pictures of all shards that are not committed yet."""
-        missing = [s for s in self._shards if not self._is_committed(s)]
+    def decode_batches(self) -> Iterator[DecodedBatch]:
+        """Decode the pictures of all shards that are not committed yet."""
+        missing: list[Shard] = []
+        for shard in self._shards:
+            if self._is_committed(shard):
+                self.counter.frames += shard.frames
+            else:
+                missing.append(shard)
         if not missing:
             return
-        film, decode = self._source()
-        for shards in _consecutive(missing):
+        film, decode = self._open_film()
+        for shards in _group_consecutive(missing):
             first, last = shards[0], shards[-1]
             frames = last.first_frame + last.frames - first.first_frame
             pictures = film.pictures(decode, first.first_frame, frames)
             for shard, count in self._batches(shards):
-                started, before = time.perf_counter(), self._film.busy_seconds
+                started, before = time.perf_counter(), self._decoder.busy_seconds
                 batch = list(itertools.islice(pictures, count))
-                seconds = self._film.busy_seconds - before
-                yield Batch(shard, batch, started, seconds, decoded=len(batch))
+                seconds = self._decoder.busy_seconds - before
+                yield DecodedBatch(shard, batch, started, seconds, decoded=len(batch))
 
-    def _source(self) -> tuple[Film, Decode]:
-        """The film, and what gives the pictures that it is made of."""
+    def _open_film(self) -> tuple[Film, Decode]:
+        """Return the film and the function that decodes its pictures; note concealed frames."""
         manifest, source = self._manifest, self._manifest.source
         film = Film.of(self._store, manifest)
         self._concealed = film.concealed(manifest.damage)
         if manifest.extraction.mode == "shards":
             bucket = self._environment.intermediate_bucket
-            return film.stored, LosslessShards(self._store, bucket, manifest, self._film).decode
+            return film.stored, LosslessShards(self._store, bucket, manifest, self._decoder).decode
         return film, source_decode(
-            self._film, self._store.reader(source), source.size, manifest.video,
+            self._decoder, self._store.reader(source), source.size, manifest.video,
             film.coded_pts, manifest.damage,
         )  # fmt: skip
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
+        """Cut shards into batches: yield (shard, number of frames) for each."""
         size = self._manifest.inference.batch
         for shard in shards:
             for done in range(0, shard.frames, size):
                 yield shard, min(size, shard.frames - done)
 
-    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
-        """Pictures of the output's size. Loads the model while the first frames are decoded."""
+    def upscale_batches(self, batches: Iterable[DecodedBatch]) -> Iterator[UpscaledBatch]:
+        """Load the model while the first frames are decoded, then upscale all batches."""
         warn_of_crowding(self._manifest.inference.threads)
+        model_dir = self._prepare_model_dir()
         upscaler = load_upscaler(
             self._manifest.inference,
             Target.of(self._manifest),
-            model_dir=self._model_dir(),
+            model_dir=model_dir,
             device=self._environment.device,
         )
         log.info("model loaded", extra={"device": upscaler.device, **upscaler.versions})
-        yield from infer.enlarged(batches, upscaler)
+        yield from upscale_batches(batches, upscaler)
 
-    def _model_dir(self) -> Path:
+    def _prepare_model_dir(self) -> Path:
+        """Return the folder with the weights; download a user's model first."""
         weights = self._manifest.inference.weights
         if weights is None:
             return Path(self._environment.model_dir)
         fetch_stored_weights(self._store, weights, self._folder)
         return self._folder
 
-    def encoded(self, batches: Iterable[Enlarged]) -> Iterator[EncodedShard]:
-        """Finished files, in order."""
+    def encode_shards(self, batches: Iterable[UpscaledBatch]) -> Iterator[EncodedShard]:
+        """Encode each shard to a file, in order."""
         probe_encoder(self._manifest)
-        for shard, parts in itertools.groupby(batches, key=lambda item: item.batch.shard):
-            yield self._encode(shard, parts)
+        for shard, group in itertools.groupby(batches, key=lambda item: item.batch.shard):
+            yield self._encode(shard, group)
 
-    def _encode(self, shard: Shard, parts: Iterable[Enlarged]) -> EncodedShard:
+    def _encode(self, shard: Shard, batches: Iterable[UpscaledBatch]) -> EncodedShard:
         path = self._folder / f"{shard.index}.{self._manifest.encoder.shard_container.value}"
-        spent, started = Spent(), 0.0
+        cost, started = ShardCost(), 0.0
         upscaler: Upscaler | None = None
         with open_encoder(self._manifest, path) as encoder:
-            for part in parts:
+            for batch in batches:
                 begun = time.perf_counter()
-                for picture in part.pictures:
+                for picture in batch.pictures:
                     encoder.add(picture)
-                self.counter.frames += len(part.pictures)
-                spent.encode += time.perf_counter() - begun
-                spent.decode += part.batch.decode_seconds
-                spent.inference += part.inference_seconds
-                spent.device += part.device_seconds
-                spent.decoded += part.batch.decoded
-                spent.computed += part.computed
-                spent.repeated += part.repeated
-                started, upscaler = started or part.batch.started, part.upscaler
+                self.counter.frames += len(batch.pictures)
+                cost.encode += time.perf_counter() - begun
+                cost.add(batch)
+                started, upscaler = started or batch.batch.started, batch.upscaler
             begun = time.perf_counter()
             file = encoder.finish()
-            spent.encode += time.perf_counter() - begun
+            cost.encode += time.perf_counter() - begun
         if upscaler is None:
             raise ValueError(f"shard {shard.index} has no pictures")
         wall = time.perf_counter() - started
-        return EncodedShard(shard, file, self._result(shard, file, spent, wall, upscaler))
+        result = self._result(shard, file, cost, wall=wall, upscaler=upscaler)
+        return EncodedShard(shard, file, result)
 
     def _result(
-        self, shard: Shard, file: EncodedFile, spent: Spent, wall: float, upscaler: Upscaler
+        self, shard: Shard, file: EncodedFile, cost: ShardCost, *, wall: float, upscaler: Upscaler
     ) -> ShardResult:
         return ShardResult(
             job_id=self._manifest.job_id,
             index=shard.index,
-            decoded_frames=spent.decoded,
-            upscaled_frames=spent.computed + spent.repeated,
+            decoded_frames=cost.decoded,
+            upscaled_frames=cost.computed + cost.repeated,
             frames=file.frames,
             bytes=file.bytes,
             sha256=file.sha256,
-            decode_seconds=round(spent.decode, 3),
-            inference_seconds=round(spent.inference, 3),
-            encode_seconds=round(spent.encode, 3),
+            decode_seconds=round(cost.decode, 3),
+            inference_seconds=round(cost.inference, 3),
+            encode_seconds=round(cost.encode, 3),
             wall_seconds=round(wall, 3),
-            bound_by=spent.longest(),
-            device_share=round(min(spent.device / wall, 1.0), 3),
-            repeated_frames=spent.repeated,
+            bound_by=cost.longest(),
+            device_share=round(min(cost.device / wall, 1.0), 3),
+            repeated_frames=cost.repeated,
             concealed_frames=self._concealed_in(shard),
             tile=upscaler.tile,
             peak_memory_mib=peak_memory_mib(),
@@ -267,10 +286,8 @@ class RunOfShards:
         return shard_key(self._manifest.job_id, shard.index, extension)
 
     def _is_committed(self, shard: Shard) -> bool:
-        done = self._store.info(self._environment.intermediate_bucket, self._key(shard)) is not None
-        if done:
-            self.counter.frames += shard.frames
-        return done
+        bucket = self._environment.intermediate_bucket
+        return self._store.info(bucket, self._key(shard)) is not None
 
     def _commit(self, done: EncodedShard) -> None:
         metadata = {SHARD_RESULT_METADATA: done.result.to_json()}
@@ -282,27 +299,36 @@ class RunOfShards:
         )
         facts["fps"] = done.result.frames_per_second()
         if first:
-            told = self._meter.shard(done.result.frames, done.result.wall_seconds)
-            log.info("shard committed", extra={**facts, **told})
+            metrics = self._meter.shard(done.result.frames, done.result.wall_seconds)
+            log.info("shard committed", extra={**facts, **metrics})
         else:
             log.info("shard was committed by another worker", extra=facts)
 
 
-def _consecutive(shards: list[Shard]) -> Iterator[list[Shard]]:
-    """Groups without gaps, so that each group is decoded in one go."""
+def _group_consecutive(shards: list[Shard]) -> Iterator[list[Shard]]:
+    """Group shards without gaps, so that each group is decoded in one go."""
     for _, group in itertools.groupby(enumerate(shards), key=lambda item: item[1].index - item[0]):
         yield [shard for _, shard in group]
 
 
 @contextlib.contextmanager
-def _progress(
-    task: Task[ProcessEnvironment], run: Run, share: Share, counter: Counter
+def _report_progress(
+    task: Task[ProcessEnvironment], run: Run, share: Share, counter: FrameCounter
 ) -> Iterator[None]:
-    """Say every `progress_seconds` how far the run is, and once more at its end."""
+    """Store the run's progress every `progress_seconds`, and once more at the end."""
+    key = progress_key(task.environment.job_id, run.index, share.number)
     ended = threading.Event()
-    thread = threading.Thread(
-        target=_report, args=(task, run, share, counter, ended), name="progress", daemon=True
-    )
+
+    def report() -> None:
+        stored, last = -1, False
+        while not last:
+            last = ended.wait(task.environment.progress_seconds)
+            frames = counter.frames
+            if frames != stored:
+                stored = frames
+                _store_progress(task, key, Progress(run=run.index, frames=frames))
+
+    thread = threading.Thread(target=report, name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -311,23 +337,8 @@ def _progress(
     thread.join()
 
 
-def _report(
-    task: Task[ProcessEnvironment],
-    run: Run,
-    share: Share,
-    counter: Counter,
-    ended: threading.Event,
-) -> None:
-    bucket = task.environment.intermediate_bucket
-    key = progress_key(task.environment.job_id, run.index, share.number)
-    said, last = -1, False
-    while not last:
-        last = ended.wait(task.environment.progress_seconds)
-        frames = counter.frames
-        if frames == said:
-            continue
-        said = frames
-        try:
-            task.store.put_json(bucket, key, Progress(run=run.index, frames=frames))
-        except WorkerError as error:
-            log.warning("progress not written: %s", error)
+def _store_progress(task: Task[ProcessEnvironment], key: str, progress: Progress) -> None:
+    try:
+        task.store.put_json(task.environment.intermediate_bucket, key, progress)
+    except WorkerError as error:
+        log.warning("progress not written: %s", error)

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from containers.upscaler.inspection.model_file import Inspected, inspect
+from containers.upscaler.inspection.model_file import InspectedModel, inspect
 from containers.upscaler.models.engines.spandrel_engine import load_spandrel
 from containers.upscaler.models.loading import load_upscaler
 from containers.upscaler.models.network_upscaler import NetworkUpscaler
@@ -56,11 +56,11 @@ def saved(folder: Path, name: str, suffix: str = ".safetensors") -> Path:
     return path
 
 
-def inspected(folder: Path, name: str) -> Inspected:
+def inspected(folder: Path, name: str) -> InspectedModel:
     return inspect(saved(folder, name), folder / "stored")
 
 
-def inference(model: Inspected, scale: float = 2, **changes: Any) -> Inference:
+def inference(model: InspectedModel, scale: float = 2, **changes: Any) -> Inference:
     digest = str(model.facts.weights_sha256)
     fields = {
         "model": stored_model(digest), "facts": model.facts, "scale": scale, "threads": 1,
@@ -70,7 +70,7 @@ def inference(model: Inspected, scale: float = 2, **changes: Any) -> Inference:
     return Inference.model_validate(fields)
 
 
-def load(model: Inspected, height: int, width: int, **changes: Any) -> Any:
+def load(model: InspectedModel, height: int, width: int, **changes: Any) -> Any:
     plan = inference(model, **changes)
     size = output_size(width, height, round(plan.scale))
     folder = model.weights_path.parent

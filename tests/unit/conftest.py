@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights of every model."""
-    from containers.upscaler.weights.catalogue import fill_cache
+    from containers.upscaler.weights.cache import fill_cache
 
     folder = tmp_path_factory.mktemp("weights")
     fill_cache(folder)

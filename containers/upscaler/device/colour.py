@@ -1,4 +1,4 @@
-"""Between pictures and RGB, by the matrix and range that the manifest fixes."""
+"""Converts between frames and RGB with swscale, by the matrix and range that the manifest fixes."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -20,13 +20,13 @@ from contracts.names import ExitCode
 
 Bits = Literal[8, 16]
 Rgb = NDArray[Any]
-"""RGB of full range, shape (height, width, 3): uint8 for 8 bits, uint16 for 16."""
+"""Full-range RGB, shape (height, width, 3): uint8 for 8 bits, uint16 for 16."""
 
 MATRIX_RGB = 0
 _SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 """ITU-T H.273 matrix coefficients -> swscale's number; 5 and 6 are both BT.601."""
 _RGB_FORMATS = {8: "rgb24", 16: "rgb48le"}
-# Without these, swscale takes short cuts: chroma repeated instead of interpolated, sums truncated.
+# Without these, swscale repeats chroma instead of interpolating it, and truncates sums.
 _EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -37,7 +37,7 @@ _ONE_THREAD = 1
 
 
 class RgbReader:
-    """Decoded frames -> RGB. Keeps its tables between frames; use it from one thread."""
+    """Converts decoded frames to RGB. Keeps its tables between frames; use it from one thread."""
 
     def __init__(self, colour: Colour, bits: Bits) -> None:
         self._range = _range(colour)
@@ -46,7 +46,7 @@ class RgbReader:
         self._reformatter = VideoReformatter()
 
     def read(self, frame: VideoFrame) -> Rgb:
-        """Raises WorkerError UNSUPPORTED for a matrix that is not known."""
+        """Convert one frame. Raises WorkerError BAD_REQUEST for an unknown matrix."""
         is_rgb = frame.format.is_rgb
         picture = self._reformatter.reformat(
             frame,
@@ -61,7 +61,7 @@ class RgbReader:
 
 
 class RgbWriter:
-    """RGB -> frames for the encoder, tagged with the colour they have."""
+    """Converts RGB to frames for the encoder, tagged with their colour."""
 
     def __init__(self, colour: Colour, pixel_format: str, bits: Bits) -> None:
         self._target_is_rgb = VideoFormat(pixel_format).is_rgb
@@ -72,7 +72,7 @@ class RgbWriter:
         self._reformatter = VideoReformatter()
 
     def write(self, picture: Rgb) -> VideoFrame:
-        """The picture as a frame of the writer's pixel format."""
+        """Convert one picture to a frame of the writer's pixel format."""
         rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(picture), self._source)
         frame = self._reformatter.reformat(
             rgb,
@@ -83,33 +83,33 @@ class RgbWriter:
             interpolation=_EXACT,
             threads=_ONE_THREAD,
         )
-        tag(frame, self._colour)
+        tag_colour(frame, self._colour)
         return frame
 
 
-class Converter:
-    """Pictures to RGB and back, one by one; use it from one thread."""
+class PictureConverter:
+    """Converts pictures to RGB and back, one by one; use it from one thread."""
 
-    def __init__(self, source: Colour, colour: Colour, pixel_format: str, bits: Bits) -> None:
+    def __init__(self, source: Colour, colour: Colour, *, pixel_format: str, bits: Bits) -> None:
         self._reader = RgbReader(source, bits)
         self._writer = RgbWriter(colour, pixel_format, bits)
         self._planes = PictureReader()
 
-    def rgb(self, pictures: Sequence[Picture]) -> Rgb:
-        """Shape (n, height, width, 3), n over 0."""
+    def to_rgb(self, pictures: Sequence[Picture]) -> Rgb:
+        """Convert one or more pictures: shape (n, height, width, 3)."""
         arrays = [self._reader.read(to_frame(picture)) for picture in pictures]
         return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
-    def pictures(self, rgb: Rgb, sources: Sequence[Picture]) -> list[Picture]:
-        """Of the writer's pixel format, each with its source's timestamp."""
+    def to_pictures(self, rgb: Rgb, sources: Sequence[Picture]) -> list[Picture]:
+        """Convert to the writer's pixel format, each with its source's timestamp."""
         return [
             self._planes.read(self._writer.write(array), source.pts)
             for array, source in zip(rgb, sources, strict=True)
         ]
 
 
-def tag(frame: VideoFrame, colour: Colour) -> None:
-    """Say in the frame itself what its samples mean."""
+def tag_colour(frame: VideoFrame, colour: Colour) -> None:
+    """Record in the frame what its samples mean."""
     is_rgb = frame.format.is_rgb
     frame.colorspace = MATRIX_RGB if is_rgb else colour.matrix
     frame.color_primaries = colour.primaries

@@ -1,9 +1,8 @@
-"""Film grain: measured in the source, and drawn anew in the result's luma.
+"""Film grain: measured in the source, and drawn again in the result's luma.
 
-Networks take grain for noise and remove it. What is drawn is white noise on the source's grid,
-enlarged: its spectrum is that of grain in the source, as much larger as the picture. It depends on
-the picture's timestamp and the sample's place and on nothing else: not on shards, batches, tiles,
-threads or the device.
+Networks take grain for noise and remove it. We draw white noise on the source's grid and enlarge
+it, so grain grows with the picture. It depends on the picture's timestamp and the sample's place
+only: not on shards, batches, tiles, threads or the device.
 """
 
 import math
@@ -15,57 +14,60 @@ from torch import Tensor
 from torch.nn import functional
 
 from containers.upscaler.device.resample import Resampler
-from contracts.job import KEEP_GRAIN
-from contracts.job import Grain as Amount
+from contracts.job import KEEP_GRAIN, Grain
 
 LEVEL = 1 / 255
 _BLOCK = 8
 _NODES = 17
 _FEWEST_BLOCKS = 8
 _QUIET = 0.25
-"""Of the blocks of like brightness, the share taken as flat: detail counts as grain in no other."""
+"""The share of blocks of similar brightness taken as flat; detail in the others is not grain."""
 _QUIET_BIAS = 1.10
-"""White noise's power over what that share of its blocks shows; a test recovers it."""
+"""The power of white noise over what that share of its blocks shows; a test recovers it."""
 _IMMERKAER = math.sqrt(math.pi / 2) / 6
 _ROOM = 3.0
 _MASK = 0xFFFFFFFF
 
 
-class Grain:
-    """Of pictures of one size. Luma is 0 for black to 1 for white here."""
+class GrainSynthesizer:
+    """Draws grain for pictures of one size; sizes are (width, height). Luma runs from 0 to 1.
+
+    `amount` is a standard deviation in levels of 8 bits, or `keep` for what the network removed.
+    """
 
     def __init__(
-        self, amount: Amount, source: tuple[int, int], target: tuple[int, int],
-        device: torch.device,
+        self, amount: Grain, source: tuple[int, int], target: tuple[int, int],
+        *, device: torch.device,
     ) -> None:  # fmt: skip
         self._amount = amount
         self._enlarge = Resampler(source, target, device, of_noise=True)
         width, height = source
         places = torch.arange(width * height, dtype=torch.int64, device=device)
-        self._places = _mixed(places).view(height, width)
+        self._places = _hash(places).view(height, width)
 
-    def field(self, source: Tensor, result: Tensor, stamps: Sequence[int]) -> Tensor:
-        """What to add to luma: (n, target's rows, columns).
+    def draw(self, source: Tensor, result: Tensor, stamps: Sequence[int]) -> Tensor:
+        """Draw what to add to luma: (n, target's rows, target's columns) float32.
 
-        `source` and `result` are luma before and behind the network, (n, rows, columns), both of
-        the source's size.
+        `source` and `result` are luma before and after the network, (n, rows, columns), both of
+        the source's size; `stamps` are the pictures' timestamps.
         """
-        sigma = self._kept(source, result) if self._amount == KEEP_GRAIN else self._even(result)
+        keep = self._amount == KEEP_GRAIN
+        sigma = self._lost(source, result) if keep else self._constant(result)
         white = torch.stack([self._white(pts) for pts in stamps])
         return self._enlarge(white.mul_(sigma))
 
-    def _even(self, luma: Tensor) -> Tensor:
-        """The amount asked for, less where luma has no room for it: its mean must not move."""
+    def _constant(self, luma: Tensor) -> Tensor:
+        """Return the wanted sigma, less where luma has no room for it, so that its mean stays."""
         sigma = float(self._amount) * LEVEL
         room = torch.minimum(luma, 1 - luma).mul_(1 / (_ROOM * sigma)).clamp_(0.0, 1.0)
         return room.mul_(sigma)
 
     @staticmethod
-    def _kept(source: Tensor, result: Tensor) -> Tensor:
-        """What the source has and the result has lost, by brightness."""
+    def _lost(source: Tensor, result: Tensor) -> Tensor:
+        """Return the sigma of the grain that the result has lost, by its brightness."""
         maps: list[Tensor] = []
         for before, after in zip(source, result, strict=True):
-            lost = measured(before) ** 2 - measured(after) ** 2
+            lost = measure_noise(before) ** 2 - measure_noise(after) ** 2
             table = torch.from_numpy(np.sqrt(lost.clip(0)).astype(np.float32)).to(after.device)
             place = after.clamp(0.0, 1.0).mul_(_NODES - 1)
             low = place.floor().clamp_(max=_NODES - 2)
@@ -75,17 +77,17 @@ class Grain:
         return torch.stack(maps)
 
     def _white(self, pts: int) -> Tensor:
-        """Noise of mean 0 and variance 1: the sum of four bytes of a hash, all but normal."""
-        x = _mixed(self._places ^ _key(pts))
+        """Draw noise of mean 0 and variance 1: the sum of a hash's four bytes, nearly normal."""
+        x = _hash(self._places ^ _key(pts))
         total = (x & 255) + (x >> 8 & 255) + (x >> 16 & 255) + (x >> 24)
         return total.sub_(510).to(torch.float32).mul_(1 / math.sqrt((256**2 - 1) / 3))
 
 
-def measured(luma: Tensor) -> np.ndarray:
-    """Standard deviation of noise in (rows, columns), at 17 brightnesses from 0 to 1.
+def measure_noise(luma: Tensor) -> np.ndarray:
+    """Measure the standard deviation of noise in (rows, columns), at 17 brightnesses from 0 to 1.
 
     Laplacian differences (Immerkaer, Computer Vision and Image Understanding 64(2), 1996) in blocks
-    of 8 x 8; a brightness takes the quiet quarter of its blocks.
+    of 8 x 8; each brightness takes the quietest quarter of its blocks.
     """
     if min(luma.shape) < _BLOCK + 2:
         return np.zeros(_NODES)
@@ -107,14 +109,14 @@ def measured(luma: Tensor) -> np.ndarray:
 
 
 def _key(pts: int) -> int:
-    """32 bits of a timestamp of 64."""
+    """Hash a timestamp of 64 bits to 32."""
     words = torch.tensor([pts & _MASK, pts >> 32 & _MASK], dtype=torch.int64)
-    low, high = _mixed(words).tolist()
-    return int(_mixed(torch.tensor([low ^ (high + 0x9E3779B9 & _MASK)]))[0])
+    low, high = _hash(words).tolist()
+    return int(_hash(torch.tensor([low ^ (high + 0x9E3779B9 & _MASK)]))[0])
 
 
-def _mixed(x: Tensor) -> Tensor:
-    """A hash of 32 bits in int64, in which no product overflows."""
+def _hash(x: Tensor) -> Tensor:
+    """Hash 32 bits; in int64, so that no product overflows."""
     for _ in range(2):
         x = ((x >> 16) ^ x) * 0x45D9F3B & _MASK
     return (x >> 16) ^ x

@@ -1,8 +1,8 @@
-"""Between planes of integers and R'G'B' in float32: matrix, range, depth and chroma's place.
+"""Converts planes of integers to R'G'B' in float32 and back: matrix, range, depth, chroma's place.
 
-ITU-T H.273: 8.2 and 8.3 give matrices and ranges. Nothing is cut off on the way in: samples beyond
-black and white become values under 0 and over 1, and come back as the samples they were. On the
-way out values stay within the nominal range, or as far beyond it as the source itself went.
+Matrices and ranges are those of ITU-T H.273, 8.2 and 8.3. Nothing is clipped on the way in: samples
+beyond black and white become values below 0 and above 1, and come back as the same samples. On the
+way out, values stay within the nominal range, or go as far beyond it as the source itself does.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from containers.common.film.pictures import has_alpha
 from containers.upscaler.device import chroma
-from containers.upscaler.device.samples import Planes
+from containers.upscaler.device.packing import Planes
 from contracts.film.facts import Colour
 
 LUMA = {
@@ -24,7 +24,7 @@ LUMA = {
 }  # fmt: skip
 """Kr and Kb by matrix coefficients, H.273 table 4."""
 BAND = 1 << 19
-"""Samples of a plane that are finished at a time on processors: what their caches hold."""
+"""Samples of a plane to finish at a time on processors, so that they fit the caches."""
 
 Limits = tuple[Tensor, Tensor]
 """Lowest and highest code of each picture, (n, 1, 1, 1, 1) or (1, 1, 1, 1, 1)."""
@@ -32,20 +32,21 @@ Limits = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Cells:
-    """Pictures as networks leave them: cells of `side` x `side` pixels, a plane for each pixel."""
+    """Pictures as networks return them: cells of `side` x `side` pixels, a plane for each pixel."""
 
     side: int
     height: int
     """Rows of cells."""
     rows: Callable[[int, int], Tensor]
-    """Rows of cells `start` to `stop`: (n, 3, side, side, stop - start, columns) float32."""
+    """Computes rows `start` to `stop` of the cells: (n, 3, side, side, stop - start, columns)
+    float32."""
 
     @classmethod
     def of(cls, rgb: Tensor, side: int) -> Self:
-        """Of (n, 3 * side**2, h, w), which pixel_shuffle by `side` would turn into pictures.
+        """From (n, 3 * side**2, h, w), which pixel_shuffle by `side` would turn into pictures.
 
-        Whole pictures (side 1) become cells of 2 x 2, so that chroma can be halved; sides that
-        are odd stay as they are.
+        Whole pictures (side 1) become cells of 2 x 2, so that chroma can be halved, unless a side
+        is odd.
         """
         cells = rgb.unflatten(1, (3, side, side))
         if side == 1 and rgb.shape[2] % 2 == rgb.shape[3] % 2 == 0:
@@ -62,13 +63,16 @@ class Codes:
     zero: float
     low: float
     high: float
-    """Nominal limits."""
+    """Nominal lowest and highest code."""
     peak: float
-    """The largest code there is."""
+    """The largest code of the format."""
 
 
 def codes(bits: int, *, chroma: bool, full: bool) -> Codes:
-    """H.273, 8.3. Luma, R, G and B run from 0 to 1, chroma from -1/2 to 1/2."""
+    """Return the codes of a depth and range (H.273, 8.3).
+
+    Values of luma, R, G and B run from 0 to 1, those of chroma from -1/2 to 1/2.
+    """
     peak, unit = float(2**bits - 1), float(2 ** (bits - 8))
     if full:
         return Codes(peak, 128 * unit if chroma else 0.0, 0.0, peak, peak)
@@ -79,11 +83,12 @@ def codes(bits: int, *, chroma: bool, full: bool) -> Codes:
 
 @dataclass(frozen=True)
 class Layout:
-    """A plain pixel format (pictures.plain_format) with what its samples mean."""
+    """A plain pixel format (see pictures.plain_format) with the meaning of its samples."""
 
     pixel_format: str
     colour: Colour
     site: chroma.Site
+    """Of chroma in the format, whether or not it has any."""
 
     @property
     def _components(self) -> VideoFormat:
@@ -107,7 +112,7 @@ class Layout:
 
     @property
     def halved(self) -> tuple[bool, bool]:
-        """Whether chroma has half the columns, half the rows."""
+        """Whether chroma has half the columns, and whether half the rows."""
         part = self._components.components[1]
         return part.width < 64, part.height < 64
 
@@ -117,14 +122,14 @@ class Layout:
 
 
 class ToRgb:
-    """Planes -> (n, 3, h, w) float32, black 0 and white 1."""
+    """Converts planes of one layout to RGB."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._luma, self._chroma = layout.codes(), layout.codes(chroma=True)
 
     def __call__(self, planes: Planes) -> Tensor:
-        """See the class."""
+        """Return (n, 3, h, w) float32, black 0 and white 1."""
         if self._layout.is_rgb:
             green, blue, red = (self.level(plane) for plane in planes[:3])
             return torch.stack((red, green, blue), dim=1)
@@ -133,52 +138,60 @@ class ToRgb:
             return luma.unsqueeze(1).repeat(1, 3, 1, 1)
         kr, kb = LUMA[self._layout.colour.matrix]
         kg = 1 - kr - kb
-        cb, cr = (self._full(plane, *luma.shape[1:]) for plane in planes[1:3])
+        cb, cr = (self._upsample(plane, *luma.shape[1:]) for plane in planes[1:3])
         red = luma + cr * (2 * (1 - kr))
         blue = luma + cb * (2 * (1 - kb))
         green = luma - cb * (2 * (1 - kb) * kb / kg) - cr * (2 * (1 - kr) * kr / kg)
         return torch.stack((red, green, blue), dim=1)
 
     def level(self, plane: Tensor) -> Tensor:
-        """Luma, red, green or blue: (n, h, w) codes -> float32, 0 to 1."""
-        return _value(plane, self._luma)
+        """Convert luma, red, green or blue: (n, h, w) codes -> float32, 0 to 1."""
+        return _to_value(plane, self._luma)
 
-    def _full(self, plane: Tensor, rows: int, columns: int) -> Tensor:
-        value = _value(plane, self._chroma)
+    def _upsample(self, plane: Tensor, rows: int, columns: int) -> Tensor:
+        value = _to_value(plane, self._chroma)
         wide, high = self._layout.halved
         if high:
-            value = chroma.enlarge(value, -2, self._layout.site[1], rows)
-        return chroma.enlarge(value, -1, self._layout.site[0], columns) if wide else value
+            value = chroma.upsample(value, -2, site=self._layout.site[1], length=rows)
+        if wide:
+            value = chroma.upsample(value, -1, site=self._layout.site[0], length=columns)
+        return value
 
 
-def _value(plane: Tensor, how: Codes) -> Tensor:
+def _to_value(plane: Tensor, how: Codes) -> Tensor:
     return plane.to(torch.float32).sub_(how.zero).mul_(1 / how.span)
 
 
-def weighted(rgb: Tensor, colour: Colour) -> Tensor:
-    """Luma: (n, 3, ...) -> (n, ...)."""
+def luma_of(rgb: Tensor, colour: Colour) -> Tensor:
+    """Return luma by the colour's matrix: (n, 3, ...) -> (n, ...)."""
     kr, kb = LUMA[colour.matrix]
     red, green, blue = rgb.unbind(1)
     return (green * (1 - kr - kb)).add_(red * kr).add_(blue * kb)
 
 
 class FromRgb:
-    """Float32 R'G'B' -> planes, rounded once, band by band."""
+    """Converts float32 R'G'B' to planes of one layout, rounded once, band by band.
 
-    def __init__(self, layout: Layout) -> None:
+    `source` is the layout of the pictures that the R'G'B' was made from.
+    """
+
+    def __init__(self, layout: Layout, source: Layout) -> None:
         self._layout = layout
+        self._source = source
         self._luma, self._chroma = layout.codes(), layout.codes(chroma=True)
 
     def write(
-        self, picture: Cells, target: Planes, source: Planes, layout: Layout,
-        grain: Tensor | None = None,
-    ) -> None:  # fmt: skip
-        """Fill the target's colour planes. `source` of `layout` says how far codes may go;
-        `grain`, (n, rows, columns), is added to luma, or to each of R, G and B.
+        self, picture: Cells, target: Planes, source: Planes, *, grain: Tensor | None = None
+    ) -> None:
+        """Fill the target's colour planes.
+
+        `source` are the source's planes, whose lowest and highest codes bound those of the result.
+        `grain`, (n, rows, columns) float32, is added to luma, or to each of R, G and B.
         """
-        luma = self._limits(self._luma, layout.codes(), [] if layout.is_rgb else source[:1])
-        coloured = source[1:3] if layout.has_chroma else []
-        chroma = self._limits(self._chroma, layout.codes(chroma=True), coloured)
+        before = self._source
+        luma = self._limits(self._luma, before.codes(), [] if before.is_rgb else source[:1])
+        coloured = source[1:3] if before.has_chroma else []
+        chroma = self._limits(self._chroma, before.codes(chroma=True), coloured)
         for start, stop in _bands(picture, target[0]):
             if self._layout.is_rgb:
                 rgb, sides = picture.rows(start, stop), (picture.side, picture.side)
@@ -198,17 +211,19 @@ class FromRgb:
         wide, high = self._layout.halved if self._layout.has_chroma else (False, False)
         above, below = high and start > 0, high and stop < picture.height
         rgb = picture.rows(start - above, stop + below)
-        luma = weighted(rgb, self._layout.colour)
+        luma = luma_of(rgb, self._layout.colour)
         if self._layout.has_chroma:
             kr, kb = LUMA[self._layout.colour.matrix]
             for plane, channel, share in ((target[1], 2, kb), (target[2], 0, kr)):
                 value = rgb[:, channel] - luma
                 if high:
-                    value = chroma.framed(value, 1, 3, before=not above, after=not below)
-                    value = chroma.reduce(value, 1, 3, self._layout.site[1])
+                    value = chroma.repeat_edges(
+                        value, phase=1, place=3, before=not above, after=not below
+                    )
+                    value = chroma.downsample(value, phase=1, place=3, site=self._layout.site[1])
                 if wide:
-                    value = chroma.framed(value, 2, 4)
-                    value = chroma.reduce(value, 2, 4, self._layout.site[0])
+                    value = chroma.repeat_edges(value, phase=2, place=4)
+                    value = chroma.downsample(value, phase=2, place=4, site=self._layout.site[0])
                 how = replace(self._chroma, span=self._chroma.span / (2 * (1 - share)))
                 _store(_place(plane, value.shape[1:3], start, stop), value, how, limits[1])
         inner = luma[:, :, :, above : luma.shape[3] - below]
@@ -218,7 +233,7 @@ class FromRgb:
 
     @staticmethod
     def _limits(how: Codes, before: Codes, source: Planes) -> Limits:
-        """Nominal, or as far as its source went."""
+        """Return the nominal limits, widened to the codes that the source uses."""
         low, high = torch.tensor(how.low), torch.tensor(how.high)
         for plane in source:
             flat = plane.flatten(1).to(torch.float32)
@@ -239,7 +254,7 @@ def _store(place: Tensor, value: Tensor, how: Codes, limits: Limits) -> None:
 
 
 def _place(plane: Tensor, sides: Sequence[int], start: int, stop: int) -> Tensor:
-    """Rows of cells of a plane, as (n, side, side, rows, columns)."""
+    """View rows of cells of a plane as (n, side, side, rows, columns)."""
     count, rows, columns = plane.shape
     high, wide = sides
     cells = plane.view(count, rows // high, high, columns // wide, wide)
@@ -247,7 +262,7 @@ def _place(plane: Tensor, sides: Sequence[int], start: int, stop: int) -> Tensor
 
 
 def _bands(picture: Cells, luma: Tensor) -> Iterator[tuple[int, int]]:
-    """As many rows of cells as a processor's caches hold; on other devices all at once."""
+    """Split the rows of cells into bands that fit a processor's caches; one on other devices."""
     step = picture.height
     if luma.device.type == "cpu":
         step = max(BAND // (luma.shape[2] * picture.side), 2)

@@ -1,4 +1,4 @@
-"""NV12 and P010, the layouts of hardware encoders: chroma's two components side by side."""
+"""NV12 and P010, the layouts of hardware encoders: Cb and Cr interleaved in one plane."""
 
 from typing import Any
 
@@ -9,11 +9,14 @@ from av.video.frame import VideoFrame
 from containers.common.film.pictures import Picture, Plane
 
 _P010_SHIFT = np.uint16(6)
-"""P010 keeps ten bits at the upper end of sixteen."""
+"""P010 keeps its ten bits at the upper end of sixteen."""
 
 
-def semi_planar(picture: Picture) -> tuple[Plane, Plane]:
-    """4:2:0 as NV12 or, of ten bits, P010: luma (h, w), and chroma (h / 2, w), Cb beside Cr."""
+def to_semi_planar(picture: Picture) -> tuple[Plane, Plane]:
+    """Convert 4:2:0 to NV12 or, if it has ten bits, P010.
+
+    Returns luma (h, w), and Cb and Cr interleaved (h / 2, w); uint8 or uint16.
+    """
     luma, cb, cr = picture.planes[:3]
     chroma = np.asarray(cv2.merge([cb, cr]), luma.dtype).reshape(cb.shape[0], -1)
     if picture.bits == 8:
@@ -22,9 +25,9 @@ def semi_planar(picture: Picture) -> tuple[Plane, Plane]:
 
 
 def to_p010(picture: Picture) -> VideoFrame:
-    """A ten-bit picture as NVENC takes it."""
+    """Convert a ten-bit picture of 4:2:0 to a frame for NVENC."""
     frame = VideoFrame(picture.width, picture.height, "p010le")
-    for plane, samples in zip(frame.planes, semi_planar(picture), strict=True):
+    for plane, samples in zip(frame.planes, to_semi_planar(picture), strict=True):
         _fill(plane, samples)
     frame.pts = picture.pts
     return frame

@@ -1,31 +1,32 @@
-"""What a job's pictures are to become: the one thing that both ends of a network agree on."""
+"""The size, format and colour of a job's results, which loading and composing agree on."""
 
 from dataclasses import dataclass
 from typing import Self
 
-from containers.upscaler.device.colour import Bits, Converter
+from containers.upscaler.device.colour import Bits, PictureConverter
 from contracts.film.facts import Colour
 from contracts.film.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What the pictures are to become, and what their samples mean."""
+    """The size, format and colour of results, and the colour of the pictures they are made from."""
 
     width: int
     height: int
     pixel_format: str
-    """The encoder's, planar."""
+    """The encoder's; planar."""
     source_colour: Colour
     colour: Colour
-    """Of the result: the source's, but for the range of ProRes."""
+    """Of the result: the source's, except for the range of ProRes."""
     bits: Bits
-    """Of the RGB between them, where that is of integers."""
+    """Of the RGB in between, where that consists of integers."""
     chroma_location: int = 1
-    """See film.Video; of the source, and of results in 4:2:0. Others have it left."""
+    """Of the source and of results in 4:2:0, as in film.Video; other results have chroma left."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
+        """The target of a job."""
         by_dtype: dict[str, Bits] = {"uint8": 8, "uint16": 16}
         deep = manifest.video.bit_depth > 8
         return cls(
@@ -43,5 +44,8 @@ class Target:
         """(width, height)."""
         return self.width, self.height
 
-    def converter(self) -> Converter:
-        return Converter(self.source_colour, self.colour, self.pixel_format, self.bits)
+    def converter(self) -> PictureConverter:
+        """Make a converter from the source's colour to the target."""
+        return PictureConverter(
+            self.source_colour, self.colour, pixel_format=self.pixel_format, bits=self.bits
+        )

@@ -1,1 +1,1 @@
-"""The worker's machine: memory, allocator, processors."""
+"""The worker's machine: its memory, its allocator, its processors."""

@@ -1,4 +1,4 @@
-"""Tuning glibc's allocator for tensors of tens of megabytes that come and go at every layer."""
+"""Tunes glibc's allocator for tensors of tens of megabytes that every layer allocates and frees."""
 
 import ctypes
 import platform
@@ -10,11 +10,11 @@ _SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 256 
 
 
 def keep_large_blocks() -> bool:
-    """Let freed memory stay with the process instead of being mapped and faulted in anew.
+    """Keep freed memory in the process instead of mapping it again; return whether it worked.
 
     By default glibc maps every block above 32 MiB and unmaps it when freed, which costs a third of
-    the inference time at 640x360 (mallopt(3)). Call before torch is imported. False where the C
-    library is not glibc.
+    the inference time at 640x360 (mallopt(3)). Call it before torch is imported. It returns False
+    where the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

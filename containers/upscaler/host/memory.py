@@ -1,4 +1,4 @@
-"""How much memory a worker has: of its process, and of the device that computes."""
+"""How much memory a worker has: its process's, and that of the device that computes."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ _LIMITS = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-"""Of cgroup version 2, then 1: the container's limit and what it uses of it."""
+"""The files of the container's limit and use, of cgroup version 2, then of version 1."""
 
 
 def available_bytes(kind: str, cgroup: Path = _CGROUP) -> int:
-    """What is free for a network's activations on the device of that kind, `cpu` or `cuda`."""
+    """Return the bytes free for a network's activations on that kind of device, `cpu` or `cuda`."""
     if kind == "cuda":
         import torch
 
@@ -30,10 +30,10 @@ def available_bytes(kind: str, cgroup: Path = _CGROUP) -> int:
 
 
 def peak_memory_mib() -> int:
-    """Of this process alone; ru_maxrss would count what its parent held before exec."""
+    """Return this process's peak memory; ru_maxrss would include its parent's before exec."""
     return _field("/proc/self/status", "VmHWM") // 1024
 
 
 def _field(path: str, name: str) -> int:
-    """A line's number, in KiB."""
+    """Read the number of a line, in KiB."""
     return int(Path(path).read_text().split(name + ":")[1].split()[0])

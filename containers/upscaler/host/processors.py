@@ -1,4 +1,4 @@
-"""How many processors a worker has: of its machine, and of its container's share."""
+"""How many processors a worker has: those of its machine, or its container's share of them."""
 
 import logging
 import os
@@ -10,14 +10,14 @@ log = logging.getLogger(__name__)
 
 
 def available_processors(cgroup: Path = _CGROUP) -> float:
-    """Those that the scheduler may use for us, or the container's part of their time if less."""
-    there = float(len(os.sched_getaffinity(0)))
+    """Return how many processors we may use; fewer if the container has less of their time."""
+    available = float(len(os.sched_getaffinity(0)))
     quota = _quota(cgroup)
-    return there if quota is None else min(there, quota)
+    return available if quota is None else min(available, quota)
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Of cgroup version 2, then 1; None where nothing bounds it."""
+    """Read the quota of cgroup version 2, then 1, in processors; None if there is no limit."""
     for read in (_version_2, _version_1):
         try:
             time, period = read(cgroup)
@@ -39,13 +39,15 @@ def _version_1(cgroup: Path) -> tuple[str, str]:
 
 
 def warn_of_crowding(threads: int, cgroup: Path = _CGROUP) -> None:
-    """Say so where a job was planned for more threads than there are processors.
+    """Log a warning if a job was planned for more threads than there are processors.
 
-    The plan holds all the same: the number of threads decides bytes.
+    The plan holds nevertheless, since the number of threads decides bytes.
     """
-    there = available_processors(cgroup)
-    if threads > there:
+    available = available_processors(cgroup)
+    if threads > available:
         log.warning(
-            "the job was planned for %d threads, this worker has %.2f processors: it will be slow; "
-            "set inference_threads and encoder_threads to worker_vcpus", threads, there,
-        )  # fmt: skip
+            "the job was planned for %d threads, but this worker has %.2f processors, so it "
+            "will be slow; set inference_threads and encoder_threads to worker_vcpus",
+            threads,
+            available,
+        )

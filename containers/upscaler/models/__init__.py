@@ -1,1 +1,4 @@
-"""Models: pictures in, larger pictures out. Tiles are here, engines below, colour in device/."""
+"""Models: pictures in, larger pictures out.
+
+Tiling lives here, networks and the engines that run them in their folders, colour in `device/`.
+"""

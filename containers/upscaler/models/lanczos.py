@@ -1,4 +1,4 @@
-"""Lanczos by OpenCV: the fast model without weights, and the yardstick for the others."""
+"""Lanczos by OpenCV: the fast model without weights, and the reference for the others."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,10 @@ from containers.upscaler.device.target import Target
 from containers.upscaler.models.upscaler import Pending, Upscaler
 
 
-class Lanczos(Upscaler):
-    """An Upscaler of 8-tap Lanczos kernels; needs no torch, so it starts in a fraction of a second.
+class LanczosUpscaler(Upscaler):
+    """An Upscaler with 8-tap Lanczos kernels.
+
+    It does not import torch, so it starts in a fraction of a second.
 
     https://docs.opencv.org/4.x/da/d54/group__imgproc__transform.html (INTER_LANCZOS4)
     """
@@ -42,19 +44,19 @@ class Lanczos(Upscaler):
 
     def begin(self, pictures: Sequence[Picture]) -> Pending:
         """See Upscaler.begin."""
-        (width, height), rgb = self._size, self._converter.rgb(pictures)
+        (width, height), rgb = self._size, self._converter.to_rgb(pictures)
         result = np.empty((len(rgb), height, width, 3), rgb.dtype)
         began = time.perf_counter()
         for source, target in zip(rgb, result, strict=True):
             cv2.resize(source, self._size, dst=target, interpolation=cv2.INTER_LANCZOS4)
         self._busy += time.perf_counter() - began
-        made = self._converter.pictures(result, pictures)
+        made = self._converter.to_pictures(result, pictures)
         if self._has_alpha:
             made = [self._with_alpha(*pair) for pair in zip(made, pictures, strict=True)]
         return Pending(lambda: made)
 
     def _with_alpha(self, made: Picture, source: Picture) -> Picture:
-        """The source's alpha instead of the converter's, which is opaque."""
+        """Replace the converter's opaque alpha by the source's, enlarged."""
         if not has_alpha(source.pixel_format):
             return made
         alpha = source.planes[-1].astype(np.float32)

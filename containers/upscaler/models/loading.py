@@ -1,4 +1,4 @@
-"""The one function that loads a model."""
+"""Loads a model: the only way from a job's plan to an Upscaler."""
 
 from pathlib import Path
 
@@ -14,23 +14,23 @@ from contracts.names import ExitCode
 def load_upscaler(
     inference: Inference, target: Target, *, model_dir: Path, device: DeviceChoice
 ) -> Upscaler:
-    """Load a model whose pictures become what `target` says.
+    """Load the model of `inference`, whose results get the size and format of `target`.
 
-    Raises WorkerError UNSUPPORTED where this worker cannot do exactly what `inference` asks:
-    other weights, no such device, a number format or thread count that the device does not have.
+    `model_dir` holds the weights. Raises WorkerError UNSUPPORTED where this worker cannot do
+    exactly what `inference` asks: its weights, device, number format or thread count differ.
     """
     facts = inference.facts
     if inference.weights is None and facts not in CATALOGUE.values():
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"the job was planned with other facts of {facts.name}, or with other weights, than "
+            f"the job was planned with other facts of {facts.name}, or other weights, than "
             "this worker has; start the job again or run it with the image that planned it",
         )
     if facts.native_scale is None:
-        from containers.upscaler.models.lanczos import Lanczos
+        from containers.upscaler.models.lanczos import LanczosUpscaler
 
-        require_dtype(facts, inference.engine, "cpu", inference.dtype)
-        return Lanczos(target, inference.threads)
+        require_dtype(facts, inference.engine, kind="cpu", dtype=inference.dtype)
+        return LanczosUpscaler(target, inference.threads)
     from containers.upscaler.host.malloc import keep_large_blocks
 
     keep_large_blocks()

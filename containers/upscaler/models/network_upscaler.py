@@ -1,4 +1,4 @@
-"""A network on a device: pictures in, pictures out. Tiles are here, colour is in device/."""
+"""An Upscaler that runs a network: pictures are tiled here and composed in device/."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,30 +11,26 @@ from torch import Tensor
 
 from containers.common.film.pictures import Picture
 from containers.common.runtime.worker import WorkerError
-from containers.upscaler.device import samples
-from containers.upscaler.device.ends import Ends
+from containers.upscaler.device import packing
+from containers.upscaler.device.compositing import Compositor, SourceBatch
 from containers.upscaler.device.target import Target
 from containers.upscaler.host.memory import available_bytes
-from containers.upscaler.models.engines.engine import Engine
-from containers.upscaler.models.engines.execution import Execution
-from containers.upscaler.models.engines.networks import (
-    Compact,
-    Network,
-    RRDBNet,
-)
+from containers.upscaler.models.engines.execution import ExecutionMode
+from containers.upscaler.models.engines.network_engine import NetworkEngine
 from containers.upscaler.models.engines.torch_engine import (
     TorchEngine,
-    configure,
     device_kind,
+    fix_numerics,
 )
 from containers.upscaler.models.engines.transfer import Transfer
+from containers.upscaler.models.networks.network import CatalogueNetwork
+from containers.upscaler.models.networks.real_esrgan import Compact, RRDBNet
 from containers.upscaler.models.number_formats import require_dtype
 from containers.upscaler.models.tiling import Tile, plan_tiles
 from containers.upscaler.models.upscaler import DeviceChoice, Pending, Upscaler
-from containers.upscaler.weights.catalogue import read_stored_weights, read_weights
-from contracts import models
+from containers.upscaler.weights.cache import read_stored_weights, read_weights
 from contracts.film.manifest import Inference
-from contracts.models import Architecture, ModelName
+from contracts.models import Architecture, Engine, ModelName
 from contracts.names import ExitCode
 from contracts.planning import plan_tile, smallest_tile
 
@@ -47,37 +43,44 @@ def load_network(
     *,
     model_dir: Path,
     device: DeviceChoice,
-    execution: Execution | None = None,
+    mode: ExecutionMode | None = None,
 ) -> "NetworkUpscaler":
-    """See models.load_upscaler, which is the way in. `execution` is for measuring torch."""
+    """Load a network; see load_upscaler, which workers call. Benchmarks of torch give a `mode`."""
     kind = device_kind(device)
-    require_dtype(inference.facts, inference.engine, kind, inference.dtype)
-    configure(inference.threads)
-    return NetworkUpscaler(_engine(inference, model_dir, kind, execution), inference, target)
+    require_dtype(inference.facts, inference.engine, kind=kind, dtype=inference.dtype)
+    fix_numerics(inference.threads)
+    if inference.facts.architecture is Architecture.SPANDREL:
+        engine = _load_users_network(inference, model_dir, kind)
+    else:
+        engine = _load_catalogue_network(inference, model_dir, kind, mode)
+    return NetworkUpscaler(engine, inference, target)
 
 
-def _engine(
-    inference: Inference, model_dir: Path, kind: str, execution: Execution | None
-) -> Engine:
-    facts = inference.facts
-    if facts.architecture is Architecture.SPANDREL:
-        from containers.upscaler.models.engines.spandrel_engine import SpandrelEngine
+def _load_users_network(inference: Inference, model_dir: Path, kind: str) -> NetworkEngine:
+    from containers.upscaler.models.engines.spandrel_engine import SpandrelEngine
 
-        stored = safetensors.torch.load(read_stored_weights(model_dir, facts))
-        return SpandrelEngine(stored, facts, inference.dtype, kind)
+    weights = safetensors.torch.load(read_stored_weights(model_dir, inference.facts))
+    return SpandrelEngine(weights, inference.facts, dtype=inference.dtype, kind=kind)
+
+
+def _load_catalogue_network(
+    inference: Inference, model_dir: Path, kind: str, mode: ExecutionMode | None
+) -> NetworkEngine:
     model = ModelName(inference.model)
     weights = safetensors.torch.load(read_weights(model_dir, model))
-    if inference.engine is models.Engine.NCNN:
+    if inference.engine is Engine.NCNN:
         from containers.upscaler.models.engines.ncnn_engine import NcnnEngine
+        from containers.upscaler.weights.ncnn_writer import write_network
 
-        compact = facts.architecture is Architecture.COMPACT
-        return NcnnEngine(compact, weights, inference.threads)
+        tensors = {name: tensor.numpy() for name, tensor in weights.items()}
+        network = write_network(inference.facts.architecture, tensors)
+        return NcnnEngine(network, inference.threads)
     with torch.device("meta"):
         network = _build(model)
-    return TorchEngine(network, weights, inference.dtype, kind, execution)
+    return TorchEngine(network, weights, dtype=inference.dtype, kind=kind, mode=mode)
 
 
-def _build(model: ModelName) -> Network:
+def _build(model: ModelName) -> CatalogueNetwork:
     match model:
         case ModelName.ANIMEVIDEOV3:
             return Compact()
@@ -90,36 +93,36 @@ def _build(model: ModelName) -> Network:
 
 
 @dataclass
-class Tiling:
-    """The tiles in use: as planned, smaller where memory is short."""
+class TilesInUse:
+    """The tiles in use: as planned, or smaller where memory is short. In source pixels."""
 
     side: int
-    """0: the whole picture."""
+    """0 if pictures are computed whole."""
     halo: int
     splits: int = 0
-    """How often memory ran out on the way."""
+    """How often the tiles were made smaller."""
 
 
 class NetworkUpscaler(Upscaler):
-    """An Upscaler that runs a network at its own scale; device.ends stands at both ends of it."""
+    """Runs a network at its own scale, between the Compositor's conversion and composition."""
 
-    def __init__(self, engine: Engine, inference: Inference, target: Target) -> None:
+    def __init__(self, engine: NetworkEngine, inference: Inference, target: Target) -> None:
         self.engine = engine
         self._device = torch.device(engine.kind)
         self._transfer = Transfer(self._device)
         self._inference = inference
         self._facts = inference.facts
         self._target = target
-        self._ends: Ends | None = None
-        self._ends_kind: tuple[str, int, int] | None = None
-        self._planned = False
-        self.tiling = Tiling(inference.tile, inference.halo)
+        self._compositor: Compositor | None = None
+        self._composed_kind: tuple[str, int, int] | None = None
+        self._memory_checked = False
+        self.tiling = TilesInUse(inference.tile, inference.halo)
         self.device = engine.device
         self.versions: Mapping[str, str] = engine.versions
 
     @property
     def tile(self) -> int:
-        """Side of the tiles in use; 0: none."""
+        """See Upscaler.tile."""
         return self.tiling.side
 
     def device_memory_mib(self) -> int:
@@ -133,7 +136,7 @@ class NetworkUpscaler(Upscaler):
 
     @property
     def repeats(self) -> bool:
-        """See Upscaler.repeats: grain that stood still would be seen."""
+        """See Upscaler.repeats. Grain differs in every picture: it would show if it did not."""
         return self._inference.grain is None
 
     def busy_seconds(self) -> float:
@@ -142,61 +145,67 @@ class NetworkUpscaler(Upscaler):
 
     @torch.inference_mode()
     def begin(self, pictures: Sequence[Picture]) -> Pending:
-        """See Upscaler.begin. Fewer pictures than the batch are padded, so that bytes do not
-        depend on where a batch ends.
+        """See Upscaler.begin.
+
+        A short batch is padded to its full size, so that bytes do not depend on where it ends.
+        Raises ValueError for a batch of no pictures or of too many.
         """
         count, batch = len(pictures), self._inference.batch
         if not 1 <= count <= batch:
             raise ValueError(f"{count} pictures do not fit a batch of {batch}")
-        if not self._planned:
+        if not self._memory_checked:
             self._fit_memory(pictures[0].width, pictures[0].height)
-        ends = self._ends_for(pictures[0])
-        planes = samples.upload(pictures, self._device, self._transfer.upload)
+        compositor = self._compositor_for(pictures[0])
+        stamps = [picture.pts for picture in pictures]
+        planes = packing.upload(pictures, self._device, self._transfer.upload)
         with self._transfer.computing():
-            rgb = ends.rgb(planes)
+            rgb = compositor.to_rgb(planes)
             given = rgb
             if count < batch:
                 given = torch.cat((rgb, rgb[-1:].expand(batch - count, -1, -1, -1)))
             cells = self.cells(given.contiguous(memory_format=torch.channels_last))
-            stamps = [picture.pts for picture in pictures]
-            sheet = ends.write(cells[:count], self.engine.shuffle, planes, rgb, stamps)
-        arrival, target = self._transfer.download(sheet.packed), self._target.pixel_format
-        return Pending(lambda: sheet.pictures(arrival.tensor(), target, stamps), arrival.wait)
+            source = SourceBatch(planes, rgb, stamps)
+            result = compositor.compose(cells[:count], self.engine.shuffle, source)
+        arrival, target = self._transfer.download(result.packed), self._target.pixel_format
+        return Pending(lambda: result.unpack(arrival.tensor(), target, stamps), arrival.wait)
 
-    def _ends_for(self, picture: Picture) -> Ends:
-        """Its tables hold as long as pictures come in one size and format."""
+    def _compositor_for(self, picture: Picture) -> Compositor:
+        """Keep a compositor, with its tables, as long as pictures have one size and format."""
         kind = (picture.pixel_format, picture.width, picture.height)
-        if self._ends is None or self._ends_kind != kind:
-            self._ends = Ends(self._inference, self._target, picture, self._device)
-            self._ends_kind = kind
-        return self._ends
+        if self._compositor is None or self._composed_kind != kind:
+            self._compositor = Compositor(
+                self._inference, self._target, source=picture, device=self._device
+            )
+            self._composed_kind = kind
+        return self._compositor
 
     def _fit_memory(self, width: int, height: int) -> None:
-        """Tile smaller than planned where this worker has less memory than the plan counted on."""
-        self._planned = True
+        """Make tiles smaller than planned where this worker has less memory than planned for."""
+        self._memory_checked = True
         facts = self._facts
         need = facts.bytes_per_pixel[self._inference.engine] * self._inference.batch
         free = available_bytes(self.engine.kind) - width * height * facts.tail_bytes_per_pixel
         side = plan_tile(width, height, need, max(free, 0), facts)
         if side and (not self.tiling.side or side < self.tiling.side):
-            log.warning("this worker's memory asks for tiles of %d pixels", side)
-            self.tiling = Tiling(side, facts.halo, self.tiling.splits + 1)
+            log.warning("this worker's memory requires tiles of %d pixels", side)
+            self.tiling = TilesInUse(side, facts.halo, self.tiling.splits + 1)
 
     def cells(self, rgb: Tensor) -> Tensor:
-        """(n, 3, h, w) in 0 to 1 -> float32 cells, the base picture included.
+        """Compute the float32 cells of RGB (n, 3, h, w) in 0 to 1, the base picture included.
 
-        Where the device runs out of memory the tiles are halved and the pictures done anew.
+        If the device runs out of memory, halve the tiles and start the pictures again. Raises
+        WorkerError UNSUPPORTED if not even the smallest tiles fit.
         """
         while (cells := self._attempt(rgb)) is None:
-            self._split(rgb.shape[3], rgb.shape[2])
+            self._halve_tiles(rgb.shape[3], rgb.shape[2])
         if self.engine.adds_base:
             cells.unflatten(1, (3, self.engine.shuffle**2)).add_(rgb.unsqueeze(2))
         return cells
 
     def _attempt(self, rgb: Tensor) -> Tensor | None:
-        return self._tiled(rgb) if self.tiling.side else self.engine.run(rgb)
+        return self._run_tiled(rgb) if self.tiling.side else self.engine.run(rgb)
 
-    def _split(self, width: int, height: int) -> None:
+    def _halve_tiles(self, width: int, height: int) -> None:
         facts = self._facts
         side = (self.tiling.side or max(width, height)) // 2 // facts.grid * facts.grid
         if side < smallest_tile(facts):
@@ -205,10 +214,10 @@ class NetworkUpscaler(Upscaler):
                 f"{self.device} has too little memory for {facts.name} even in "
                 f"tiles of {self.tiling.side} pixels; run the job on a larger worker",
             )
-        log.warning("memory ran out; going on with tiles of %d pixels", side)
-        self.tiling = Tiling(side, facts.halo, self.tiling.splits + 1)
+        log.warning("memory ran out; continuing with tiles of %d pixels", side)
+        self.tiling = TilesInUse(side, facts.halo, self.tiling.splits + 1)
 
-    def _tiled(self, x: Tensor) -> Tensor | None:
+    def _run_tiled(self, x: Tensor) -> Tensor | None:
         height, width = x.shape[2:]
         shuffle = self.engine.shuffle
         factor = self.engine.scale // shuffle
@@ -219,13 +228,15 @@ class NetworkUpscaler(Upscaler):
             memory_format=torch.channels_last,
         )
         tiling = self.tiling
-        for tile in plan_tiles(width, height, tiling.side, tiling.halo, self._facts.grid):
+        for tile in plan_tiles(
+            width, height, side=tiling.side, halo=tiling.halo, grid=self._facts.grid
+        ):
             if not self._fill(cells, x, tile, factor):
                 return None
         return cells
 
     def _fill(self, cells: Tensor, x: Tensor, tile: Tile, factor: int) -> bool:
-        """Compute one tile and put its inner part in its place; False where memory ran out."""
+        """Compute one tile and store its inner part; return False if memory ran out."""
         rows, columns = tile.rows, tile.columns
         cut = x[:, :, rows.read_start : rows.read_stop, columns.read_start : columns.read_stop]
         done = self.engine.run(cut.contiguous(memory_format=torch.channels_last))

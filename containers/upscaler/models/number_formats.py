@@ -10,11 +10,14 @@ _FORMATS = {
     (Engine.NCNN, "cpu"): ("float32",),
     (Engine.OPENCV, "cpu"): ("uint8", "uint16"),
 }
-"""By engine and kind of device, the number formats it computes in."""
+"""By engine and kind of device."""
 
 
-def require_dtype(facts: ModelFacts, engine: Engine, kind: str, dtype: str) -> None:
-    """Raises WorkerError UNSUPPORTED where a model does not compute so on that device."""
+def require_dtype(facts: ModelFacts, engine: Engine, *, kind: str, dtype: str) -> None:
+    """Check that the model computes in `dtype` with `engine` on that kind of device.
+
+    Raises WorkerError UNSUPPORTED, with the number formats that it does compute in.
+    """
     possible = {
         (other, where): [name for name in formats if name in facts.dtypes]
         for (other, where), formats in _FORMATS.items()
@@ -28,5 +31,5 @@ def require_dtype(facts: ModelFacts, engine: Engine, kind: str, dtype: str) -> N
         raise WorkerError(
             ExitCode.UNSUPPORTED,
             f"{facts.name} does not compute in {dtype} with {engine.value} on {kind} "
-            f"({known}); plan the job so or run it on another worker",
+            f"({known}); plan the job with one of these or run it on another worker",
         )

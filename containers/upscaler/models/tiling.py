@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Span:
-    """Along one side: keep [start, stop) of the result, computed from [read_start, read_stop)."""
+    """Along one side: [start, stop) is kept of what is computed from [read_start, read_stop)."""
 
     start: int
     stop: int
@@ -23,15 +23,18 @@ class Tile:
     columns: Span
 
 
-def plan_tiles(width: int, height: int, side: int, halo: int, grid: int = 1) -> list[Tile]:
-    """Tiles of all but equal size, none longer than `side`, which cover the picture once.
+def plan_tiles(width: int, height: int, *, side: int, halo: int, grid: int = 1) -> list[Tile]:
+    """Cut a picture into tiles of nearly equal size, at most `side` long, that cover it once.
 
-    Each reads `halo` pixels more on every side that is not the picture's edge; with a halo of at
-    least the network's receptive radius the result equals the untiled one. What a tile reads begins
-    at a multiple of `grid`, of which side and halo must be multiples too.
+    Each tile reads `halo` more pixels on every side that is not the picture's edge. With a halo of
+    at least the network's receptive radius, the result equals the untiled one. What a tile reads
+    begins at a multiple of `grid`. All lengths are source pixels. Raises ValueError for a side
+    below 1, a negative halo, or a side or halo that is not a multiple of `grid`.
     """
     if side < 1 or halo < 0:
-        raise ValueError(f"a tile has at least one pixel and no negative halo: {side}, {halo}")
+        raise ValueError(
+            f"a tile needs at least one pixel and a halo of at least 0: {side}, {halo}"
+        )
     if side % grid or halo % grid:
         raise ValueError(f"a tile of {side} pixels and its halo of {halo} leave the grid of {grid}")
     columns = _spans(width, side, halo, grid)

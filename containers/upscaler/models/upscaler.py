@@ -1,8 +1,9 @@
-"""What every model is to its callers: pictures in, larger pictures out."""
+"""The interface of every model: pictures in, larger pictures out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from containers.common.film.pictures import Picture
 
@@ -15,51 +16,60 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Pending:
-    """Pictures that a device is at work on."""
+    """Pictures that a device is still computing."""
 
     pictures: Callable[[], list[Picture]]
-    """Ask once: waits, then does what is left to do on the host."""
+    """Waits for the device, then does the rest of the work on the host. Call it once."""
     wait: Callable[[], None] = _nothing
+    """Waits for the device and does nothing else."""
 
 
-class Upscaler(Protocol):
-    """A loaded model on its device. Use it from the thread that loaded it."""
+class Upscaler(ABC):
+    """A model loaded on its device. Use it from the thread that loaded it.
+
+    A subclass sets `device` and `versions` when it is constructed.
+    """
 
     device: str
-    """For people, e.g. `cpu` or `NVIDIA L4`."""
+    """Name of the device for people, such as `cpu` or `NVIDIA L4`."""
     versions: Mapping[str, str]
-    """Of the libraries that compute the pixels."""
+    """Version by name of each library that computes the pixels."""
 
     @property
+    @abstractmethod
     def tile(self) -> int:
-        """Side of the tiles in use; 0: none."""
-        ...
-
-    def device_memory_mib(self) -> int:
-        """Peak on the device so far; 0 where that is the process's own memory."""
-        ...
+        """Side of the tiles in use, in source pixels; 0 if pictures are computed whole."""
 
     @property
     def in_flight(self) -> int:
-        """Batches worth beginning before the first one's pictures are asked for."""
+        """How many batches to begin before asking for the pictures of the first; at least 1."""
         return 1
 
     @property
     def repeats(self) -> bool:
-        """Whether equal pictures have equal results, whatever their timestamps."""
+        """Whether equal pictures always have equal results, whatever their timestamps."""
         return True
 
-    def busy_seconds(self) -> float:
-        """How long the device has computed, of all batches whose pictures were asked for."""
-        ...
+    @abstractmethod
+    def device_memory_mib(self) -> int:
+        """Return the device's peak memory so far, in MiB; 0 on processors.
 
-    def begin(self, pictures: Sequence[Picture]) -> Pending:
-        """Enlarge 1 to `batch` pictures, all of one size and format, to what the target says.
-
-        Same order, same timestamps. Batches are done in the order in which they were begun.
+        On a processor the peak is that of the process, which the worker reads itself.
         """
-        ...
+
+    @abstractmethod
+    def busy_seconds(self) -> float:
+        """Return how long the device has computed so far, over all batches that have finished."""
+
+    @abstractmethod
+    def begin(self, pictures: Sequence[Picture]) -> Pending:
+        """Start to enlarge one batch to the size and pixel format of the model's Target.
+
+        The batch holds at least 1 and at most `Inference.batch` pictures, all of one size and
+        pixel format. The results keep the order and the timestamps of the pictures. Batches
+        finish in the order in which they began.
+        """
 
     def upscale(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """Begin a batch and wait for it."""
+        """Begin a batch and wait for its pictures."""
         return self.begin(pictures).pictures()

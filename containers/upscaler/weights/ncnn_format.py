@@ -16,7 +16,7 @@ FLOAT32_TAG = 0
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that has weights, in the order of the file.
+    """A layer with weights.
 
     Convolution: weight (out, in, k, k) float16 or float32 as stored, bias (out,) float32.
     PReLU: weight (channels,) float32, no bias.
@@ -28,11 +28,14 @@ class Layer:
 
 
 class FormatError(ValueError):
-    """The files are not what this reader knows. `str(error)` is one sentence."""
+    """The files are in no form that this reader knows. `str(error)` is one sentence."""
 
 
 def read_layers(param: str, weights: bytes) -> list[Layer]:
-    """Parse the text of a `.param` and the bytes of its `.bin`. Raises FormatError."""
+    """Read all layers with weights from a `.param`'s text and its `.bin`'s bytes, in file order.
+
+    Raises FormatError.
+    """
     lines = [line.split() for line in param.splitlines() if line.strip()]
     if not lines or lines[0] != [MAGIC]:
         raise FormatError(f"the network's text does not begin with {MAGIC}")
@@ -45,12 +48,12 @@ def read_layers(param: str, weights: bytes) -> list[Layer]:
         elif words[0] == "PReLU":
             layers.append(Layer("PReLU", reader.take("<f4", options[0])))
     if reader.left:
-        raise FormatError(f"{reader.left} bytes are left over behind the last layer's weights")
+        raise FormatError(f"{reader.left} bytes are left over after the last layer's weights")
     return layers
 
 
 def _options(words: list[str]) -> dict[int, int]:
-    """The `key=integer` words behind the names of a layer's inputs and outputs."""
+    """Read the `key=integer` words that follow the names of a layer's inputs and outputs."""
     first = 4 + int(words[2]) + int(words[3])
     pairs = (word.split("=", 1) for word in words[first:])
     return {int(key): int(value) for key, value in pairs if value.lstrip("-").isdecimal()}
@@ -60,7 +63,9 @@ def _convolution(options: dict[int, int], reader: "_Reader") -> Layer:
     outputs, side, count = options[0], options.get(1, 1), options[6]
     tag = int(reader.take("<u4", 1)[0])
     if tag not in (FLOAT16_TAG, FLOAT32_TAG):
-        raise FormatError(f"weights of kind {tag:#x} are not known, only float16 and float32")
+        raise FormatError(
+            f"weights of kind {tag:#x} are unknown; only float16 and float32 are supported"
+        )
     flat = reader.take("<f2" if tag == FLOAT16_TAG else "<f4", count)
     bias = reader.take("<f4", outputs) if options.get(5) else None
     return Layer("Convolution", flat.reshape(outputs, -1, side, side), bias)

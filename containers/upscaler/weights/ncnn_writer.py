@@ -5,6 +5,7 @@ https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from containers.upscaler.weights.ncnn_format import (
     FLOAT32_TAG,
     MAGIC,
 )
+from contracts.models import Architecture
 
 INPUT, OUTPUT = "data", "cells"
 _LEAKY = "9=2 -23310=1,2.000000e-01"
@@ -22,22 +24,37 @@ _ADD_FIFTH = "0=1 -23301=2,2.000000e-01,1.000000e+00"
 Tensors = Mapping[str, NDArray[np.generic]]
 
 
-class Writer:
-    """Collects layers in order; `finish` gives the text and the weights' bytes."""
+@dataclass(frozen=True)
+class NcnnNetwork:
+    """A network in ncnn's format, from blob INPUT to blob OUTPUT.
+
+    See NetworkEngine for its cells and the other fields.
+    """
+
+    param: str
+    """The text of the layers."""
+    weights: bytes
+    scale: int
+    shuffle: int
+    adds_base: bool
+
+
+class NcnnWriter:
+    """Collects layers in order; `finish` returns their text and their weights."""
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
         self._layers: list[tuple[str, list[str], str, str]] = []
         self._weights: list[bytes] = []
 
-    def layer(self, kind: str, inputs: list[str], options: str, output: str = "") -> str:
-        """Add a layer without weights; returns the name of its output."""
+    def layer(self, kind: str, inputs: list[str], options: str, *, output: str = "") -> str:
+        """Add a layer; return the name of its output blob."""
         name = output or f"blob{len(self._layers)}"
         self._layers.append((kind, inputs, name, options))
         return name
 
-    def convolution(self, source: str, name: str, options: str = "", output: str = "") -> str:
-        """3x3, stride 1, padded with zeros to the same size."""
+    def convolution(self, source: str, name: str, options: str = "", *, output: str = "") -> str:
+        """Add a 3x3 convolution of stride 1, zero-padded to the same size."""
         weight = np.ascontiguousarray(self._tensors[f"{name}.weight"])
         outputs, count = weight.shape[0], weight.size
         half = weight.dtype == np.float16
@@ -46,15 +63,19 @@ class Writer:
         bias = self._tensors[f"{name}.bias"].astype("<f4").tobytes()
         self._weights += [tag, stored, bytes(-len(stored) % 4), bias]
         shape = f"0={outputs} 1=3 4=1 5=1 6={count} {options}"
-        return self.layer("Convolution", [source], shape, output)
+        return self.layer("Convolution", [source], shape, output=output)
 
     def prelu(self, source: str, name: str) -> str:
+        """Add a PReLU with a slope for each channel."""
         slopes = self._tensors[f"{name}.weight"].astype("<f4")
         self._weights.append(slopes.tobytes())
         return self.layer("PReLU", [source], f"0={slopes.size}")
 
     def finish(self) -> tuple[str, bytes]:
-        """ncnn wants every use of a blob but a single one to go through a Split layer."""
+        """Return the layers' text and their weights.
+
+        In ncnn a blob that several layers read must go through a Split layer.
+        """
         uses = Counter(name for _, inputs, _, _ in self._layers for name in inputs)
         given: Counter[str] = Counter()
         lines: list[str] = []
@@ -63,29 +84,43 @@ class Writer:
             for name in inputs:
                 read.append(name if uses[name] == 1 else f"{name}_{given[name]}")
                 given[name] += 1
-            lines.append(_line(kind, f"l{number}", read, [output], options))
+            lines.append(_line(f"{kind} l{number}", read, [output], options))
             if uses[output] > 1:
                 copies = [f"{output}_{i}" for i in range(uses[output])]
-                lines.append(_line("Split", f"s{number}", [output], copies, ""))
+                lines.append(_line(f"Split s{number}", [output], copies))
         blobs = len({name for line in lines for name in _outputs(line)})
         return "\n".join((MAGIC, f"{len(lines)} {blobs}", *lines, "")), b"".join(self._weights)
 
 
-def compact(tensors: Tensors) -> tuple[str, bytes]:
-    """SRVGGNetCompact up to its last convolution; the tail shuffles and adds the base picture."""
-    net = Writer(tensors)
-    blob = net.layer("Input", [], "", INPUT)
+def write_network(architecture: Architecture | None, tensors: Tensors) -> NcnnNetwork:
+    """Write a network of the catalogue. Raises ValueError for any other architecture."""
+    match architecture:
+        case Architecture.COMPACT:
+            return write_compact(tensors)
+        case Architecture.RRDB:
+            return write_rrdb(tensors)
+        case _:
+            raise ValueError(f"no network of architecture {architecture} can be written for ncnn")
+
+
+def write_compact(tensors: Tensors) -> NcnnNetwork:
+    """Write SRVGGNetCompact up to its last convolution.
+
+    The caller shuffles the result and adds the input enlarged by nearest neighbour.
+    """
+    net = NcnnWriter(tensors)
+    blob = net.layer("Input", [], "", output=INPUT)
     last = max(int(name.split(".")[1]) for name in tensors)
     for number in range(0, last, 2):
         blob = net.prelu(net.convolution(blob, f"body.{number}"), f"body.{number + 1}")
     net.convolution(blob, f"body.{last}", output=OUTPUT)
-    return net.finish()
+    return NcnnNetwork(*net.finish(), scale=4, shuffle=4, adds_base=True)
 
 
-def rrdb(tensors: Tensors) -> tuple[str, bytes]:
-    """RRDBNet for x4, whole."""
-    net = Writer(tensors)
-    first = blob = net.convolution(net.layer("Input", [], "", INPUT), "conv_first")
+def write_rrdb(tensors: Tensors) -> NcnnNetwork:
+    """Write RRDBNet for x4, whole."""
+    net = NcnnWriter(tensors)
+    first = blob = net.convolution(net.layer("Input", [], "", output=INPUT), "conv_first")
     blocks = {int(name.split(".")[1]) for name in tensors if name.startswith("body.")}
     for number in range(len(blocks)):
         before = blob
@@ -97,10 +132,10 @@ def rrdb(tensors: Tensors) -> tuple[str, bytes]:
         enlarged = net.layer("Interp", [blob], "0=1 1=2.000000e+00 2=2.000000e+00")
         blob = net.convolution(enlarged, name, _LEAKY)
     net.convolution(net.convolution(blob, "conv_hr", _LEAKY), "conv_last", output=OUTPUT)
-    return net.finish()
+    return NcnnNetwork(*net.finish(), scale=4, shuffle=1, adds_base=False)
 
 
-def _dense(net: Writer, source: str, name: str) -> str:
+def _dense(net: NcnnWriter, source: str, name: str) -> str:
     seen = [source]
     for number in range(1, 5):
         joined = net.layer("Concat", list(seen), "0=0") if len(seen) > 1 else source
@@ -109,8 +144,9 @@ def _dense(net: Writer, source: str, name: str) -> str:
     return net.layer("Eltwise", [net.convolution(joined, f"{name}.conv5"), source], _ADD_FIFTH)
 
 
-def _line(kind: str, name: str, inputs: list[str], outputs: list[str], options: str) -> str:
-    words = [kind, name, str(len(inputs)), str(len(outputs)), *inputs, *outputs, options]
+def _line(layer: str, inputs: list[str], outputs: list[str], options: str = "") -> str:
+    """One line of the text; `layer` is the kind and the name of the layer."""
+    words = [layer, str(len(inputs)), str(len(outputs)), *inputs, *outputs, options]
     return " ".join(words).strip()
 
 

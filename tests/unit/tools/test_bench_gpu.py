@@ -5,8 +5,8 @@ import json
 import pytest
 
 from benchmarks import cards, gpu
-from benchmarks.gpu_rates import MODEL, SINK, Rate, Setup
-from containers.upscaler.models.engines.execution import Execution
+from benchmarks.gpu_rates import MODEL, SINK, Rate, RateSetup
+from containers.upscaler.models.engines.execution import ExecutionMode
 from contracts.models import CATALOGUE, ModelName
 
 COMPACT = CATALOGUE[ModelName.ANIMEVIDEOV3]
@@ -24,8 +24,10 @@ def test_a_cards_peak_is_found_by_its_name(device: str, peak: float | None) -> N
 
 
 def test_a_share_of_the_peak_is_operations_over_the_cards_own() -> None:
-    assert cards.share_of_peak("Tesla T4", 57, COMPACT, (1280, 720)) == pytest.approx(1.0, abs=0.01)
-    assert cards.share_of_peak("cpu", 57, COMPACT, (1280, 720)) is None
+    assert cards.share_of_peak("Tesla T4", 57, model=COMPACT, size=(1280, 720)) == pytest.approx(
+        1.0, abs=0.01
+    )
+    assert cards.share_of_peak("cpu", 57, model=COMPACT, size=(1280, 720)) is None
 
 
 def test_money_is_time_at_the_same_share_of_another_cards_peak() -> None:
@@ -36,15 +38,16 @@ def test_money_is_time_at_the_same_share_of_another_cards_peak() -> None:
     assert t4.dollars_per_minute == pytest.approx(60 * 24 / 28.5 / 3600 * 0.526, rel=0.01)
 
 
-def rate(what: str, fps: float, execution: Execution = Execution.GRAPHS) -> Rate:
-    setup = Setup(ModelName.ANIMEVIDEOV3, 1280, 720, "float16", 4, "cuda")
+def rate(what: str, fps: float, execution: ExecutionMode = ExecutionMode.GRAPHS) -> Rate:
+    setup = RateSetup(ModelName.ANIMEVIDEOV3, 1280, 720, "float16", 4, "cuda")
     rounds = (fps - 1, fps, fps + 5)
     return Rate(what, setup, execution, "NVIDIA H100 80GB HBM3", rounds, "device", 0.9, 0.95)
 
 
-def test_goals_and_money_are_told_from_the_fastest_rows() -> None:
+def test_goals_and_prices_come_from_the_fastest_rates() -> None:
     rates = [
-        rate(MODEL, 240, Execution.EAGER), rate(MODEL, 300), rate(MODEL, 400, Execution.COMPILED),
+        rate(MODEL, 240, ExecutionMode.EAGER), rate(MODEL, 300),
+        rate(MODEL, 400, ExecutionMode.COMPILED),
         rate(SINK, 240), rate("with h264_nvenc", 200),
     ]  # fmt: skip
     text = gpu.rates_text(rates, goals=True)
@@ -58,9 +61,9 @@ def test_goals_and_money_are_told_from_the_fastest_rows() -> None:
 
 
 def test_a_gpu_is_measured_in_both_narrow_formats_and_compiled_too() -> None:
-    planned = gpu.plan("cuda", quick=False)
+    planned = gpu.plan_measurement("cuda", quick=False)
     assert planned.dtypes == ("float16", "bfloat16")
-    assert set(planned.executions) == set(Execution)
+    assert set(planned.modes) == set(ExecutionMode)
     assert (ModelName.ANIMEVIDEOV3, 1920, 1080) in planned.cases
 
 

@@ -18,8 +18,16 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
 from benchmarks import run
-from benchmarks.chart import Panel, chart, ticks
-from benchmarks.clips import SAMPLE, Box, cut, enlarge, frames, lossless, reduce
+from benchmarks.chart import Panel, draw_chart, ticks
+from benchmarks.clips import (
+    SAMPLE,
+    Box,
+    cut_film,
+    enlarge_film,
+    read_frames,
+    reduce_film,
+    write_lossless,
+)
 from benchmarks.page import PAGE, write_section
 from benchmarks.parts import (
     drawn,
@@ -27,23 +35,23 @@ from benchmarks.parts import (
     scaling,
     tiles,
 )
-from benchmarks.parts.engines import Engines, engines_text
+from benchmarks.parts.engines import EngineTimes, engines_text
 from benchmarks.parts.peer import (
-    Comparison,
-    Effort,
+    PeerComparison,
+    PeerEffort,
     peer_text,
 )
 from benchmarks.peaks import peaks_below
-from benchmarks.quality import Scene, candidates, restore, rows_of, scenes
+from benchmarks.quality import Scene, choose_candidates, measure_scene, restore, scenes
 from benchmarks.scoring.ab import (
     Candidate,
-    count,
+    count_votes,
     draw_pairs,
     write_blinded,
 )
 from benchmarks.scoring.measures import (
+    compare_films,
     luma,
-    measure,
     range_of,
 )
 from benchmarks.superres import ROOT
@@ -59,7 +67,7 @@ def film(path: Path, *lumas: np.ndarray) -> Path:
         VideoFrame.from_ndarray(np.concatenate([y.astype(np.uint8), grey]), format="yuv420p")
         for y in lumas
     )
-    return lossless(pictures, path)
+    return write_lossless(pictures, path)
 
 
 @pytest.fixture
@@ -75,7 +83,7 @@ def test_a_constant_error_is_no_flicker_and_has_its_psnr(
     tmp_path: Path, noise: list[np.ndarray]
 ) -> None:
     original = film(tmp_path / "o.mkv", *noise)
-    found = measure(original, film(tmp_path / "r.mkv", *(y + 4 for y in noise)), vmaf=False)
+    found = compare_films(original, film(tmp_path / "r.mkv", *(y + 4 for y in noise)), vmaf=False)
     assert found.flicker == found.still_flicker == 0
     assert found.psnr == pytest.approx(20 * math.log10(255 / 4), abs=1e-3)
     assert found.frames == 2
@@ -88,14 +96,14 @@ def test_flicker_is_the_change_of_the_error_and_still_flicker_counts_still_parts
     original = film(tmp_path / "o.mkv", *noise)
     first, second = noise[0], noise[1].copy()
     second[:, :32] += 6  # half of the picture, which stands still
-    found = measure(original, film(tmp_path / "r.mkv", first, second), vmaf=False)
+    found = compare_films(original, film(tmp_path / "r.mkv", first, second), vmaf=False)
     assert found.flicker == pytest.approx(6 / math.sqrt(2))
     assert found.still_flicker == pytest.approx(6)
 
 
 def test_a_film_equals_itself(tmp_path: Path, noise: list[np.ndarray]) -> None:
     original = film(tmp_path / "o.mkv", *noise)
-    found = measure(original, original, vmaf=False)
+    found = compare_films(original, original, vmaf=False)
     assert (found.psnr, found.ssim, found.flicker) == (math.inf, 1, 0)
 
 
@@ -104,9 +112,9 @@ def test_films_of_other_sizes_or_lengths_are_not_compared(
 ) -> None:
     original = film(tmp_path / "o.mkv", *noise)
     with pytest.raises(ValueError, match="size"):
-        measure(original, film(tmp_path / "s.mkv", *(y[:32] for y in noise)), vmaf=False)
+        compare_films(original, film(tmp_path / "s.mkv", *(y[:32] for y in noise)), vmaf=False)
     with pytest.raises(ValueError, match=r"longer|shorter"):
-        measure(original, film(tmp_path / "l.mkv", noise[0]), vmaf=False)
+        compare_films(original, film(tmp_path / "l.mkv", noise[0]), vmaf=False)
 
 
 def test_the_range_leaves_out_a_thousandth_at_each_end() -> None:
@@ -117,16 +125,16 @@ def test_the_range_leaves_out_a_thousandth_at_each_end() -> None:
 
 def test_a_cut_keeps_every_pixel_of_an_odd_film(tmp_path: Path) -> None:
     box = Box(2, 4, 56, 40)
-    part = cut(SAMPLE, tmp_path / "c.mkv", box, 3, 2)
-    for whole, inner in zip(frames(SAMPLE, 3, 2), frames(part), strict=True):
+    part = cut_film(SAMPLE, tmp_path / "c.mkv", box, first=3, count=2)
+    for whole, inner in zip(read_frames(SAMPLE, 3, 2), read_frames(part), strict=True):
         assert np.array_equal(luma(whole)[4:44, 2:58], luma(inner))
 
 
 def test_reducing_and_enlarging_keep_a_flat_picture(tmp_path: Path) -> None:
     original = film(tmp_path / "o.mkv", np.full((48, 64), 120))
-    small = reduce(original, tmp_path / "s.mkv", 4)
-    back = enlarge(small, tmp_path / "b.mkv", 4, Interpolation.BICUBIC)
-    (picture,) = frames(back)
+    small = reduce_film(original, tmp_path / "s.mkv", 4)
+    back = enlarge_film(small, tmp_path / "b.mkv", 4, kernel=Interpolation.BICUBIC)
+    (picture,) = read_frames(back)
     assert (picture.width, picture.height) == (64, 48)
     assert np.abs(luma(picture) - 120).max() <= 1
 
@@ -136,10 +144,10 @@ def test_a_scene_is_restored_through_the_pipeline_and_measured(tmp_path: Path) -
     small = Scene("s", SAMPLE, Box(0, 0, 64, 48), 0, 2, (ModelName.LANCZOS,))
     assert scene.box == (0, 0, 320, 176)
     restored = restore(small, tmp_path)
-    rows = {row.method: row.measures for row in rows_of(restored, vmaf=False)}
+    rows = {row.method: row.measures for row in measure_scene(restored, vmaf=False)}
     assert rows.keys() == {"bicubic", "lanczos"}
     assert all(20 < found.psnr < 50 and found.frames == 2 for found in rows.values())
-    assert [c.frame for c in candidates([restored])] == [0, 1]
+    assert [c.frame for c in choose_candidates([restored])] == [0, 1]
 
 
 def test_the_middle_is_restored_by_all_models(tmp_path: Path) -> None:
@@ -205,7 +213,7 @@ def test_votes_are_counted_with_ties_as_halves() -> None:
         {"pair": 1, "choice": "b"},
         {"pair": 2, "choice": "same"},
     ]
-    scores = {s.method: s for s in count([{"seed": 5, "votes": votes}], KEY)}
+    scores = {s.method: s for s in count_votes([{"seed": 5, "votes": votes}], KEY)}
     assert scores["x"].share == pytest.approx(2.5 / 3)
     assert (scores["y"].share, scores["y"].shown) == (0, 2)
     assert scores["z"].share == 0.5
@@ -214,9 +222,9 @@ def test_votes_are_counted_with_ties_as_halves() -> None:
 
 def test_votes_on_another_page_are_refused() -> None:
     with pytest.raises(SystemExit, match="another page"):
-        count([{"seed": 6, "votes": []}], KEY)
-    with pytest.raises(SystemExit, match="not what the page made"):
-        count([{"seed": 5, "votes": [{"pair": n, "choice": "c"} for n in range(3)]}], KEY)
+        count_votes([{"seed": 6, "votes": []}], KEY)
+    with pytest.raises(SystemExit, match="do not come from the page"):
+        count_votes([{"seed": 5, "votes": [{"pair": n, "choice": "c"} for n in range(3)]}], KEY)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +235,9 @@ def test_ticks_are_round_and_reach_the_highest_value(highest: float, marks: list
 
 
 def test_a_chart_places_its_points() -> None:
-    svg = chart([Panel("t", "x", "y", {"a & b": [(1, 0), (8, 10)]}, logarithmic=True)], "about")
+    svg = draw_chart(
+        [Panel("t", "x", "y", {"a & b": [(1, 0), (8, 10)]}, logarithmic=True)], "about"
+    )
     root = ElementTree.fromstring(svg)
     line = next(e for e in root.iter("{http://www.w3.org/2000/svg}path") if "L" in e.get("d", ""))
     numbers = [float(n) for n in re.findall(r"[\d.]+", line.get("d", ""))]
@@ -258,20 +268,22 @@ def test_peaks_are_of_the_workers_that_we_start(words: Sequence[str], stage: Sta
 
 def test_time_is_measured_by_shards_and_memory_by_stage(tmp_path: Path) -> None:
     sizes = dataclasses.replace(scaling.QUICK, shards=(2,), workers=(1,), frames=4)
-    (timing,) = scaling.timings(tmp_path, sizes)
+    (timing,) = scaling.measure_times(tmp_path, sizes)
     assert (timing.workers, timing.shards) == (1, 2)
     assert 0 < timing.process < timing.seconds
-    (memory,) = scaling.by_length(tmp_path, (3,))
+    (memory,) = scaling.measure_lengths(tmp_path, (3,))
     assert memory.mib.keys() == set(Stage)
     assert all(30 < mib < 2000 for mib in memory.mib.values())
 
 
 def test_what_was_measured_is_drawn_and_told() -> None:
-    times = [scaling.Timing(1, 1, 9.0, 4.0), scaling.Timing(2, 1, 7.0, 3.0)]
+    times = [scaling.ScalingTime(1, 1, 9.0, 4.0), scaling.ScalingTime(2, 1, 7.0, 3.0)]
     mib = {Stage.EXTRACT: 90, Stage.PROCESS: 120, Stage.RECOMPOSE: 80}
-    lengths = [scaling.Memory("0.2 min", "lanczos", 0.2, mib)]
-    sizes = [scaling.Memory("256x144", model, 0.1, mib) for model in ("lanczos", "animevideov3")]
-    drawn = ElementTree.fromstring(scaling.drawing(times, lengths, sizes))
+    lengths = [scaling.StageMemory("0.2 min", "lanczos", 0.2, mib)]
+    sizes = [
+        scaling.StageMemory("256x144", model, 0.1, mib) for model in ("lanczos", "animevideov3")
+    ]
+    drawn = ElementTree.fromstring(scaling.draw_scaling(times, lengths, sizes))
     words = {element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"1 worker", "2 workers", "process, lanczos", "process, animevideov3"} <= words
     text = scaling.scaling_text(times, lengths, sizes, scaling.QUICK)
@@ -284,15 +296,15 @@ def test_engines_are_held_to_the_fastest_peer_of_each_round() -> None:
         "torch float32": [3.0, 3.0], "ncnn float32": [1.0, 1.2],
         "openvino float32": [2.0, 4.0], "onnxruntime float32": [4.0, 1.0],
     }  # fmt: skip
-    text = engines_text(Engines(640, 360, seconds))
+    text = engines_text(EngineTimes(640, 360, seconds))
     assert "ncnn float32 takes 0.85 of the fastest peer's time (goal 1.1: reached)" in text
     assert "torch float32 takes 2.25 of the fastest peer's time (goal 1.4: not reached)" in text
 
 
 def test_the_peer_is_compared_round_by_round() -> None:
-    effort = Effort(frames=50, rounds=3, calibration=10)
+    effort = PeerEffort(frames=50, rounds=3, calibration=10)
     ours = {"float32": [10.0, 20.0, 10.0]}
-    measured = Comparison(effort, "640x360", "torch, tile 0", {}, ours, [20.0, 20.0, 13.0])
+    measured = PeerComparison(effort, "640x360", "torch, tile 0", {}, ours, [20.0, 20.0, 13.0])
     assert "| times as fast | **1.30** | 1 |" in peer_text(measured)
     assert "float32: reached" in peer_text(measured)
 
@@ -311,7 +323,7 @@ def test_an_unknown_part_is_refused() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "no part paers; there are demo, start" in done.stderr
+    assert "no part paers; choose from demo, start" in done.stderr
 
 
 def changed(*boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -329,7 +341,7 @@ def test_repeats_are_no_savings_of_tiles() -> None:
 
 
 def test_a_change_touches_the_tiles_that_read_it_and_the_rectangle_around_it() -> None:
-    inside = tiles.saving([changed((20, 20, 30, 30))])  # of the first tile alone
+    inside = tiles.saving([changed((20, 20, 30, 30))])  # only of the first tile
     assert inside.equal_tiles == pytest.approx(11 / 12)
     assert inside.by_tiles == pytest.approx(1 - 82 * 82 / (192 * 256))
     assert inside.by_rectangle == pytest.approx(1 - 66 * 66 / (192 * 256))
@@ -338,17 +350,17 @@ def test_a_change_touches_the_tiles_that_read_it_and_the_rectangle_around_it() -
 
 
 def test_a_drawn_film_is_shot_on_twos_and_a_lossless_codec_keeps_them(tmp_path: Path) -> None:
-    drawings = list(itertools.islice(drawn.scene("walk"), 4))
+    drawings = list(itertools.islice(drawn.draw_scene("walk"), 4))
     assert [np.array_equal(a, b) for a, b in itertools.pairwise(drawings)] == [True, False, True]
-    coded = tiles.code(drawings, tmp_path / "d.mkv", tiles.CODECS["lossless"])
-    maps = list(tiles.changes(coded, 0, 4))
+    coded = tiles.encode(drawings, tmp_path / "d.mkv", tiles.CODECS["lossless"])
+    maps = list(tiles.changed_pixels(coded, 0, 4))
     assert [bool(found.any()) for found in maps] == [False, True, False]
     assert tiles.saving(maps).repeats == pytest.approx(2 / 3)
 
 
 def test_a_workers_stages_are_measured_apart_and_side_by_side(tmp_path: Path) -> None:
-    (measured,) = overlap.measure(tmp_path, 2, 1, quick=True)
+    (measured,) = overlap.measure_overlap(tmp_path, 2, 1, quick=True)
     assert min(measured.decode, measured.model, measured.encode, measured.together) > 0
-    text = overlap.overlap_text([overlap.Round(1, 8, 1, 10.6)], 30, "640x360")
+    text = overlap.overlap_text([overlap.OverlapRound(1, 8, 1, 10.6)], 30, "640x360")
     assert "| 1 | 1.0 | 8.0 | 1.0 | 10.0 | 10.6 | 1.06 |" in text
     assert "goal 1.05: not reached" in text

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from containers.common.film.pictures import Picture
 from containers.upscaler.children import Share
-from containers.upscaler.device.colour import Converter
+from containers.upscaler.device.colour import PictureConverter
 from containers.upscaler.device.target import Target
 from containers.upscaler.models.upscaler import Upscaler
 from contracts.base import ObjectRef
@@ -198,7 +198,8 @@ def coded(rgb: np.ndarray, pixel_format: str = "yuv420p", colour: Colour = BT709
     """RGB of shape (n, height, width, 3) as pictures of that format, numbered."""
     bits = 8 if rgb.dtype == np.uint8 else 16
     numbers = [Picture(pts, "gbrp", ()) for pts in range(len(rgb))]
-    return Converter(colour, colour, pixel_format, bits).pictures(rgb, numbers)
+    converter = PictureConverter(colour, colour, pixel_format=pixel_format, bits=bits)
+    return converter.to_pictures(rgb, numbers)
 
 
 def target(width: int, height: int, bits: Any = 8) -> Target:

@@ -23,7 +23,7 @@ from tests.unit.upscaler.support import (
     prepare,
     shard_path,
 )
-from tests.unit.upscaler.test_worker import (
+from tests.unit.upscaler.worker_support import (
     committed,
     failure,
     result,
@@ -117,8 +117,8 @@ def run(folder: Path, codes: list[int], **variables: str) -> int:
 
 def test_each_child_gets_one_device_and_its_part_of_the_price(tmp_path: Path) -> None:
     assert run(tmp_path, [0, 0], gpus="2", dollars_per_hour="3.0") == ExitCode.OK
-    said = [(tmp_path / name).read_text() for name in ("0", "1")]
-    assert said == ["0 1 1 1.50000000", "1 1 1 1.50000000"]
+    seen = [(tmp_path / name).read_text() for name in ("0", "1")]
+    assert seen == ["0 1 1 1.50000000", "1 1 1 1.50000000"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from containers.common.film.pictures import PictureReader, to_frame
 from containers.common.runtime.worker import WorkerError
 from containers.media.extract.judge.picture import TOP_LEFT, chroma_location
 from containers.media.extract.plan import nvenc
-from containers.upscaler.device.semi_planar import semi_planar, to_p010
+from containers.upscaler.device.semi_planar import to_p010, to_semi_planar
 from containers.upscaler.encode import (
     NULL_ENCODER,
     EncodedFile,
@@ -187,7 +187,7 @@ def test_hardware_encoders_get_their_own_layout(pixel_format: str, hardware: str
     (made,) = coded(picture(0, 66, 50)[None], pixel_format)
     frame = to_frame(made).reformat(format=hardware)
     expected = [np.frombuffer(bytes(p), np.uint8).reshape(-1, p.line_size) for p in frame.planes]
-    for part, plane in zip(semi_planar(made), expected, strict=True):
+    for part, plane in zip(to_semi_planar(made), expected, strict=True):
         raw = part.view(np.uint8)
         assert np.array_equal(raw, plane[: raw.shape[0], : raw.shape[1]])
 

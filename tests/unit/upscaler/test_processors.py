@@ -36,7 +36,9 @@ def test_more_threads_than_processors_are_said(
     with caplog.at_level(logging.WARNING):
         warn_of_crowding(1, tmp_path)
     (message,) = caplog.messages
-    assert message.startswith("the job was planned for 1 threads, this worker has 0.50 processors")
+    assert message.startswith(
+        "the job was planned for 1 threads, but this worker has 0.50 processors"
+    )
     caplog.clear()
     (tmp_path / "cpu.max").write_text("max 100000\n")
     warn_of_crowding(1, tmp_path)

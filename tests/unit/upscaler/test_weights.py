@@ -1,5 +1,6 @@
 """Weights: converted to the catalogue's bytes, once, atomically, and refused where they differ."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,12 +16,9 @@ import safetensors.numpy
 
 from containers.common.runtime.worker import WorkerError
 from containers.upscaler.__main__ import fill_weights
-from containers.upscaler.weights import catalogue
-from containers.upscaler.weights.catalogue import (
-    convert,
-    fill_cache,
-    read_weights,
-)
+from containers.upscaler.weights import cache, conversion
+from containers.upscaler.weights.cache import fill_cache, read_weights
+from containers.upscaler.weights.conversion import PACKAGES, REAL_ESRGAN, convert_weights
 from containers.upscaler.weights.ncnn_format import (
     FLOAT16_TAG,
     MAGIC,
@@ -33,17 +31,23 @@ from contracts.names import ExitCode
 NETWORKS = [name for name, facts in CATALOGUE.items() if facts.weights_sha256]
 
 
+def use_package(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+    """Let all weights come from a package like Real-ESRGAN's with these changes."""
+    package = dataclasses.replace(REAL_ESRGAN, **changes)
+    monkeypatch.setattr(conversion, "PACKAGES", dict.fromkeys(PACKAGES, package))
+
+
 def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "PACKAGE", "no-such-package")
+    use_package(monkeypatch, name="no-such-package")
 
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_converting_gives_the_bytes_that_the_catalogue_names(model: ModelName) -> None:
-    assert hashlib.sha256(convert(model)).hexdigest() == CATALOGUE[model].weights_sha256
+    assert hashlib.sha256(convert_weights(model)).hexdigest() == CATALOGUE[model].weights_sha256
 
 
 def test_convolutions_keep_float16_and_the_rest_float32() -> None:
-    tensors = safetensors.numpy.load(convert(ModelName.ANIMEVIDEOV3))
+    tensors = safetensors.numpy.load(convert_weights(ModelName.ANIMEVIDEOV3))
     assert tensors["body.0.weight"].dtype == np.float16
     assert tensors["body.0.weight"].shape == (64, 3, 3, 3)
     assert tensors["body.0.bias"].dtype == np.float32
@@ -78,7 +82,7 @@ def test_an_empty_cache_without_the_package_says_what_to_install(
 def test_another_version_of_the_package_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "PACKAGE_VERSION", "0.0.9")
+    use_package(monkeypatch, version="0.0.9")
     with pytest.raises(WorkerError, match=r"needs .* 0\.0\.9, found 1\.0\.1"):
         fill_cache(tmp_path)
 
@@ -116,7 +120,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_result_that_the_catalogue_does_not_name_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "convert", lambda model: b"something else")
+    monkeypatch.setattr(cache, "convert_weights", lambda model: b"something else")
     with pytest.raises(WorkerError, match="reinstall the package"):
         fill_cache(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -143,8 +147,8 @@ def test_the_command_fails_with_a_sentence(
 
 
 def test_the_package_is_pinned_alike_everywhere() -> None:
-    pin = f"{catalogue.PACKAGE}=={catalogue.PACKAGE_VERSION}"
-    root = Path(catalogue.__file__).parents[3]
+    pin = f"{REAL_ESRGAN.name}=={REAL_ESRGAN.version}"
+    root = Path(conversion.__file__).parents[3]
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert extras["optional-dependencies"]["weights"] == [pin]
     assert pin in (root / "requirements.lock").read_text().splitlines()

@@ -1,12 +1,8 @@
 """The process worker: every shard committed once, each frame in its place; every failure named."""
 
 import itertools
-import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,60 +20,35 @@ from containers.common.film.pictures import (
     to_frame,
 )
 from containers.common.runtime import storage
-from containers.common.runtime.worker import run_worker
 from containers.upscaler.device.colour import RgbReader
 from containers.upscaler.encode import ShardEncoder
-from containers.upscaler.worker import process
-from contracts.film.ledger import Progress, ShardResult
+from contracts.film.ledger import Progress
 from contracts.job import Codec, Container
 from contracts.keys import failure_key, progress_key
 from contracts.limits import S3_USER_METADATA_BYTES
-from contracts.messages import Failure
 from contracts.models import ModelName
 from contracts.names import SHARD_RESULT_METADATA, ExitCode, Metric, Stage
-from contracts.stack.environ import ProcessEnvironment
 from tests.unit.upscaler.support import (
     BT709,
     BUCKET,
     JOB_ID,
     SOURCES,
     FolderS3,
-    environment,
     prepare,
     shard_path,
+)
+from tests.unit.upscaler.worker_support import (
+    committed,
+    failure,
+    result,
+    spawn,
+    work,
 )
 
 LOSSLESS = {
     "codec": Codec.FFV1, "encoder": "ffv1", "options": {"level": "3"},
     "pixel_format": "yuv444p", "container": Container.MKV,
 }  # fmt: skip
-
-
-def work(folder: Path, run: int = 0, client: Any = None, **variables: str) -> int:
-    """Run the worker in this process; its exit code."""
-    environ = environment(Path(variables.pop("weights", "nowhere")), **variables)
-    environ["AWS_BATCH_JOB_ARRAY_INDEX"] = str(run)
-    return run_worker(
-        Stage.PROCESS,
-        ProcessEnvironment,
-        process,
-        environ=environ,
-        client=client or FolderS3(folder),
-    )
-
-
-def failure(folder: Path, run: int = 0) -> Failure:
-    path = FolderS3(folder).path(BUCKET, failure_key(JOB_ID, Stage.PROCESS, run))
-    return Failure.model_validate_json(path.read_bytes())
-
-
-def result(folder: Path, index: int) -> ShardResult:
-    text = shard_path(folder, index).with_suffix(".metadata").read_text()
-    return ShardResult.model_validate_json(json.loads(text)[SHARD_RESULT_METADATA])
-
-
-def committed(folder: Path, extension: str = "mp4") -> list[int]:
-    return [i for i in range(100) if shard_path(folder, i, extension).exists()]
 
 
 def pictures(path: Path) -> list[np.ndarray]:
@@ -91,17 +62,17 @@ def test_a_run_commits_every_shard_with_its_result(tmp_path: Path) -> None:
     assert work(tmp_path) == ExitCode.OK
     assert committed(tmp_path) == [0, 1, 2]
     for index, frames in enumerate((4, 4, 2)):
-        said = result(tmp_path, index)
+        stored = result(tmp_path, index)
         content = shard_path(tmp_path, index).read_bytes()
-        assert (said.job_id, said.index, said.frames) == (JOB_ID, index, frames)
-        assert said.counts() == {"decoded": frames, "upscaled": frames, "encoded": frames}
-        assert said.bytes == len(content)
-        assert said.device == "cpu"
-        assert {"av", "opencv"} <= set(said.versions)
-        assert said.peak_memory_mib > 0
-        assert said.wall_seconds > 0
+        assert (stored.job_id, stored.index, stored.frames) == (JOB_ID, index, frames)
+        assert stored.counts() == {"decoded": frames, "upscaled": frames, "encoded": frames}
+        assert stored.bytes == len(content)
+        assert stored.device == "cpu"
+        assert {"av", "opencv"} <= set(stored.versions)
+        assert stored.peak_memory_mib > 0
+        assert stored.wall_seconds > 0
         assert len(pictures(shard_path(tmp_path, index))) == frames
-        assert len(said.to_json()) + len(SHARD_RESULT_METADATA) < S3_USER_METADATA_BYTES
+        assert len(stored.to_json()) + len(SHARD_RESULT_METADATA) < S3_USER_METADATA_BYTES
 
 
 def test_each_frame_of_each_shard_is_its_source_frame_enlarged(tmp_path: Path) -> None:
@@ -138,9 +109,9 @@ def test_repeated_pictures_count_as_upscaled(tmp_path: Path) -> None:
         out.mux(stream.encode(None))
     prepare(tmp_path, 10)
     assert work(tmp_path) == ExitCode.OK
-    said = result(tmp_path, 0)
-    assert said.repeated_frames == 3
-    assert said.counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
+    stored = result(tmp_path, 0)
+    assert stored.repeated_frames == 3
+    assert stored.counts() == {"decoded": 4, "upscaled": 4, "encoded": 4}
 
 
 def test_a_networks_shards_do_not_depend_on_the_run_they_are_in(
@@ -287,21 +258,6 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     prepare(tmp_path, 8, model=ModelName.ANIMEVIDEOV3)
     assert work(tmp_path, weights=str(tmp_path / "none")) == ExitCode.UNSUPPORTED
     assert "containers.upscaler weights --to" in failure(tmp_path).message
-
-
-def spawn(folder: Path, weights: Path, **variables: str) -> subprocess.Popen[bytes]:
-    """The worker as a process of its own; its temporary files under `folder`/tmp."""
-    (folder / "tmp").mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.unit.upscaler.support", str(folder)],
-        env={
-            **os.environ,
-            **environment(weights, **variables),
-            "TMPDIR": str(folder / "tmp"),
-            "PYTHONWARNINGS": "error",
-        },
-        stderr=subprocess.DEVNULL,
-    )
 
 
 @pytest.mark.parametrize("model", [ModelName.LANCZOS, ModelName.ANIMEVIDEOV3])

@@ -1,1 +1,1 @@
-"""What runs a network: ncnn, PyTorch, spandrel."""
+"""Engines: the runtimes that run a network (ncnn, PyTorch, spandrel), and their devices."""

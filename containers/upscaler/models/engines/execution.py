@@ -1,6 +1,6 @@
-"""How a network runs on its device: layer by layer, as a graph recorded once a shape, or compiled.
+"""How a network runs on its device: layer by layer, from a graph for each shape, or compiled.
 
-docs/decisions/0060 says why graphs are what workers use, and that no GPU has measured it.
+docs/decisions/0060 says why workers use graphs.
 """
 
 import logging
@@ -12,30 +12,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Call = Callable[[Tensor], Tensor]
+NetworkCall = Callable[[Tensor], Tensor]
+"""A network's forward pass: float (n, 3, h, w) -> cells of the same type."""
 
 BOUND = 1e-3
-"""Of values in 0 to 1: a quarter of an 8-bit level, the most by which a graph may differ."""
-MOST_SHAPES = 16
-"""Recordings to keep: tiles of one picture have at most nine."""
-_WARM_UP = 3
-"""Calls before a recording, in which libraries choose kernels and take their workspaces."""
+"""The most by which a graph may differ from its network, of values in 0 to 1: a quarter of a level
+of 8 bits."""
+MAX_SHAPES = 16
+"""How many recordings to keep; the tiles of one picture have at most nine shapes."""
+_WARM_UP_CALLS = 3
+"""Calls before a recording, in which libraries choose kernels and allocate their workspaces."""
 
 log = logging.getLogger(__name__)
 
 
-class Execution(StrEnum):
+class ExecutionMode(StrEnum):
+    """How PyTorch runs a network."""
+
     EAGER = "eager"
+    """Layer by layer."""
     GRAPHS = "graphs"
+    """Replayed from a graph that was recorded once for each shape."""
     COMPILED = "compiled"
-    """By torch.compile: fused, and then recorded where the device has graphs."""
+    """Fused by torch.compile, then replayed from graphs where the device has them."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A call of one shape: fill `source`, replay, read `result`, which the next replay fills anew.
+    """A network call of one shape: `replay` computes `result` from what `source` holds.
 
-    `call` would have given `result` for `source`.
+    The next replay overwrites `result`.
     """
 
     source: Tensor
@@ -48,32 +54,33 @@ class Recording:
         return self.result
 
 
-Record = Callable[[Call, Tensor], Recording]
+Recorder = Callable[[NetworkCall, Tensor], Recording]
+"""Records a call of the shape, type and device of the tensor."""
 
 
 class CudaRecorder:
-    """Records CUDA graphs that share one pool of memory, for they run one after the other."""
+    """Records CUDA graphs. They share one memory pool, since they run one after the other."""
 
     def __init__(self) -> None:
         self._pool: Any = torch.cuda.graph_pool_handle()
 
-    def __call__(self, call: Call, x: Tensor) -> Recording:
+    def __call__(self, call: NetworkCall, x: Tensor) -> Recording:
         source = x.clone()
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(_WARM_UP):
+            for _ in range(_WARM_UP_CALLS):
                 call(source)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        # thread_local: another thread may just then give page-locked memory back
+        # thread_local: another thread may free page-locked memory during the capture
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             result = call(source)
         return Recording(source, result, graph.replay)
 
 
-def record_plainly(call: Call, x: Tensor) -> Recording:
-    """The twin for devices without graphs: the same memory filled anew, the call repeated."""
+def record_plainly(call: NetworkCall, x: Tensor) -> Recording:
+    """Stand in for a recorder on devices without graphs: replaying calls the network again."""
     source = x.clone()
     result = call(source).clone()
 
@@ -83,38 +90,41 @@ def record_plainly(call: Call, x: Tensor) -> Recording:
     return Recording(source, result, replay)
 
 
-class Graphs:
-    """A call by its recordings. The result is the graph's own memory: use it up before the next."""
+class RecordedNetwork:
+    """A network call that replays a recording, one for each shape.
 
-    def __init__(self, call: Call, record: Record) -> None:
+    The result lies in the recording's memory: use it up before the next call.
+    """
+
+    def __init__(self, call: NetworkCall, record: Recorder) -> None:
         self._call, self._record = call, record
         self._recordings: dict[torch.Size, Recording | None] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape not in self._recordings:
-            full = len(self._recordings) >= MOST_SHAPES
-            self._recordings[x.shape] = None if full else self._verified(x)
+            full = len(self._recordings) >= MAX_SHAPES
+            self._recordings[x.shape] = None if full else self._record_verified(x)
         recording = self._recordings[x.shape]
         return self._call(x) if recording is None else recording(x)
 
-    def _verified(self, x: Tensor) -> Recording | None:
-        """None where memory is short or the recording errs: then layer by layer, and said so."""
+    def _record_verified(self, x: Tensor) -> Recording | None:
+        """Record a call; log a warning and return None if memory runs out or the results differ."""
         try:
             recording = self._record(self._call, x)
-            # Two inputs that are not the recorded one: a branch that froze shows.
+            # Neither input is the recorded one, so a result that froze while recording shows.
             differences = [_difference(recording, self._call, sample) for sample in _samples(x)]
         except torch.OutOfMemoryError:
             log.warning("too little memory to record a graph; the network runs layer by layer")
             torch.cuda.empty_cache()
             return None
-        if not all(d <= BOUND for d in differences):  # which NaN is not either
+        if not all(d <= BOUND for d in differences):  # NaN fails this, too
             log.warning(
-                "a graph differs from its network by %.5f and %.5f, allowed are %.5f; "
+                "a graph differs from its network by %.5f and %.5f (allowed: %.5f); "
                 "the network runs layer by layer", *differences, BOUND,
             )  # fmt: skip
             return None
         if x.is_cuda:
-            torch.cuda.empty_cache()  # what the comparison took, the graph cannot use
+            torch.cuda.empty_cache()  # the graph cannot use the memory of the comparison
         return recording
 
 
@@ -124,21 +134,24 @@ def _samples(like: Tensor) -> list[Tensor]:
     return [torch.empty_like(like).copy_(noise), torch.empty_like(like).copy_(1 - noise)]
 
 
-def _difference(recording: Recording, call: Call, x: Tensor) -> float:
+def _difference(recording: Recording, call: NetworkCall, x: Tensor) -> float:
     found = recording(x).to(torch.float32)
     return float((call(x).to(torch.float32) - found).abs().max())
 
 
-def executed(network: torch.nn.Module, execution: Execution, kind: str) -> Call:
-    """The network as a call of that kind, on `cpu` or `cuda`."""
-    if execution is Execution.EAGER:
+def prepare_call(network: torch.nn.Module, mode: ExecutionMode, kind: str) -> NetworkCall:
+    """Prepare the network's call for that mode on a device of that kind, `cpu` or `cuda`.
+
+    Compiling and recording happen at the first call of each shape.
+    """
+    if mode is ExecutionMode.EAGER:
         return network
     call: Any = network
-    if execution is Execution.COMPILED:
+    if mode is ExecutionMode.COMPILED:
         call = torch.compile(network, mode="max-autotune-no-cudagraphs", dynamic=False)
-    return Graphs(call, CudaRecorder() if kind == "cuda" else record_plainly)
+    return RecordedNetwork(call, CudaRecorder() if kind == "cuda" else record_plainly)
 
 
-def usual(kind: str) -> Execution:
-    """What workers use: graphs where there are any."""
-    return Execution.GRAPHS if kind == "cuda" else Execution.EAGER
+def default_mode(kind: str) -> ExecutionMode:
+    """Return what workers use: graphs on devices that have them."""
+    return ExecutionMode.GRAPHS if kind == "cuda" else ExecutionMode.EAGER

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from containers.common.runtime.errors import WorkerError
+from containers.upscaler.models.engines.network_engine import NetworkEngine
 from containers.upscaler.models.engines.torch_engine import (
     DTYPES,
     device_versions,
-    unless_memory_ran_out,
+    none_if_memory_ran_out,
 )
 from contracts.models import ModelFacts
 from contracts.names import ExitCode
@@ -22,17 +23,21 @@ _OPERATORS = ("nms", "qnms")
 _kept: list[torch.library.Library] = []
 
 
-class SpandrelEngine:
-    """See engine.Engine. Pictures that the network does not take are padded by spandrel."""
+class SpandrelEngine(NetworkEngine):
+    """Runs a user's network in the number format `dtype`, on `cpu` or `cuda`.
+
+    spandrel pads pictures to a size that the network takes. Raises WorkerError UNSUPPORTED where
+    spandrel is missing, does not know the network, or finds another scale than `facts` gives.
+    """
 
     def __init__(
-        self, weights: Mapping[str, Tensor], facts: ModelFacts, dtype: str, kind: str
+        self, weights: Mapping[str, Tensor], facts: ModelFacts, *, dtype: str, kind: str
     ) -> None:
         network = recognise(weights, facts.name)
         if network.scale != facts.native_scale:
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
-                f"{facts.name} enlarges by {network.scale}, its description says "
+                f"{facts.name} enlarges by {network.scale}, but its description says "
                 f"{facts.native_scale}; store the model again",
             )
         self._network = network.to(torch.device(kind), DTYPES[dtype]).eval()
@@ -49,23 +54,24 @@ class SpandrelEngine:
         }
 
     def run(self, x: Tensor) -> Tensor | None:
-        """See Engine.run."""
-        return unless_memory_ran_out(lambda: self._run(x))
+        """See NetworkEngine.run."""
+        return none_if_memory_ran_out(lambda: self._run(x))
 
     def _run(self, x: Tensor) -> Tensor:
-        # Not channels_last: many of these networks take views of their features.
+        # not channels_last: many of these networks take views of their features
         narrow = x.to(self._network.dtype).contiguous()
         return self._network(narrow).to(torch.float32)
 
     def peak_memory_mib(self) -> int:
-        """See Engine.peak_memory_mib."""
+        """See NetworkEngine.peak_memory_mib."""
         return torch.cuda.max_memory_allocated() // 1024**2 if self.kind == "cuda" else 0
 
 
 def recognise(weights: Mapping[str, Tensor], name: str) -> Any:
-    """The network of these weights as a spandrel.ImageModelDescriptor, on the processor.
+    """Build the network of these weights: a spandrel.ImageModelDescriptor, on the processor.
 
-    Raises WorkerError UNSUPPORTED where spandrel is missing or does not know the network.
+    `name` is for messages. Raises WorkerError UNSUPPORTED where spandrel is missing or does not
+    know the network.
     """
     spandrel = load_spandrel()
     try:
@@ -73,10 +79,10 @@ def recognise(weights: Mapping[str, Tensor], name: str) -> Any:
     except spandrel.UnsupportedModelError as error:
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"{name} is of no architecture that spandrel {spandrel.__version__} knows; "
-            "its list is at https://github.com/chaiNNer-org/spandrel",
+            f"{name} has no architecture that spandrel {spandrel.__version__} knows; "
+            "the list is at https://github.com/chaiNNer-org/spandrel",
         ) from error
-    except Exception as error:  # whatever an architecture stumbles over in foreign weights
+    except Exception as error:  # architectures raise anything over weights that do not fit
         reason = " ".join(str(error).split())[:200]
         raise WorkerError(
             ExitCode.UNSUPPORTED,
@@ -87,13 +93,13 @@ def recognise(weights: Mapping[str, Tensor], name: str) -> Any:
 
 
 def load_spandrel() -> Any:
-    """The package. Raises WorkerError UNSUPPORTED where it is missing."""
+    """Import the package. Raises WorkerError UNSUPPORTED where it is missing."""
     try:
         try:
             importlib.import_module("torchvision")
         except RuntimeError:
-            _stand_in_for_operators()
-        return importlib.import_module(PACKAGE)  # slow, and most workers need none of it
+            _define_missing_operators()
+        return importlib.import_module(PACKAGE)  # slow, and most workers do without it
     except ImportError as error:
         raise WorkerError(
             ExitCode.UNSUPPORTED,
@@ -102,14 +108,14 @@ def load_spandrel() -> Any:
         ) from error
 
 
-def _stand_in_for_operators() -> None:
+def _define_missing_operators() -> None:
     """Let torchvision be imported where its compiled operators do not fit this torch.
 
-    PyPI's torchvision is compiled against CUDA's torch; beside the processor's its library does
-    not load, and its import then stumbles over two names. spandrel uses neither, so schemas without
-    an implementation will do (docs/decisions/0036).
+    PyPI's torchvision is compiled against torch for CUDA. Its library does not load beside torch
+    for processors, and the import then fails over two missing operators. spandrel uses neither, so
+    schemas without an implementation are enough (docs/decisions/0036).
     """
     library = torch.library.Library("torchvision", "DEF")
     for name in _OPERATORS:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _kept.append(library)  # which takes its schemas along when it goes
+    _kept.append(library)  # its schemas live as long as it does

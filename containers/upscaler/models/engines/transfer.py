@@ -1,6 +1,6 @@
-"""Tensors to the device and back while it computes: three streams, and memory that buses can read.
+"""Copies tensors to the device and back while it computes: three streams, page-locked memory.
 
-On processors each of these is the plain thing: no copy, a clock instead of events.
+On processors nothing is copied, and a clock replaces the events.
 """
 
 import contextlib
@@ -13,28 +13,28 @@ from torch import Tensor
 
 
 class Arrival:
-    """A tensor on its way to the host."""
+    """A tensor that is being copied to the host."""
 
     def __init__(self, host: Tensor, copied: torch.cuda.Event | None) -> None:
         self._host = host
         self._copied = copied
 
     def wait(self) -> None:
-        """Return when the copy has ended."""
+        """Wait until the copy has ended."""
         if self._copied is not None:
             self._copied.synchronize()
 
     def tensor(self) -> Tensor:
-        """On the host; waits. Its memory is used again when nobody holds it any more."""
+        """Wait, then return the tensor on the host; its memory is reused once no one holds it."""
         self.wait()
         return self._host
 
 
 class Transfer:
-    """Streams of one device: copies either way run beside what is computed.
+    """Streams of one device: copies in both directions run while it computes.
 
-    Page-locked memory comes from PyTorch's caching allocator, which hands a block out anew once it
-    is freed and the copies from it have ended: no block is locked twice, none needs our counting.
+    Page-locked memory comes from PyTorch's caching allocator, which reuses a block once it is freed
+    and the copies from it have ended. So no block is locked twice, and we need not count uses.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -47,11 +47,11 @@ class Transfer:
 
     @property
     def in_flight(self) -> int:
-        """Batches worth having under way: one going up, one in the device, one coming down."""
+        """How many batches to have in flight: one uploading, one computing, one downloading."""
         return 3 if self._cuda else 1
 
     def upload(self, host: Tensor) -> Tensor:
-        """The tensor on the device, for use within `computing`."""
+        """Start to copy a host tensor; return the one on the device, for use within `computing`."""
         if not self._cuda:
             return host
         locked = torch.empty(host.shape, dtype=host.dtype, pin_memory=True).copy_(host)
@@ -64,7 +64,7 @@ class Transfer:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """What is asked of the device within this block runs in order, and counts as its work."""
+        """Run the block's work on the device in order, and count its time as busy."""
         if not self._cuda:
             began = time.perf_counter()
             try:
@@ -73,7 +73,7 @@ class Transfer:
                 self._busy += time.perf_counter() - began
             return
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        # weights and tables were put on the default stream, for which ours would not wait
+        # weights and tables were copied on the default stream; ours would not wait for it
         self._compute.wait_stream(torch.cuda.default_stream(self._device))
         with torch.cuda.stream(self._compute):
             begin.record()
@@ -82,7 +82,7 @@ class Transfer:
         self._spans.append((begin, end))
 
     def download(self, tensor: Tensor) -> Arrival:
-        """Start the copy of what `computing` made."""
+        """Start to copy a tensor that `computing` made to the host."""
         if not self._cuda:
             return Arrival(tensor, None)
         self._down.wait_stream(self._compute)
@@ -95,7 +95,7 @@ class Transfer:
         return Arrival(host, copied)
 
     def busy_seconds(self) -> float:
-        """How long the device has computed, all blocks together that have ended."""
+        """Return how long the device has computed, over all `computing` blocks that have ended."""
         while self._spans and self._spans[0][1].query():
             begin, end = self._spans.popleft()
             self._busy += begin.elapsed_time(end) / 1000

@@ -16,7 +16,7 @@ from containers.common.film.pictures import (
 )
 from containers.upscaler.device.target import Target
 from containers.upscaler.models.loading import load_upscaler
-from containers.upscaler.repeats import Repeats
+from containers.upscaler.repeated_frames import RepeatSkipper
 from contracts.models import ModelName
 from contracts.names import ExitCode, Stage
 from tests.support.bench import Bench
@@ -120,10 +120,10 @@ def test_a_picture_with_another_alpha_is_no_repeat() -> None:
     )  # fmt: skip
     inference = plan(ModelName.LANCZOS, scale=2)
     model = load_upscaler(inference, target, model_dir=Path("nowhere"), device="cpu")
-    repeats, first = Repeats(model), drawn(0, "yuva420p")
+    repeats, first = RepeatSkipper(model), drawn(0, "yuva420p")
     clear = Picture(1, "yuva420p", (*first.planes[:3], np.zeros_like(first.planes[3])))
     shown = [p for picture in (first, clear) for p in repeats.begin([picture]).pictures()]
-    assert repeats.count == 0
+    assert repeats.repeated == 0
     assert (shown[0].planes[3].max(), shown[1].planes[3].max()) == (255, 0)
 
 

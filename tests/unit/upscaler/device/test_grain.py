@@ -1,4 +1,4 @@
-"""Grain: as strong as asked for or as it was, never the same twice, always the same bytes."""
+"""Grain: as strong as requested or as the source's, never repeated, always the same bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from containers.common.film.pictures import Picture
-from containers.upscaler.device.grain import LEVEL, Grain, measured
+from containers.upscaler.device.grain import LEVEL, GrainSynthesizer, measure_noise
 from containers.upscaler.device.target import Target
 from containers.upscaler.models.loading import load_upscaler
-from containers.upscaler.repeats import Repeats
+from containers.upscaler.repeated_frames import RepeatSkipper
 from contracts.models import ModelName
 from tests.unit.upscaler.models.support import plan
 from tests.unit.upscaler.support import BT709
@@ -58,7 +58,9 @@ def test_grain_has_the_strength_asked_for(
     levels: float, size: tuple[int, int], device: str
 ) -> None:
     grey = flat(0.5).to(device)
-    field = Grain(levels, SOURCE, size, torch.device(device)).field(grey, grey, [3])
+    field = GrainSynthesizer(levels, SOURCE, size, device=torch.device(device)).draw(
+        grey, grey, [3]
+    )
     assert field.shape == (1, size[1], size[0])
     assert float(field.std()) / LEVEL == pytest.approx(levels, rel=0.03)
     assert abs(float(field.mean())) / LEVEL < 0.03 * levels
@@ -68,7 +70,7 @@ def test_grain_has_the_strength_asked_for(
 
 @pytest.mark.parametrize("levels", [1.0, 3.0, 6.0])
 def test_the_grain_of_a_source_is_measured(levels: float) -> None:
-    found = measured(grainy(0.5, levels)[0])[8] / LEVEL
+    found = measure_noise(grainy(0.5, levels)[0])[8] / LEVEL
     assert found == pytest.approx(levels, rel=0.08)
 
 
@@ -77,39 +79,53 @@ def test_detail_is_not_taken_for_grain() -> None:
     hard = ((x // 20 + y // 16) % 2 * 0.4 + 0.3).astype(np.float32)
     soft = (0.5 + 0.3 * np.sin(x / 9.0) * np.cos(y / 7.0)).astype(np.float32)
     for picture in (hard, soft):
-        assert measured(torch.from_numpy(picture)).max() / LEVEL < 0.4
+        assert measure_noise(torch.from_numpy(picture)).max() / LEVEL < 0.4
 
 
 def test_kept_grain_is_what_the_network_took_by_brightness() -> None:
     left, right = grainy(0.3, 2.0), grainy(0.7, 5.0, seed=1)
     source = torch.cat((left[..., :80], right[..., 80:]), dim=2)
     clean = torch.cat((flat(0.3)[..., :80], flat(0.7)[..., 80:]), dim=2)
-    field = Grain("keep", SOURCE, LARGE, CPU).field(source, clean, [0])[0] / LEVEL
+    field = GrainSynthesizer("keep", SOURCE, LARGE, device=CPU).draw(source, clean, [0])[0] / LEVEL
     assert float(field[:, :300].std()) == pytest.approx(2.0, rel=0.12)
     assert float(field[:, 340:].std()) == pytest.approx(5.0, rel=0.12)
-    half = Grain("keep", SOURCE, LARGE, CPU).field(source, (source + clean) / 2, [0])[0] / LEVEL
+    half = (
+        GrainSynthesizer("keep", SOURCE, LARGE, device=CPU).draw(source, (source + clean) / 2, [0])[
+            0
+        ]
+        / LEVEL
+    )
     assert float(half[:, 340:].std()) == pytest.approx(5.0 * 0.75**0.5, rel=0.15)
-    assert float(Grain("keep", SOURCE, LARGE, CPU).field(clean, clean, [0]).abs().max()) == 0
+    assert (
+        float(
+            GrainSynthesizer("keep", SOURCE, LARGE, device=CPU).draw(clean, clean, [0]).abs().max()
+        )
+        == 0
+    )
 
 
 def test_black_and_white_stay_as_they_are() -> None:
-    grain = Grain(4.0, SOURCE, LARGE, CPU)
+    grain = GrainSynthesizer(4.0, SOURCE, LARGE, device=CPU)
     for value in (0.0, 1.0, -0.02):
-        assert float(grain.field(flat(value), flat(value), [0]).abs().max()) == 0
+        assert float(grain.draw(flat(value), flat(value), [0]).abs().max()) == 0
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_grain_is_white_up_to_the_sources_detail_and_new_in_every_picture(device: str) -> None:
     grey = flat(0.5).to(device)
-    grain = Grain(2.0, SOURCE, SOURCE, torch.device(device))
-    fields = torch.stack([grain.field(grey, grey, [pts])[0] for pts in range(-4, 12)]).cpu()
+    grain = GrainSynthesizer(2.0, SOURCE, SOURCE, device=torch.device(device))
+    fields = torch.stack([grain.draw(grey, grey, [pts])[0] for pts in range(-4, 12)]).cpu()
     whole = fields.flatten(1) / fields.std()
     others = (whole @ whole.T / whole.shape[1]).fill_diagonal_(0).abs()
     assert float(others.max()) < 0.04
     for shift in ((0, 1), (1, 0), (1, 1), (0, 7)):
         moved = fields.roll(shift, (1, 2)).flatten(1) / fields.std()
         assert float((whole * moved).mean().abs()) < 0.01
-    large = Grain(2.0, SOURCE, LARGE, torch.device(device)).field(grey, grey, [0])[0].cpu()
+    large = (
+        GrainSynthesizer(2.0, SOURCE, LARGE, device=torch.device(device))
+        .draw(grey, grey, [0])[0]
+        .cpu()
+    )
     power = torch.fft.rfft2(large).abs() ** 2
     beyond = power[LARGE[1] // 6 : -LARGE[1] // 6].sum() / power.sum()
     assert float(beyond) < 0.05  # the source's sampling theorem, with a margin
@@ -139,10 +155,10 @@ def test_grain_is_drawn_in_luma_alone_and_once_more_for_a_held_picture(weights: 
     held = pictures(1)[0]
     shown = [Picture(pts, held.pixel_format, held.planes) for pts in (1, 2)]
     model = upscaler(weights, grain=3.0, batch=2)
-    repeats = Repeats(model)
+    repeats = RepeatSkipper(model)
     first, second = repeats.begin(shown).pictures()
     plain = upscaler(weights).upscale([held])[0]
-    assert repeats.count == 0
+    assert repeats.repeated == 0
     difference = first.planes[0].astype(float) - second.planes[0]
     assert difference.std() == pytest.approx(3.0 * 219 / 255 * 2**0.5, rel=0.1)
     for a, b in zip(first.planes[1:], plain.planes[1:], strict=True):

@@ -112,7 +112,7 @@ def widest(row: np.ndarray) -> int:
 
 
 def test_every_level_of_ten_bits_comes_through(weights: Path) -> None:
-    """Steps of the source's own level, four pixels wide, are told apart in the result."""
+    """Steps of the source's own level, four pixels wide, stay distinguishable in the result."""
     signal = (np.arange(WIDTH) // 4 + 500 - 64) / 876
     picture = grey(np.broadcast_to(signal, (HEIGHT, WIDTH)))
     luma = enlarged(weights, picture, ModelName.ANIMEVIDEOV3, PQ)

@@ -12,11 +12,11 @@ from containers.common.film.pictures import (
     sample_type,
     to_frame,
 )
-from containers.upscaler.device import samples
+from containers.upscaler.device import packing
 from containers.upscaler.device.chroma import LEFT, SITES
 from containers.upscaler.device.colour import RgbReader
+from containers.upscaler.device.packing import PackedPlanes, Planes
 from containers.upscaler.device.planes import LUMA, Cells, FromRgb, Layout, ToRgb
-from containers.upscaler.device.samples import Planes, Sheet
 from contracts.film.facts import CONVERTIBLE_MATRICES, Colour
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -33,13 +33,15 @@ def layout(pixel_format: str, matrix: int = 1, *, full: bool = False, site: int 
 def written(rgb: torch.Tensor, to: Layout, side: int = 1, source: Planes | None = None) -> Planes:
     """R'G'B' (n, 3, h, w) as planes, given as pictures or as a network's cells."""
     n, _, height, width = rgb.shape
-    sheet = Sheet.empty(plane_shapes(to.pixel_format, width, height), n, to.bits, rgb.device)
+    made_planes = PackedPlanes.empty(
+        plane_shapes(to.pixel_format, width, height), count=n, bits=to.bits, device=rgb.device
+    )
     cells = torch.nn.functional.pixel_unshuffle(rgb, side) if side > 1 else rgb
-    source = sheet.planes if source is None else source
-    for plane in sheet.planes if source is sheet.planes else ():
+    source = made_planes.planes if source is None else source
+    for plane in made_planes.planes if source is made_planes.planes else ():
         plane.fill_(2 ** (to.bits - 1))
-    FromRgb(to).write(Cells.of(cells, side), sheet.planes, source, to)
-    return sheet.planes
+    FromRgb(to, to).write(Cells.of(cells, side), made_planes.planes, source)
+    return made_planes.planes
 
 
 def bars(device: str) -> torch.Tensor:
@@ -217,13 +219,13 @@ def test_pictures_go_up_and_come_down_in_one_piece(pixel_format: str) -> None:
         return tensor
 
     bits = layout(pixel_format).bits
-    planes = samples.upload(pictures, torch.device("meta"), send)  # packs, as for every device
+    planes = packing.upload(pictures, torch.device("meta"), send)  # packs, as for every device
     assert len(sent) == 1
-    sheet = Sheet.empty(shapes, 2, bits, torch.device("cpu"))
-    for plane, filled in zip(sheet.planes, planes, strict=True):
+    made_planes = PackedPlanes.empty(shapes, count=2, bits=bits, device=torch.device("cpu"))
+    for plane, filled in zip(made_planes.planes, planes, strict=True):
         plane.copy_(filled)
     for made, given in zip(
-        sheet.pictures(sheet.packed, pixel_format, [7, 9]), pictures, strict=True
+        made_planes.unpack(made_planes.packed, pixel_format, [7, 9]), pictures, strict=True
     ):
         assert made.pts == given.pts
         assert all(np.array_equal(a, b) for a, b in zip(made.planes, given.planes, strict=True))

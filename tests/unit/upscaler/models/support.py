@@ -1,4 +1,4 @@
-"""The models' own test bench: loading one, its exact output, the ncnn runtime as reference."""
+"""Helpers for tests of models: loading one, its exact output, the ncnn runtime as reference."""
 
 import importlib
 import itertools
@@ -14,7 +14,7 @@ from torch.nn import functional
 from containers.common.runtime.worker import WorkerError
 from containers.upscaler.models.loading import load_upscaler
 from containers.upscaler.models.network_upscaler import NetworkUpscaler
-from containers.upscaler.weights.catalogue import _NETWORKS, _package_folder
+from containers.upscaler.weights.conversion import find_network
 from contracts.film.manifest import Inference
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.names import ExitCode
@@ -66,7 +66,7 @@ def network_output(upscaler: NetworkUpscaler, picture: np.ndarray) -> np.ndarray
 
 def reference(model: ModelName, picture: np.ndarray) -> np.ndarray:
     """The same from the ncnn runtime, in float32."""
-    stem = str(_package_folder() / "models" / _NETWORKS[model])
+    stem = str(find_network(model))
     net = NCNN.Net()
     for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
         setattr(net.opt, f"use_{option}", False)

@@ -244,7 +244,10 @@ def test_weights_other_than_the_planned_ones_are_refused(weights: Path) -> None:
     ("changes", "reason"),
     [
         ({"dtype": "float16"}, "animevideov3 does not compute in float16 with torch on cpu (torch"),
-        ({"dtype": "bfloat16", "engine": Engine.NCNN}, "; ncnn on cpu: float32); plan the job so"),
+        (
+            {"dtype": "bfloat16", "engine": Engine.NCNN},
+            "; ncnn on cpu: float32); plan the job with",
+        ),
         ({"model": ModelName.LANCZOS, "dtype": "float32"}, "(opencv on cpu: uint8, uint16)"),
     ],
 )
@@ -265,7 +268,9 @@ def test_threads_that_torch_cannot_have_are_refused(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert "planned for 2 inference threads, this worker can have 1" in refusal(weights, threads=2)
+    assert "planned for 2 inference threads, but this worker can use only 1" in refusal(
+        weights, threads=2
+    )
 
 
 def test_the_allocator_is_tuned_under_glibc_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_tiles_of_networks_that_enlarge_themselves_fit_together(weights: Path) -
 @pytest.mark.parametrize(("width", "height"), [(83, 61), (64, 48), (1, 1), (512, 3)])
 def test_tiles_cover_the_picture_once(width: int, height: int) -> None:
     seen = np.zeros((height, width), int)
-    for tile in plan_tiles(width, height, 20, 7):
+    for tile in plan_tiles(width, height, side=20, halo=7):
         rows, columns = tile.rows, tile.columns
         seen[rows.start : rows.stop, columns.start : columns.stop] += 1
         assert rows.stop - rows.start <= 20
@@ -77,19 +77,19 @@ def test_tiles_cover_the_picture_once(width: int, height: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(83, 61), (64, 48), (5, 130)])
 def test_what_tiles_read_begins_on_the_grid(width: int, height: int) -> None:
     seen = np.zeros((height, width), int)
-    for tile in plan_tiles(width, height, 24, 16, grid=8):
+    for tile in plan_tiles(width, height, side=24, halo=16, grid=8):
         seen[tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] += 1
         for span in (tile.rows, tile.columns):
             assert span.read_start % 8 == span.start % 8 == 0
             assert 0 < span.stop - span.start <= 24
     assert (seen == 1).all()
     with pytest.raises(ValueError, match="leave the grid of 8"):
-        plan_tiles(width, height, 20, 16, grid=8)
+        plan_tiles(width, height, side=20, halo=16, grid=8)
 
 
 def test_tiles_without_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
-        plan_tiles(10, 10, 0, 0)
+        plan_tiles(10, 10, side=0, halo=0)
 
 
 def test_rrdb_tiles_stay_within_the_stated_bound_and_show_no_seam(weights: Path) -> None:

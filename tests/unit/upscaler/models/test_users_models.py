@@ -14,7 +14,7 @@ import torch
 
 from containers.common.runtime.errors import WorkerError
 from containers.upscaler.inspection import model_file
-from containers.upscaler.inspection.model_file import Inspected, inspect
+from containers.upscaler.inspection.model_file import InspectedModel, inspect
 from containers.upscaler.models.engines.spandrel_engine import load_spandrel
 from containers.upscaler.models.loading import load_upscaler
 from contracts.models import MAX_HALO, Architecture, Engine, StoredModel, network_dtype
@@ -39,7 +39,7 @@ from tests.unit.upscaler.support import (
     target,
     texture,
 )
-from tests.unit.upscaler.test_worker import (
+from tests.unit.upscaler.worker_support import (
     failure,
     result,
     work,
@@ -49,7 +49,7 @@ NETWORKS = ("compact", "esrgan", "swinir")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspected]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, InspectedModel]:
     folder = tmp_path_factory.mktemp("models")
     return {name: inspected(folder, name) for name in (*NETWORKS, "cleaner")}
 
@@ -57,7 +57,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspected]:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("height", "width"), [(37, 45), (9, 11), (48, 64)])
 def test_the_result_is_what_spandrel_makes_of_the_picture(
-    models: dict[str, Inspected], name: str, height: int, width: int
+    models: dict[str, InspectedModel], name: str, height: int, width: int
 ) -> None:
     picture = texture(height, width)
     upscaler = load(models[name], height, width)
@@ -67,7 +67,7 @@ def test_the_result_is_what_spandrel_makes_of_the_picture(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_tiles_equal_the_whole(models: dict[str, Inspected], name: str) -> None:
+def test_tiles_equal_the_whole(models: dict[str, InspectedModel], name: str) -> None:
     facts = models[name].facts
     tile = 2 * max(16, facts.grid)
     picture = texture(2 * facts.halo + 41, 2 * facts.halo + 37)
@@ -77,7 +77,7 @@ def test_tiles_equal_the_whole(models: dict[str, Inspected], name: str) -> None:
     assert np.abs(network_output(tiled, picture) - whole).max() < 0.003 * LEVEL
 
 
-def test_tiles_off_the_grid_of_the_windows_would_differ(models: dict[str, Inspected]) -> None:
+def test_tiles_off_the_grid_of_the_windows_would_differ(models: dict[str, InspectedModel]) -> None:
     model = models["swinir"]
     picture = texture(60, 76)
     whole = network_output(load(model, 60, 76), picture)
@@ -91,7 +91,7 @@ def test_tiles_off_the_grid_of_the_windows_would_differ(models: dict[str, Inspec
     [("compact", 2, 5, 1, 1), ("cleaner", 1, 4, 1, 1), ("swinir", 2, 15, 8, 16)],
 )
 def test_a_models_facts_are_found_in_the_model(
-    models: dict[str, Inspected], name: str, scale: int, radius: int, grid: int, minimum: int
+    models: dict[str, InspectedModel], name: str, scale: int, radius: int, grid: int, minimum: int
 ) -> None:
     facts = models[name].facts
     assert (facts.native_scale, facts.radius, facts.grid) == (scale, radius, grid)
@@ -102,7 +102,7 @@ def test_a_models_facts_are_found_in_the_model(
     assert facts.name.endswith(f"({name}.safetensors)")
 
 
-def test_work_and_memory_are_counted(models: dict[str, Inspected]) -> None:
+def test_work_and_memory_are_counted(models: dict[str, InspectedModel]) -> None:
     facts = models["compact"].facts
     weights = 9 * (3 * 12 + 3 * 12 * 12 + 12 * 12)
     assert facts.flop_per_pixel == 2 * weights
@@ -189,15 +189,15 @@ def unlike(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "code", "reason"),
     [
-        ("runs code", ExitCode.BAD_SOURCE, "would run code of whoever made it; save its weights"),
-        ("runs code, old", ExitCode.BAD_SOURCE, "would run code of whoever made it; save its"),
-        ("cut short", ExitCode.BAD_SOURCE, "is not a whole file of torch.save"),
+        ("runs code", ExitCode.BAD_SOURCE, "would run code from its author; save only its"),
+        ("runs code, old", ExitCode.BAD_SOURCE, "would run code from its author; save only its"),
+        ("cut short", ExitCode.BAD_SOURCE, "is not a complete file of torch.save"),
         ("no tensors", ExitCode.BAD_SOURCE, "holds no weights by name"),
         ("a list", ExitCode.BAD_SOURCE, "holds no weights by name"),
         ("no model", ExitCode.BAD_SOURCE, "is not a model: neither a safetensors file nor"),
         ("empty", ExitCode.BAD_SOURCE, "is not a model: neither a safetensors file nor"),
         ("missing", ExitCode.BAD_SOURCE, "No such file"),
-        ("unknown", ExitCode.UNSUPPORTED, "is of no architecture that spandrel"),
+        ("unknown", ExitCode.UNSUPPORTED, "has no architecture that spandrel"),
         ("broken", ExitCode.UNSUPPORTED, "but does not load (RuntimeError"),
         ("grey", ExitCode.UNSUPPORTED, "takes 1 channels and gives 1, not RGB; films need"),
     ],
@@ -218,7 +218,7 @@ def test_a_model_too_large_to_read_whole_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_file, "MODEL_BYTES_MAX", 1000)
-    with pytest.raises(WorkerError, match="a model may have 1000") as caught:
+    with pytest.raises(WorkerError, match="a model may have at most 1000") as caught:
         inspect(saved(tmp_path, "compact"), tmp_path)
     assert caught.value.exit_code is ExitCode.LIMIT_EXCEEDED
 
@@ -230,13 +230,13 @@ def test_a_network_that_draws_anew_each_time_is_refused(
     call = spandrel.ImageModelDescriptor.__call__
     noisy = lambda self, x: call(self, x) + torch.rand(1) / 1e4  # noqa: E731
     monkeypatch.setattr(spandrel.ImageModelDescriptor, "__call__", noisy)
-    with pytest.raises(WorkerError, match="gives another picture each time") as caught:
+    with pytest.raises(WorkerError, match="gives a different picture each time") as caught:
         inspect(saved(tmp_path, "compact"), tmp_path)
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
 
 
 def test_without_spandrel_users_models_are_refused_by_name(
-    models: dict[str, Inspected], monkeypatch: pytest.MonkeyPatch
+    models: dict[str, InspectedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(WorkerError, match=r"pip install 'superres\[spandrel\]'") as caught:
@@ -254,14 +254,18 @@ import torchvision
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_model_that_does_not_enlarge_is_enlarged_behind(models: dict[str, Inspected]) -> None:
+def test_a_model_that_does_not_enlarge_is_enlarged_behind(
+    models: dict[str, InspectedModel],
+) -> None:
     picture = texture(24, 32)
     upscaler = load(models["cleaner"], 24, 32, scale=3)
     assert network_output(upscaler, picture).shape == (3, 24, 32)
     assert enlarge(upscaler, picture).shape == (1, 72, 96, 3)
 
 
-def test_number_formats_that_a_model_may_not_have_give_way(models: dict[str, Inspected]) -> None:
+def test_number_formats_that_a_model_may_not_have_give_way(
+    models: dict[str, InspectedModel],
+) -> None:
     """bfloat16 for all, since nobody knows which layers need more than its eight bits."""
     compact, swinir = models["compact"].facts, models["swinir"].facts
     assert network_dtype(compact, "float16") == "float16"
@@ -272,7 +276,7 @@ def test_number_formats_that_a_model_may_not_have_give_way(models: dict[str, Ins
 
 
 def test_other_weights_than_the_pinned_ones_are_refused(
-    models: dict[str, Inspected], tmp_path: Path
+    models: dict[str, InspectedModel], tmp_path: Path
 ) -> None:
     model = models["compact"]
     other = tmp_path / model.weights_path.name
@@ -282,15 +286,15 @@ def test_other_weights_than_the_pinned_ones_are_refused(
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
 
 
-def test_a_description_of_another_model_is_refused(models: dict[str, Inspected]) -> None:
+def test_a_description_of_another_model_is_refused(models: dict[str, InspectedModel]) -> None:
     facts = models["compact"].facts.model_copy(update={"native_scale": 4})
-    with pytest.raises(WorkerError, match="enlarges by 2, its description says 4") as caught:
+    with pytest.raises(WorkerError, match="enlarges by 2, but its description says 4") as caught:
         load(models["compact"], 8, 8, facts=facts)
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
 
 
 def test_a_worker_fetches_the_model_that_the_manifest_pins(
-    models: dict[str, Inspected], tmp_path: Path
+    models: dict[str, InspectedModel], tmp_path: Path
 ) -> None:
     plan = inference(models["compact"])
     prepare(tmp_path, 6, inference=plan)
@@ -307,7 +311,7 @@ def test_a_worker_fetches_the_model_that_the_manifest_pins(
     assert result(tmp_path, 0).weights_sha256 == models["compact"].facts.weights_sha256
 
 
-def test_real_pictures_in_tiles_show_no_seam(models: dict[str, Inspected]) -> None:
+def test_real_pictures_in_tiles_show_no_seam(models: dict[str, InspectedModel]) -> None:
     facts, picture = models["swinir"].facts, real_picture(64, 96)
     whole = enlarge(load(models["swinir"], 64, 96), picture).astype(int)
     tiled = enlarge(load(models["swinir"], 64, 96, tile=48, halo=facts.halo), picture)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from containers.common.film.pictures import Picture
 from containers.upscaler.models.upscaler import Pending, Upscaler
-from containers.upscaler.repeats import Repeats
+from containers.upscaler.repeated_frames import RepeatSkipper
 from contracts.models import Engine, ModelName
 from tests.unit.upscaler.models.support import load
 from tests.unit.upscaler.support import coded, texture
@@ -49,7 +49,7 @@ def grey(value: int, pts: int = 0) -> Picture:
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5), min_size=1, max_size=8))
 def test_each_run_of_equal_pictures_is_computed_once(batches: list[list[int]]) -> None:
     model = Doubling()
-    repeats = Repeats(model)
+    repeats = RepeatSkipper(model)
     shown = [n for batch in batches for n in batch]
     numbers = itertools.count()
     given = [[grey(n, next(numbers)) for n in batch] for batch in batches]
@@ -57,7 +57,7 @@ def test_each_run_of_equal_pictures_is_computed_once(batches: list[list[int]]) -
     assert [int(picture.planes[0][0, 0]) for picture in results] == [2 * n for n in shown]
     assert [picture.pts for picture in results] == list(range(len(shown)))
     changes = 1 + sum(a != b for a, b in itertools.pairwise(shown))
-    assert (model.given, repeats.count) == (changes, len(shown) - changes)
+    assert (model.given, repeats.repeated) == (changes, len(shown) - changes)
 
 
 @pytest.mark.parametrize("engine", [Engine.TORCH, Engine.NCNN])
@@ -66,18 +66,18 @@ def test_results_are_the_bytes_of_computing_every_picture(weights: Path, engine:
     film = coded(np.concatenate([a, a, b, b, b, a]))
     batches = [film[:3], film[3:5], film[5:]]
     load_one = lambda: load(weights, ModelName.ANIMEVIDEOV3, 24, 32, batch=3, engine=engine)  # noqa: E731
-    plain, repeats = load_one(), Repeats(load_one())
+    plain, repeats = load_one(), RepeatSkipper(load_one())
     expected = [plain.upscale(batch) for batch in batches]
     found = [repeats.begin(batch).pictures() for batch in batches]
     for left, right in zip(itertools.chain(*expected), itertools.chain(*found), strict=True):
         assert left.pts == right.pts
         assert [x.tobytes() for x in left.planes] == [x.tobytes() for x in right.planes]
-    assert repeats.count == 3
+    assert repeats.repeated == 3
 
 
 def test_a_picture_that_differs_in_one_level_is_computed() -> None:
     model = Doubling()
-    repeats = Repeats(model)
+    repeats = RepeatSkipper(model)
     planes = [np.zeros((4, 4), np.uint8) for _ in range(4)]
     planes[3][3, 2] = 1
     repeats.begin([Picture(0, "yuv444p", (*planes[:2], planes[i])) for i in (2, 3)]).pictures()
@@ -87,5 +87,5 @@ def test_a_picture_that_differs_in_one_level_is_computed() -> None:
 def test_pictures_of_unlike_formats_are_not_repeats() -> None:
     model, formats = Doubling(), ("gbrp", "yuv444p")
     plane = np.zeros((4, 4), np.uint8)
-    Repeats(model).begin([Picture(n, kind, (plane,) * 3) for n, kind in enumerate(formats)])
+    RepeatSkipper(model).begin([Picture(n, kind, (plane,) * 3) for n, kind in enumerate(formats)])
     assert model.given == 2

@@ -1,6 +1,6 @@
-"""What planning must know of a network that nobody described: measured on small noise.
+"""Measures, on small pictures of noise, what planning must know of a user's network.
 
-Size rule and number formats are spandrel's word. The rest is looked for in the network itself.
+The size rule and number formats come from spandrel, the rest from the network itself.
 """
 
 import math
@@ -19,23 +19,23 @@ from contracts.models import MAX_HALO, Architecture, Engine, ModelFacts, NumberF
 from contracts.names import ExitCode
 
 SIDE = 64
-"""Of the picture on which work and memory are counted."""
+"""Side of the picture on which work and memory are counted, in pixels."""
 WORKSPACE = 2.0
-"""Peak of the process over the tensors that live at once, for what convolutions need beside them:
-1.2 measured with the compact network, 1.8 with RRDB."""
+"""Peak memory of the process over that of the tensors alive at once, since convolutions need
+workspace: 1.2 measured with the compact network, 1.8 with RRDB."""
 _WINDOWS = ("window_size", "split_size", "ws")
 _GRID_MAX = 64
-"""Beyond it the picture that shows the radius would take minutes."""
+"""Beyond this, the picture that shows the radius would take minutes."""
 _PATCH = 16
-"""Pixels, at least, that are changed to see how far they reach."""
+"""The fewest pixels to change to see how far the change reaches."""
 _ODD = (37, 45)
 
 
-def measure(network: Any, name: str, sha256: str, licence: str | None) -> ModelFacts:
-    """The facts of a spandrel.ImageModelDescriptor from RGB to RGB.
+def measure_network(network: Any, *, name: str, sha256: str, licence: str | None) -> ModelFacts:
+    """Measure the facts of a spandrel.ImageModelDescriptor from RGB to RGB.
 
-    Raises WorkerError UNSUPPORTED where it does not give the same picture twice, or not one of
-    `scale` times the size.
+    Raises WorkerError UNSUPPORTED where two runs on one picture differ, or where a result is not
+    finite or not `scale` times the picture's size.
     """
     network = network.eval()
     rule = network.size_requirements
@@ -61,7 +61,7 @@ def measure(network: Any, name: str, sha256: str, licence: str | None) -> ModelF
 
 
 def _noise(height: int, width: int, seed: int = 0) -> Tensor:
-    """(1, 3, height, width) in 0 to 1; the same on every machine."""
+    """Draw (1, 3, height, width) in 0 to 1; the same on every machine."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((1, 3, height, width), generator=generator)
 
@@ -81,13 +81,13 @@ def _require_reliable(network: Any, name: str) -> None:
     if not torch.equal(once, twice):
         raise WorkerError(
             ExitCode.UNSUPPORTED,
-            f"{name} gives another picture each time, so shards made by two workers, or twice, "
-            "would differ",
+            f"{name} gives a different picture each time, so shards that two workers make, or one "
+            "worker twice, would differ",
         )
 
 
 def _grid(network: Any) -> int:
-    """Least common multiple of the windows in which the network looks at pixels."""
+    """Return the least common multiple of the windows in which the network groups pixels."""
     sizes = {network.size_requirements.multiple_of}
     for module in network.model.modules():
         sizes.update(_windows(module))
@@ -104,9 +104,9 @@ def _windows(module: nn.Module) -> Iterator[int]:
 
 @torch.inference_mode()
 def _radius(network: Any, grid: int) -> int | None:
-    """How far a change of whole windows reaches, in source pixels; None beyond MAX_HALO.
+    """Measure how far a change of whole windows reaches, in source pixels; None beyond MAX_HALO.
 
-    From window to window, for that is where tiles end.
+    Whole windows, since tiles end at their borders.
     """
     if grid > _GRID_MAX:
         return None
@@ -126,24 +126,24 @@ def _radius(network: Any, grid: int) -> int | None:
 
 @torch.inference_mode()
 def _work(network: Any) -> tuple[float, float]:
-    """Floating point operations and bytes of tensors alive at once, per source pixel."""
+    """Count floating-point operations and bytes of tensors alive at once, per source pixel."""
     rule = network.size_requirements
     side = max(SIDE, rule.minimum)
     side = -(-side // rule.multiple_of) * rule.multiple_of
     picture = _noise(side, side)
     with FlopCounterMode(display=False) as counter:
         network(picture)
-    with _LivingBytes() as living:
+    with _LiveBytes() as living:
         network(picture)
     return counter.get_total_flops() / side**2, living.peak / side**2
 
 
-class _LivingBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations make, while these live."""
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that operations make, for as long as the tensors live."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.current = self.peak = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(
@@ -160,10 +160,10 @@ class _LivingBytes(TorchDispatchMode):
         if address in self._known:
             return
         self._known.add(address)
-        self.now += size
-        self.peak = max(self.peak, self.now)
+        self.current += size
+        self.peak = max(self.peak, self.current)
         weakref.finalize(storage, self._remove, address, size)
 
     def _remove(self, address: int, size: int) -> None:
         self._known.discard(address)
-        self.now -= size
+        self.current -= size

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.common.film.pictures import Picture
-from containers.upscaler.infer import Batch, enlarged
+from containers.upscaler.inference import DecodedBatch, upscale_batches
 from containers.upscaler.models.upscaler import Pending, Upscaler
 from contracts.film.manifest import Shard
 
@@ -54,14 +54,14 @@ class Device(Upscaler):
         return Pending(made, wait)
 
 
-def film(values: Sequence[Sequence[int]]) -> Iterator[Batch]:
+def film(values: Sequence[Sequence[int]]) -> Iterator[DecodedBatch]:
     pts = 0
     for batch in values:
         pictures = []
         for value in batch:
             pictures.append(Picture(pts, "gray", (np.full((1, 1), value, np.uint8),)))
             pts += 1
-        yield Batch(SHARD, pictures, 0.0, 0.0, decoded=len(pictures))
+        yield DecodedBatch(SHARD, pictures, 0.0, 0.0, decoded=len(pictures))
 
 
 @given(
@@ -71,7 +71,7 @@ def film(values: Sequence[Sequence[int]]) -> Iterator[Batch]:
 def test_order_and_values_do_not_depend_on_how_many_are_under_way(
     values: list[list[int]], in_flight: int
 ) -> None:
-    done = list(enlarged(film(values), Device(in_flight)))
+    done = list(upscale_batches(film(values), Device(in_flight)))
     pictures = [p for part in done for p in part.pictures]
     assert [int(p.planes[0][0, 0]) for p in pictures] == [v + 1 for batch in values for v in batch]
     assert [p.pts for p in pictures] == list(range(len(pictures)))
@@ -82,7 +82,7 @@ def test_a_model_gets_as_many_batches_as_it_asks_for_before_the_first_is_awaited
     in_flight: int,
 ) -> None:
     model = Device(in_flight)
-    stage = enlarged(film([[n] for n in range(10)]), model)
+    stage = upscale_batches(film([[n] for n in range(10)]), model)
     next(stage)
     assert (model.begun, model.finished) == (in_flight, 1)
     assert len(list(stage)) == 9
@@ -90,7 +90,7 @@ def test_a_model_gets_as_many_batches_as_it_asks_for_before_the_first_is_awaited
 
 
 def test_each_batch_bears_the_devices_time_its_results_and_its_repeats() -> None:
-    done = list(enlarged(film([[1], [1], [2, 2]]), Device(2)))
+    done = list(upscale_batches(film([[1], [1], [2, 2]]), Device(2)))
     assert [part.repeated for part in done] == [0, 1, 1]
     assert [part.computed for part in done] == [1, 0, 1]
     assert [part.device_seconds for part in done] == [1, 0, 1]
@@ -99,7 +99,7 @@ def test_each_batch_bears_the_devices_time_its_results_and_its_repeats() -> None
 
 def test_batches_that_are_done_are_let_go() -> None:
     seen = []
-    for part in enlarged(film([[n] for n in range(6)]), Device(2)):
+    for part in upscale_batches(film([[n] for n in range(6)]), Device(2)):
         seen.append(weakref.ref(part.pictures[0].planes[0]))
         del part
     gc.collect()

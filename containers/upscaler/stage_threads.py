@@ -1,4 +1,4 @@
-"""Stages that overlap: each runs in a thread of its own, a few items ahead of the next one."""
+"""Threads for the stages of a pipeline: each runs a few items ahead of the stage that reads it."""
 
 import os
 import threading
@@ -10,30 +10,31 @@ from typing import Any, Generic, Self, TypeVar
 T = TypeVar("T")
 
 JOIN_SECONDS = 2.0
-"""How long an abandoned stage may take to end; one that computes a frame may take longer."""
+"""How long to wait for abandoned stages; one that is computing a frame may take longer."""
 
-GIVES_WAY = 10
-"""Niceness (setpriority(2)) of a stage that leaves the processors to the others: a tenth of their
-weight. The lowest, 19, would starve it where other programs keep the machine busy.
+LOW_PRIORITY = 10
+"""Niceness (setpriority(2)) of a stage that yields the processors to the others: a tenth of their
+weight. The lowest priority, 19, would starve it where other programs keep the machine busy.
 """
 
 
 class Abandoned(Exception):  # noqa: N818 - an order to stop, not an error
-    """The pipeline was left; no more items come."""
+    """The stages were abandoned; no more items come."""
 
 
-class Stage(Iterator[T], Generic[T]):
+class StageThread(Iterator[T], Generic[T]):
     """Runs an iterable in a daemon thread, at most `depth` items ahead of its one reader.
 
-    What the iterable raises is raised in the reader, behind the items that came before it. A stage
-    that gives way runs, with the threads that it starts, at a lower priority.
+    What the iterable raises reaches the reader after the items that came before. With
+    `low_priority`, the thread and those that it starts leave the processors to others. Call
+    `start` once.
     """
 
     def __init__(
-        self, name: str, items: Iterable[T], depth: int, *, gives_way: bool = False
+        self, name: str, items: Iterable[T], depth: int, *, low_priority: bool = False
     ) -> None:
         self._items = items
-        self._gives_way = gives_way
+        self._low_priority = low_priority
         self._depth = depth
         self._ready: deque[T] = deque()
         self._changed = threading.Condition()
@@ -41,16 +42,19 @@ class Stage(Iterator[T], Generic[T]):
         self._abandoned = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def _run(self) -> None:
-        if self._gives_way:  # Linux keeps niceness by thread, and hands it down
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY)
+        if self._low_priority:  # in Linux each thread has its niceness and passes it on
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         try:
             for item in self._items:
                 self._put(item)
-                del item  # or it would live until the next one is there
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the reader
+                del item  # else it would live until the next one is made
+        except BaseException as error:  # noqa: BLE001 - the reader raises it again
             self._error = error
         finally:
             close = getattr(self._items, "close", None)
@@ -82,30 +86,31 @@ class Stage(Iterator[T], Generic[T]):
         raise StopIteration
 
     def abandon(self) -> None:
-        """Drop what is ready; the thread ends at its next item, a reader gets Abandoned."""
+        """Drop what is ready. The thread ends at its next item; a reader gets Abandoned."""
         with self._changed:
             self._abandoned = True
             self._ready.clear()
             self._changed.notify_all()
 
     def join(self, seconds: float) -> bool:
-        """Wait for the thread; True if it has ended."""
+        """Wait for the thread; return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
 
-class Pipeline:
-    """Stages that end together: leaving the `with` block, however, abandons them all."""
+class StageThreads:
+    """Stages that end together: leaving the `with` block abandons them all."""
 
     def __init__(self) -> None:
-        self._stages: list[Stage[Any]] = []
+        self._stages: list[StageThread[Any]] = []
 
-    def stage(
-        self, name: str, items: Iterable[T], depth: int, *, gives_way: bool = False
-    ) -> Stage[T]:
-        """Start a stage (see Stage); its items come through the Stage returned."""
-        stage = Stage(name, items, depth, gives_way=gives_way)
+    def start(
+        self, name: str, items: Iterable[T], depth: int, *, low_priority: bool = False
+    ) -> StageThread[T]:
+        """Start a stage and return it, to read its items from; see StageThread."""
+        stage = StageThread(name, items, depth, low_priority=low_priority)
         self._stages.append(stage)
+        stage.start()
         return stage
 
     def __enter__(self) -> Self:

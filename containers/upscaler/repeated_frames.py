@@ -1,4 +1,4 @@
-"""A picture equal to its predecessor is not computed again: its result is used once more."""
+"""A picture equal to its predecessor is not computed again; its result is reused."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,22 +9,25 @@ from containers.common.film.pictures import Picture
 from containers.upscaler.models.upscaler import Pending, Upscaler
 
 
-class Repeats:
-    """Wraps an Upscaler; where its results depend on more than the picture, passes all on.
+class RepeatSkipper:
+    """Passes pictures to an Upscaler, except repeats of their predecessors.
 
-    The bytes are those of computing every picture, for the same picture gives the same result
-    wherever in a batch it stands. Comparing costs under a millisecond for a 720p picture.
+    It skips nothing if the upscaler's results depend on more than the picture (`repeats`). Results
+    have the same bytes as without it, since equal pictures have equal results wherever they stand
+    in a batch. Comparing takes under a millisecond for a 720p picture. See docs/decisions/0032.
     """
 
     def __init__(self, upscaler: Upscaler) -> None:
         self._upscaler = upscaler
         self._source: Picture | None = None
-        self._batch: _Batch | None = None
-        self.count = self.computed = 0
-        """Pictures that repeat others, and results that the upscaler gave, so far."""
+        self._batch: _SkippedBatch | None = None
+        self.repeated = 0
+        """How many pictures repeated their predecessor so far."""
+        self.computed = 0
+        """How many results the upscaler computed so far."""
 
     def begin(self, pictures: Sequence[Picture]) -> Pending:
-        """See Upscaler.begin."""
+        """See Upscaler.begin. Ask for the pictures of batches in the order in which they began."""
         fresh: list[Picture] = []
         places: list[int] = []
         before = self._source
@@ -33,13 +36,14 @@ class Repeats:
                 fresh.append(picture)
             places.append(len(fresh) - 1)  # -1: the last result of the batch before
             before = picture
-        self.count += len(pictures) - len(fresh)
-        done = self._counted(self._upscaler.begin(fresh)) if fresh else Pending(list)
+        self.repeated += len(pictures) - len(fresh)
+        done = self._count(self._upscaler.begin(fresh)) if fresh else Pending(list)
         self._source = pictures[-1]
-        self._batch = batch = _Batch(self._batch, done, [p.pts for p in pictures], places)
+        stamps = [picture.pts for picture in pictures]
+        self._batch = batch = _SkippedBatch(self._batch, done, stamps, places)
         return Pending(batch.pictures, done.wait)
 
-    def _counted(self, done: Pending) -> Pending:
+    def _count(self, done: Pending) -> Pending:
         def pictures() -> list[Picture]:
             results = done.pictures()
             self.computed += len(results)
@@ -48,11 +52,11 @@ class Repeats:
         return Pending(pictures, done.wait)
 
 
-class _Batch:
-    """A batch whose results are put in their places once they are there."""
+class _SkippedBatch:
+    """A batch whose results take their places once they are computed."""
 
     def __init__(
-        self, before: "_Batch | None", done: Pending, stamps: list[int], places: list[int]
+        self, before: "_SkippedBatch | None", done: Pending, stamps: list[int], places: list[int]
     ) -> None:
         self._before = before
         self._done, self._stamps, self._places = done, stamps, places
@@ -61,18 +65,18 @@ class _Batch:
     def pictures(self) -> list[Picture]:
         done = self._done.pictures()
         previous = self._before.last() if self._before is not None else None
-        self._before = None  # or each batch would hold all before it
-        results = [done[place] if place >= 0 else _there(previous) for place in self._places]
+        self._before = None  # else each batch would keep all before it alive
+        results = [done[place] if place >= 0 else _require(previous) for place in self._places]
         self._last = results[-1]
         return [replace(r, pts=pts) for r, pts in zip(results, self._stamps, strict=True)]
 
     def last(self) -> Picture:
-        return _there(self._last)
+        return _require(self._last)
 
 
-def _there(picture: Picture | None) -> Picture:
+def _require(picture: Picture | None) -> Picture:
     if picture is None:
-        raise ValueError("pictures are asked for in the order in which they were begun")
+        raise ValueError("ask for the pictures of batches in the order in which they began")
     return picture
 
 

@@ -13,7 +13,7 @@ from containers.common.film.pictures import (
     plane_shapes,
     sample_type,
 )
-from containers.upscaler.device.ends import Ends
+from containers.upscaler.device.compositing import Compositor, SourceBatch
 from containers.upscaler.device.planes import Layout
 from containers.upscaler.device.target import Target
 from contracts.film.facts import Colour
@@ -36,12 +36,14 @@ def passed(picture: Picture, pixel_format: str, size: tuple[int, int], **changes
         width=size[0], height=size[1], pixel_format=pixel_format,
         source_colour=source, colour=BT709, bits=8,
     )  # fmt: skip
-    ends = Ends(plan(ModelName.ANIMEVIDEOV3, **changes), target, picture, CPU)
+    compositor = Compositor(
+        plan(ModelName.ANIMEVIDEOV3, **changes), target, source=picture, device=CPU
+    )
     planes = [torch.from_numpy(plane)[None] for plane in picture.planes]
-    rgb = ends.rgb(planes)
+    rgb = compositor.to_rgb(planes)
     cells: Tensor = rgb.repeat_interleave(16, dim=1)
-    sheet = ends.write(cells, 4, planes, rgb, [picture.pts])
-    return sheet.pictures(sheet.packed, pixel_format, [picture.pts])[0]
+    made = compositor.compose(cells, 4, SourceBatch(planes, rgb, [picture.pts]))
+    return made.unpack(made.packed, pixel_format, [picture.pts])[0]
 
 
 def noisy(pixel_format: str) -> Picture:
@@ -101,11 +103,13 @@ def test_the_networks_own_mean_is_held_to_the_source_where_the_plan_says_so() ->
     levels = []
     for anchored in (False, True):
         inference = plan(ModelName.ANIMEVIDEOV3, anchored=anchored)
-        ends = Ends(inference, target, picture, CPU)
+        compositor = Compositor(inference, target, source=picture, device=CPU)
         planes = [torch.from_numpy(picture.planes[0])[None]]
-        rgb = ends.rgb(planes)
-        sheet = ends.write((rgb * 0.9).repeat_interleave(16, dim=1), 4, planes, rgb, [0])
-        levels.append(int(sheet.planes[0][0, 40, 60]))
+        rgb = compositor.to_rgb(planes)
+        made_planes = compositor.compose(
+            (rgb * 0.9).repeat_interleave(16, dim=1), 4, SourceBatch(planes, rgb, [0])
+        )
+        levels.append(int(made_planes.planes[0][0, 40, 60]))
     assert levels[0] < 170
     assert levels[1] == 180
 
@@ -121,11 +125,15 @@ def test_grain_that_anchoring_keeps_is_not_drawn_twice(anchored: bool, grows: bo
     spread = []
     for grain in (None, "keep"):
         inference = plan(ModelName.ANIMEVIDEOV3, anchored=anchored, grain=grain)
-        ends = Ends(inference, target, picture, CPU)
+        compositor = Compositor(inference, target, source=picture, device=CPU)
         planes = [torch.from_numpy(luma)[None]]
-        rgb = ends.rgb(planes)
+        rgb = compositor.to_rgb(planes)
         flat = torch.full((1, 48, 96, 160), float(rgb.mean()))
-        spread.append(float(ends.write(flat, 4, planes, rgb, [0]).planes[0].float().std()))
+        spread.append(
+            float(
+                compositor.compose(flat, 4, SourceBatch(planes, rgb, [0])).planes[0].float().std()
+            )
+        )
     assert spread[1] == pytest.approx(6.0 if grows else spread[0], rel=0.12)
 
 

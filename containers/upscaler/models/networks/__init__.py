@@ -1,0 +1,1 @@
+"""The catalogue's networks in plain PyTorch, one module for each family."""
