@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.parts.peer import cores, peer_environment
 from benchmarks.superres import ROOT, table
-from cli.embedded import ensure_weights, weights_dir
+from cli.models.weights import ensure_weights, weights_dir
 from contracts.models import ModelName, weights_file
 
 OURS = ("torch float32", "ncnn float32", "torch bfloat16")

@@ -23,7 +23,7 @@ from benchmarks.parts.peer import (
     cores,
 )
 from benchmarks.superres import table
-from cli.embedded import ensure_weights, weights_dir
+from cli.models.weights import ensure_weights, weights_dir
 from containers.common.confined.parent import Confinement
 from containers.common.film.decoder import FilmDecoder
 from containers.common.runtime.worker import Task, run_worker
