@@ -199,7 +199,7 @@ class Settings(Contract):
         ge=SHARD_SECONDS_MIN,
         le=SHARD_SECONDS_MAX,
         json_schema_extra=_words(
-            unset=f"{SHARD_SECONDS_DEFAULT:g}, or less where every worker gets a shard by it"
+            unset=f"{SHARD_SECONDS_DEFAULT:g}, or less so that every worker gets a shard"
         ),
     )
     """Length of a shard, the unit of work and of retry, in seconds of film."""

@@ -195,7 +195,7 @@ def check_request(given: argparse.Namespace, environment: Mapping[str, str]) -> 
 
 
 def _region() -> str:
-    """The region of the caller's AWS session, whose credentials are good. Raises UserError."""
+    """Check the credentials of the AWS session and return its region. Raises UserError."""
     session = boto3.Session()
     try:
         if session.region_name is None:

@@ -4,13 +4,15 @@ import sys
 from pathlib import Path
 
 from tests.infra.support.recorder import REPOSITORY
-from tools import costs, diagram, settings
+from tools import commands, costs, diagram, settings
 from tools.sections import Update, between
 
 UPDATES: list[tuple[str, Update]] = [
     ("Pulumi.yaml", settings.project_file),
     ("docs/deploy.md", between("settings", settings.settings_table)),
     ("docs/deploy.md", between("stacks", settings.stacks_table)),
+    ("docs/commands.md", between("commands", commands.commands)),
+    ("docs/commands.md", between("job-settings", commands.settings_table)),
     ("docs/cost.md", between("idle", costs.idle_table)),
     ("docs/cost.md", between("film", costs.film_table)),
     ("docs/cost.md", between("rates", costs.rates_table)),

@@ -119,5 +119,5 @@ def _rows(result: "RunResult") -> dict[str, str]:
     if ledger.frames_concealed:
         rows["concealed"] = remarks.concealed(ledger)
     if lost := remarks.not_held(ledger):
-        rows["not held"] = lost
+        rows["lost"] = lost
     return rows

@@ -76,7 +76,7 @@ def upscale(request: RunRequest, console: Console) -> RunResult:
 
 
 def _prepare_model(request: RunRequest, steps: Steps) -> RunRequest:
-    """Have the model's weights at hand; a model's file becomes the name it is stored under."""
+    """Make sure that the weights are there; a model's file becomes the name it is stored under."""
     if request.model_file is not None:
         steps.update("start", note=f"inspecting {request.model_file.name}")
         model = inspect_model(request.model_file, models_dir())

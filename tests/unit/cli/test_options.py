@@ -34,7 +34,7 @@ def test_choices_and_defaults_are_those_of_the_settings() -> None:
         "[default: 2]",
         "default: animevideov3]",
         "0 to 63 for av1; default: 18 for h264, 20 for hevc, 28 for av1]",
-        "[from 0.04, up to 60.0; default: 10, or less",
+        "[from 0.04, up to 60.0; default: 10, or less so that every worker gets a shard]",
     ):
         assert words in shown
 
