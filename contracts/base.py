@@ -96,6 +96,7 @@ _MUST = {
 def explain(
     error: ValidationError,
     prefix: str = "",
+    *,
     spell: Callable[[str], str] = str,
     known: Collection[str] = (),
 ) -> str:

@@ -49,7 +49,7 @@ def _even(value: int) -> int:
 
 
 def plan_tile(
-    width: int, height: int, bytes_per_pixel: float, memory_bytes: float, model: ModelFacts
+    width: int, height: int, model: ModelFacts, *, bytes_per_pixel: float, memory_bytes: float
 ) -> int:
     """The side of the largest tiles that fit into the memory, in source pixels; 0: untiled.
 
@@ -93,7 +93,7 @@ def plan_shards(frames: int, rate: Fraction, seconds: float) -> tuple[Shard, ...
 
 
 def frame_seconds(
-    width: int, height: int, scale: float, model: ModelFacts, worker_gflops: float
+    width: int, height: int, scale: float, *, model: ModelFacts, worker_gflops: float
 ) -> float:
     """Estimated seconds that a worker takes for a frame; width and height are the source's."""
     pixels = width * height

@@ -162,7 +162,9 @@ def film_cost(
     """
     width, height = size
     scale = height / film.height
-    per_frame = frame_seconds(film.width, film.height, scale, model, rates.worker_gflops)
+    per_frame = frame_seconds(
+        film.width, film.height, scale, model=model, worker_gflops=rates.worker_gflops
+    )
     compute = film.frames * per_frame
     runs = max(1, math.ceil(compute / RUN_SECONDS))
     worker_seconds = compute + runs * WORKER_START_SECONDS

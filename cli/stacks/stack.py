@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A deployed stack: where it answers, to which credentials, and what it is made of."""
+    """A deployed stack: its endpoint, the credentials for it, its outputs and its logs."""
 
     endpoint: str | None
     """URL of the embedded AWS; None for AWS itself."""

@@ -72,7 +72,7 @@ class Environment(Contract):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise ContractError(
-                "environment: " + explain(error, ENVIRONMENT_PREFIX, str.upper)
+                "environment: " + explain(error, ENVIRONMENT_PREFIX, spell=str.upper)
             ) from error
 
 

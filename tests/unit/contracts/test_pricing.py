@@ -77,7 +77,7 @@ def test_a_larger_size_of_a_family_costs_no_less() -> None:
 
 
 def test_upscaling_costs_the_planners_seconds_at_the_workers_price() -> None:
-    seconds = FILM.frames * frame_seconds(1280, 720, 4, MODEL, 8000)
+    seconds = FILM.frames * frame_seconds(1280, 720, 4, model=MODEL, worker_gflops=8000)
     costs = film_cost(FILM, SIZE, MODEL, RATES)
     pure = seconds / 3600 * RATES.worker_dollars_per_hour
     assert pure < costs["upscaling"] < 1.3 * pure  # the rest is the runs' start
