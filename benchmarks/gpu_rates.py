@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from cli.embedded import ensure_weights, weights_dir
+from cli.models.weights import ensure_weights, weights_dir
 from containers.common.film.pictures import Picture, plane_shapes
 from containers.common.runtime.worker import WorkerError
 from containers.media.extract.plan import nvenc

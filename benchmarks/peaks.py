@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.embedded import IMPORT_AHEAD
+from cli.stacks.embedded import IMPORT_AHEAD
 from contracts.names import Stage
 from local.emulator.batch.processes import waiting
 

@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all."""
+"""Where the program lies, and files that appear whole or not at all."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the program's packages; processes that run them start in it."""
 
 
 @contextmanager

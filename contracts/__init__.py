@@ -1,4 +1,4 @@
-"""Every fact that two rooms of the pipeline must agree on stands here once.
+"""Every fact that two rooms of the pipeline must agree on, written down once.
 
-Depends on pydantic alone; `components`, `lambdas`, `containers`, `cli` and `local` depend on it.
+It depends only on pydantic; `components`, `lambdas`, `containers`, `cli` and `local` depend on it.
 """

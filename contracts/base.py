@@ -14,18 +14,30 @@ class ContractError(ValueError):
     """A value broke a contract. `str(error)` is one sentence fit for a person."""
 
 
+class FieldError(ValueError):
+    """A validator of the whole model found one field at fault; `explain` spells the field's name.
+
+    `problem` follows the name and a colon, such as "has no meaning for ffv1; leave it out".
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
 class Contract(BaseModel):
     """Immutable, strict about names: an unknown field is refused, never dropped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def to_json(self) -> str:
-        """Compact JSON, the form in which contracts travel and rest."""
+        """Compact JSON, as contracts are sent and stored."""
         return self.model_dump_json()
 
 
 class Versioned(Contract):
-    """A contract that rests in S3 or DynamoDB, or crosses a queue."""
+    """A contract that is stored in S3 or DynamoDB, or sent through a queue."""
 
     schema_version: int = SCHEMA_VERSION
 
@@ -60,50 +72,67 @@ Rational = Annotated[
 
 
 def one_line(text: str) -> str:
-    """Printable: whatever a key or a worker wrote stays within its line of ours."""
+    """Escape what is not printable, so that text from a key or a worker stays on its line."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-_ALLOWED = {
-    "bool_parsing": "allowed are true and false",
-    "float_parsing": "allowed are numbers",
-    "int_parsing": "allowed are whole numbers",
-    "string_type": "allowed is text",
-    "too_short": "allowed is a list of {min_length} or more",
-    "tuple_type": 'allowed is a list, such as ["one", "two"]',
+def either(choices: Iterable[object]) -> str:
+    """For a sentence: `2, 3 or 4`."""
+    *first, last = map(str, choices)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+_MUST = {
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number",
+    "int_parsing": "must be a whole number",
+    "string_type": "must be text",
+    "too_short": "must be a list of {min_length} or more",
+    "tuple_type": 'must be a list such as ["one", "two"]',
 }
-"""Where pydantic speaks Python, by its types of error."""
+"""By pydantic's error types: our words where pydantic's own are meant for programmers."""
 
 
 def explain(
     error: ValidationError,
     prefix: str = "",
+    *,
     spell: Callable[[str], str] = str,
     known: Collection[str] = (),
 ) -> str:
-    """Turn pydantic's report into one sentence: field, what is wrong, the value got.
+    """Turn pydantic's report into one sentence: the field, the value it got, what it must be.
 
-    A field's name is shown as `prefix` and what `spell` makes of it. `known` are the names of all
-    fields, to guess from which one was meant.
+    A field is called `prefix` and what `spell` makes of its name. `known` holds the names of all
+    fields, to guess which one was meant.
     """
     parts: list[str] = []
     for item in error.errors(include_url=False):
+        context = item.get("ctx", {})
+        cause = context.get("error")
         field = prefix + spell(_path(item["loc"]) or "value")
-        message = item["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-        if item["type"] in _ALLOWED:
-            message = _ALLOWED[item["type"]].format(**item.get("ctx", {}))
-        if item["type"] == "missing":
+        if isinstance(cause, FieldError):
+            parts.append(f"{prefix}{spell(cause.field)}: {cause.problem}")
+        elif item["type"] == "missing":
             parts.append(f"{field}: is missing")
         elif item["type"] == "extra_forbidden":
             meant = difflib.get_close_matches(_path(item["loc"]), known, n=1)
             guess = f"; did you mean {prefix}{spell(meant[0])}?" if meant else ""
             parts.append(f"{field}: is not a known field{guess}")
         elif item["type"] == "value_error" and not item["loc"]:
-            parts.append(prefix + message)
+            parts.append(prefix + _plain(item["msg"]))
         else:
-            parts.append(f"{field}: got {_shown(item['input'])}, {message}")
+            ours = _MUST.get(item["type"])
+            problem = ours.format(**context) if ours else _plain(item["msg"])
+            parts.append(f"{field}: got {_shown(item['input'])}, {problem}")
     return "; ".join(parts)
+
+
+def _plain(message: str) -> str:
+    """Pydantic's message as the rest of a sentence."""
+    message = message.removeprefix("Value error, ")
+    if message.startswith("Input should "):
+        return "must " + message.removeprefix("Input should ")
+    return message[:1].lower() + message[1:]
 
 
 def _path(loc: Iterable[int | str]) -> str:

@@ -1,7 +1,7 @@
 """The S3 layout: functions that build and parse every key.
 
-IAM policies and lifecycle rules use the patterns, workers and Lambdas the builders, so that a
-grant can never name a place where nothing is written.
+IAM policies and lifecycle rules use the patterns, workers and Lambdas the builders, so that no
+grant can name a place where nothing is written.
 
     source        uploads/...                                   what users drop
                   models/<sha256>.{json,safetensors}            users' models, facts and weights
@@ -9,7 +9,7 @@ grant can never name a place where nothing is written.
                   jobs/<job>/extract/{manifest.json,timestamps.npy,fields.npz}
                   jobs/<job>/extract/{sidecar.mkv,sidecar.npz,captions.npz}
                   jobs/<job>/extract/lossless/<index>.mkv       only where the mode is shards
-                  jobs/<job>/extract/frames/<index>_<time>s.png only where frames were asked for
+                  jobs/<job>/extract/frames/<index>_<time>s.png only where the mode is frames
                   jobs/<job>/shards/<index>.<mp4|mkv>           committed once, If-None-Match
                   jobs/<job>/progress/<run>.json                frames done, overwritten
                   jobs/<job>/results/<stage>.json               a stage's result
@@ -31,7 +31,7 @@ MODEL_FACTS = MODELS + "*.json"
 MODEL_WEIGHTS = MODELS + "*.safetensors"
 STORED_MODEL_PATTERN = rf"{MODELS}[0-9a-f]{{64}}"
 LONGEST_EXTENSION = "webm"
-"""Of a result; what it is, extract decides."""
+"""Of a result; extract decides which it gets."""
 
 JOB_FILES = JOBS + "*/job.json"
 EXTRACT_FILES = JOBS + "*/extract/*"
@@ -50,18 +50,19 @@ def stage_result_files(stage: Stage) -> str:
 def failure_files(stage: Stage) -> str:
     """IAM pattern of a stage's failure records.
 
-    No folder of the stage's name: IAM's * crosses slashes, and `jobs/*/extract/*` would reach it.
+    There is no folder named after the stage: IAM's * matches slashes too, so that
+    `jobs/*/extract/*` would reach into it.
     """
     return f"{JOBS}*/failures/{stage.value}-*"
 
 
 def upload_key(name: str) -> str:
-    """Key of an upload by its file name; the name may hold anything that S3 takes."""
+    """Key of an upload, from its file name, which may hold anything that S3 takes."""
     return UPLOADS + name
 
 
 def stored_model(sha256: str) -> str:
-    """Name of a user's model, by the hash of its weights: what settings hold."""
+    """The name of a user's model in settings, by the SHA-256 of its weights."""
     return MODELS + sha256
 
 
@@ -88,22 +89,22 @@ def manifest_key(job_id: str) -> str:
 
 
 def timestamps_key(job_id: str) -> str:
-    """Sorted presentation timestamps of all frames: .npy, int64, shape (frames,)."""
+    """The sorted presentation timestamps of all frames: .npy, int64, shape (frames,)."""
     return f"{JOBS}{job_id}/extract/timestamps.npy"
 
 
 def fields_key(job_id: str) -> str:
-    """Which coded frames make which frames of a telecined film: .npz."""
+    """Which coded frames make up which frames of a telecined film: .npz."""
     return f"{JOBS}{job_id}/extract/fields.npz"
 
 
 def lossless_shard_key(job_id: str, index: int) -> str:
-    """The pictures of a shard before the model, where ranges of the source cost too much."""
+    """A shard's pictures before the model, where ranged reads of the source cost too much."""
     return f"{JOBS}{job_id}/extract/lossless/{index:06d}.mkv"
 
 
 def frames_prefix(job_id: str) -> str:
-    """Exported pictures, one a frame."""
+    """Prefix of the exported pictures, one for each frame."""
     return f"{JOBS}{job_id}/extract/frames/"
 
 
@@ -113,7 +114,7 @@ def frame_key(job_id: str, frame: int, seconds: float) -> str:
 
 
 def sidecar_key(job_id: str) -> str:
-    """Payload of all that is not video, as Matroska."""
+    """The payload of everything but the video, as Matroska."""
     return f"{JOBS}{job_id}/extract/sidecar.mkv"
 
 
@@ -140,7 +141,7 @@ def progress_prefix(job_id: str) -> str:
 
 
 def progress_key(job_id: str, run: int, child: int = 0) -> str:
-    """Each child of a worker with several devices tells its own."""
+    """Key of a run's progress; each child of a worker with several devices has its own."""
     return f"{progress_prefix(job_id)}{run:05d}{f'-{child}' if child else ''}.json"
 
 
@@ -157,7 +158,7 @@ def failure_key(job_id: str, stage: Stage, run: int = 0) -> str:
 
 
 def result_key(job_id: str, source_key: str, label: str, extension: str) -> str:
-    """Key of the upscaled video; keeps the upload's stem: `film.4x.mp4`, `film.2160p.mp4`."""
+    """Key of the result; it keeps the upload's stem: `film.4x.mp4`, `film.2160p.mp4`."""
     stem = PurePosixPath(source_key).stem or "video"
     return f"{RESULTS}{job_id}/{stem}.{label}.{extension}"
 

@@ -1,4 +1,4 @@
-"""What crosses topics, queues, task tokens and events."""
+"""The messages that topics, queues, task tokens and events carry."""
 
 from typing import Any, Self
 
@@ -12,14 +12,14 @@ JobId = Field(pattern=f"^{JOB_ID_PATTERN}$")
 
 
 class ErrorInfo(Contract):
-    """An error as Step Functions writes it in a Catch: hence the capitals."""
+    """An error as Step Functions passes it to a Catch, hence the capital letters."""
 
     Error: str
     Cause: str
 
 
 class ExecutionInput(Versioned):
-    """Input of the state machine. With `error` the job was refused: notify, then fail."""
+    """Input of the state machine. With `error`, the job was refused: notify, then fail."""
 
     job_id: str = JobId
     source: SourceObject
@@ -27,7 +27,7 @@ class ExecutionInput(Versioned):
 
 
 class StageRequest(Versioned):
-    """Workflow to stage Lambda, by topic and queue."""
+    """From the workflow to the stage function, through topic and queue."""
 
     job_id: str = JobId
     stage: Stage
@@ -37,7 +37,7 @@ class StageRequest(Versioned):
 
     @classmethod
     def parse(cls, body: str) -> Self:
-        """Raises ContractError."""
+        """Read a message's body. Raises ContractError."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
@@ -45,7 +45,7 @@ class StageRequest(Versioned):
 
 
 class ExtractResult(Versioned):
-    """Output of the extract stage; rests as the stage's result, then in the workflow's state."""
+    """Output of the extract stage; stored as the stage's result, then in the workflow's state."""
 
     job_id: str = JobId
     frames: int
@@ -74,7 +74,7 @@ class RecomposeResult(Versioned):
 
 
 class Failure(Versioned):
-    """Why a worker gave up; written before it exits with `exit_code`."""
+    """Why a worker gave up; it writes this before it exits with `exit_code`."""
 
     job_id: str = JobId
     stage: Stage
@@ -86,7 +86,7 @@ class Failure(Versioned):
 
 
 class Notification(Versioned):
-    """Workflow to completion Lambda: a job has ended."""
+    """From the workflow to the completion function: a job has ended."""
 
     job_id: str = JobId
     status: JobStatus
@@ -96,11 +96,11 @@ class Notification(Versioned):
     result: ObjectRef | None = None
     report: ObjectRef | None = None
     remarks: tuple[str, ...] = ()
-    """What is worth knowing of the result; see contracts/film/remarks.py."""
+    """What is worth knowing about the result, one sentence each (contracts/film/remarks.py)."""
 
     @classmethod
     def parse(cls, body: str) -> Self:
-        """Raises ContractError."""
+        """Read a message's body. Raises ContractError."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
@@ -108,7 +108,7 @@ class Notification(Versioned):
 
 
 class RegistryRecord(Versioned):
-    """A job in the registry: what `status` shows. Key: (pk, sk) = (job_id, "job")."""
+    """A job's record in the job table. Key: (pk, sk) = (job_id, "job")."""
 
     job_id: str = JobId
     status: JobStatus
@@ -125,7 +125,7 @@ class RegistryRecord(Versioned):
 
     @classmethod
     def from_item(cls, item: dict[str, Any]) -> Self:
-        """From a DynamoDB item in resource form; keys and TTL are not part of the record."""
+        """Read a DynamoDB item in resource form; its keys and TTL are not part of the record."""
         fields = {k: v for k, v in item.items() if k not in REGISTRY_KEYS}
         return cls.model_validate(fields)
 
@@ -134,7 +134,7 @@ REGISTRY_PARTITION_KEY = "pk"
 REGISTRY_SORT_KEY = "sk"
 REGISTRY_TTL = "expires_at"
 REGISTRY_OPEN = "open_jobs"
-"""Only running jobs have this attribute; so its index, by age, holds nothing but them."""
+"""Only running jobs have this attribute, so that its index, by age, holds only them."""
 REGISTRY_OPEN_SINCE = "created_at"
 REGISTRY_OPEN_INDEX = "open-jobs"
 REGISTRY_KEYS = frozenset({REGISTRY_PARTITION_KEY, REGISTRY_SORT_KEY, REGISTRY_TTL, REGISTRY_OPEN})
@@ -144,8 +144,8 @@ REGISTRY_JOB_SORT = "job"
 def registry_stage_sort(stage: Stage) -> str:
     """Sort key of a stage's record.
 
-    It holds batch_job_name, batch_job_id, task_tokens (all that asked for the stage), served_tokens
-    (those that batch_job_id answers), claimed_at (when a function last took it up) and, while a
-    function works on it, lease_until.
+    The record holds batch_job_name, batch_job_id, task_tokens (all that asked for the stage),
+    served_tokens (those that batch_job_id answers), claimed_at (when a function last took it up)
+    and, while a function works on it, lease_until.
     """
     return f"stage#{stage.value}"

@@ -1,7 +1,7 @@
-"""What planner, worker and command line must agree on of a model: its facts, and the catalogue.
+"""What planner, worker and command line must agree on about models: facts, and the catalogue.
 
 The catalogue's networks are Real-ESRGAN's (Wang et al., https://arxiv.org/abs/2107.10833). A user's
-own model has the same facts; they are measured when it is stored (docs/decisions/0036).
+own model has the same facts; they are measured when it is inspected (docs/decisions/0036).
 """
 
 from enum import StrEnum
@@ -20,36 +20,36 @@ class ModelName(StrEnum):
 
 
 class Engine(StrEnum):
-    """What computes the pixels; with the number format and the threads it decides the bytes."""
+    """The library that computes the pixels; with number format and threads it decides the bytes."""
 
     OPENCV = "opencv"
     TORCH = "torch"
     NCNN = "ncnn"
-    """Winograd convolutions on processors: the fastest exact way through compact networks."""
+    """Winograd convolutions on processors: the fastest exact engine for compact networks."""
 
 
 NumberFormat = Literal["uint8", "uint16", "float32", "float16", "bfloat16"]
 
 
 class Architecture(StrEnum):
-    """Whose code builds the network."""
+    """The code that builds the network."""
 
     COMPACT = "compact"
     RRDB = "rrdb"
     SPANDREL = "spandrel"
-    """A user's model: spandrel finds out what it is, from its weights."""
+    """A user's model: spandrel recognises its architecture by its weights."""
 
 
 class SizeRule(Contract):
-    """What pictures a network takes, in pixels; others are padded at the right and the bottom."""
+    """Picture sides that a network takes, in pixels; others are padded at the right and bottom."""
 
     minimum: int = Field(default=1, ge=1)
     multiple: int = Field(default=1, ge=1)
 
 
 MAX_HALO = 48
-"""Real-ESRGAN's RRDB nets reach further (94 and 349 pixels), but hardly: docs/decisions/0031 says
-what 48 leaves."""
+"""Source pixels. Real-ESRGAN's RRDB networks reach further (94 and 349), but with little effect:
+docs/decisions/0031 has the error that 48 leaves."""
 _TAIL_BYTES = 40
 _TAIL_SCALE = 4
 
@@ -57,27 +57,27 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ModelFacts(Contract):
-    """What must be known of a model without loading it."""
+    """What must be known about a model before it is loaded."""
 
     name: str
     """For people, such as `x4plus` or `SwinIR (4x-foo.pth)`."""
     architecture: Architecture | None
     """None where there is no network."""
     native_scale: int | None = Field(ge=1)
-    """The network's own factor; None where any factor is native, 1 where it does not enlarge."""
+    """The network's own factor; None where every factor is native, 1 where it does not enlarge."""
     size: SizeRule = SizeRule()
     grid: int = Field(default=1, ge=1)
-    """Tiles begin at multiples of it, for the network treats pixels by their place in windows."""
+    """Tiles begin at multiples of it: the network treats a pixel by its place in a window."""
     radius: int | None = Field(ge=0)
     """Receptive radius: the halo, in source pixels, beyond which a pixel cannot reach the output.
-    None: without bounds, or none that could be measured."""
+    None: unbounded, or not measurable."""
     flop_per_pixel: float = Field(ge=0)
-    """Floating point operations per source pixel at the native scale; a product and sum are two."""
+    """Floating-point operations per source pixel at the native scale; a multiply-add counts two."""
     bytes_per_pixel: dict[Engine, int] = Field(default_factory=dict)
-    """What an engine holds per source pixel at its worst moment, in float32, rounded up; narrower
-    formats need less. Engines that are not named do not compute this model."""
+    """Peak memory per source pixel by engine, in float32, rounded up; narrower formats need less.
+    Engines that are missing here do not compute this model."""
     dtypes: tuple[NumberFormat, ...]
-    """Number formats that it may be computed in, as far as the device has them."""
+    """Number formats in which it may be computed, where the device has them."""
     weights_sha256: Sha256 | None
     """Of the safetensors file, None where there are no weights."""
     licence: str | None
@@ -85,19 +85,19 @@ class ModelFacts(Contract):
 
     @property
     def halo(self) -> int:
-        """What tiles read around themselves, in source pixels; keeps them on the grid."""
+        """Source pixels that a tile reads around itself; a multiple of the grid."""
         halo = MAX_HALO if self.radius is None else min(self.radius, MAX_HALO)
         return -(-halo // self.grid) * self.grid
 
     @property
     def tail_bytes_per_pixel(self) -> int:
-        """Per source pixel of the whole picture, tiled or not: its cells, and the copies that
-        resampling and rounding make of them."""
+        """Bytes per source pixel of the whole picture, tiled or not: its enlarged pixels, and the
+        copies that resampling and rounding make of them."""
         return _TAIL_BYTES * max(self.native_scale or 1, _TAIL_SCALE) ** 2
 
 
 class StoredModel(Versioned):
-    """A user's model; rests as `models/<sha256>.json` beside its weights."""
+    """A user's model; stored as `models/<sha256>.json` beside its weights."""
 
     facts: ModelFacts
 
@@ -105,13 +105,13 @@ class StoredModel(Versioned):
     def _can_be_run(self) -> Self:
         facts = self.facts
         if facts.architecture is not Architecture.SPANDREL or facts.native_scale is None:
-            raise ValueError("facts: are not of a model that a user brought")
+            raise ValueError("facts: do not describe a model that a user brought")
         if Engine.TORCH not in facts.bytes_per_pixel:
             raise ValueError("facts: do not say how much memory torch needs")
         return self
 
 
-# Bytes are peaks of the worker's own process, x4, the tail included (docs/decisions/0031).
+# Peaks of the worker's process at x4, the tail included (docs/decisions/0031).
 _COMPACT_BYTES = {Engine.TORCH: 1_300, Engine.NCNN: 3_600}
 _RRDB_BYTES = {Engine.TORCH: 15_500, Engine.NCNN: 54_000}
 
@@ -155,13 +155,13 @@ CATALOGUE: dict[ModelName, ModelFacts] = {
         "f50be333a014fd51258d297e69110e7c70f8bcfdfb4d5720d6bdd5287c537d73",
     ),
 }  # fmt: skip
-"""Hashes are of what `python -m containers.upscaler weights` writes; a test compares them."""
+"""A test compares the hashes with what `python -m containers.upscaler weights` writes."""
 
 
 def network_engine(model: ModelFacts, wanted: Engine, dtype: str) -> Engine:
-    """The engine for a network where the stack wants `wanted`.
+    """The engine for a network on a stack that prefers `wanted`.
 
-    ncnn where it measures faster: compact networks in float32. It computes nothing else exactly,
+    ncnn only where it measured faster: compact networks in float32. It is exact in no other format,
     and on RRDB networks its Winograd buffers take over three times torch's memory for no gain.
     """
     compact = model.architecture is Architecture.COMPACT
@@ -169,10 +169,10 @@ def network_engine(model: ModelFacts, wanted: Engine, dtype: str) -> Engine:
 
 
 def network_dtype(model: ModelFacts, wanted: NumberFormat) -> NumberFormat:
-    """The number format for a network where the stack wants `wanted`: float32 where it may not."""
+    """The number format for a network on a stack that prefers `wanted`; else float32."""
     return wanted if wanted in model.dtypes else "float32"
 
 
 def weights_file(model: ModelName) -> str:
-    """Name of a catalogue model's file in a weights folder."""
+    """File name of a catalogue model's weights."""
     return f"{model.value}.safetensors"

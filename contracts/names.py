@@ -13,11 +13,11 @@ METADATA_PREFIX = "superres-"
 SHARD_RESULT_METADATA = "superres-result"
 LOSSLESS_SHARD_METADATA = "superres-holds"
 STATUS_ATTRIBUTE = "status"
-"""Message attribute of the e-mail about a job: its JobStatus, for subscriptions to filter by."""
+"""Message attribute of the e-mail about a job: its JobStatus, by which subscriptions filter."""
 
 
 class Stage(StrEnum):
-    """The stages that run as AWS Batch jobs, in their order."""
+    """The stages that run as AWS Batch jobs, in order."""
 
     EXTRACT = "extract"
     PROCESS = "process"
@@ -25,7 +25,7 @@ class Stage(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """What the registry says of a job."""
+    """A job's status in the job table."""
 
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
@@ -41,7 +41,7 @@ class JobStatus(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """Why a worker ended. 60 to 69: the same input fails again, so Batch must not retry.
+    """Why a worker ended. From 60 to 69 the same input would fail again: Batch must not retry.
 
     The numbers follow sysexits(3) where it has one.
     """
@@ -59,11 +59,12 @@ class ExitCode(IntEnum):
 
     @property
     def error(self) -> str:
-        """The error's name in Step Functions and in notifications, e.g. Superres.BadSource."""
+        """Its name in Step Functions and in notifications, such as Superres.BadSource."""
         return error_name(self.name)
 
 
 def error_name(name: str) -> str:
+    """From BAD_SOURCE to Superres.BadSource."""
     return "Superres." + "".join(part.capitalize() for part in name.split("_"))
 
 
@@ -76,7 +77,7 @@ JOB_LOST_ERROR = error_name("JOB_LOST")
 NOT_SUBMITTED_ERROR = error_name("NOT_SUBMITTED")
 """A stage was asked for, but no function could submit its job."""
 NOT_STARTED_ERROR = error_name("NOT_STARTED")
-"""The upload was recorded, but its execution never began."""
+"""The upload was recorded, but its execution never started."""
 CANCELLED_ERROR = error_name("CANCELLED")
 JOB_TIMED_OUT_ERROR = error_name("JOB_TIMED_OUT")
 """The whole job, not one of its stages, took longer than any job may."""
@@ -87,7 +88,7 @@ RETRY_EXIT_CODES = (ExitCode.TRANSIENT, ExitCode.INTERRUPTED)
 class Metric(StrEnum):
     """Metrics that our code emits in embedded metric format; `stack.metrics` has their facts.
 
-    First what the functions count, then the reconciler's gauges, then what the workers tell.
+    First the functions' counts, then the reconciler's gauges, then the workers' measurements.
     """
 
     JOBS_STARTED = "JobsStarted"
@@ -102,26 +103,26 @@ class Metric(StrEnum):
     """The reconciler did what an event should have done."""
     RUNNING_JOBS = "RunningJobs"
     RUNNABLE_AGE_SECONDS = "RunnableAgeSeconds"
-    """Of each stage: how long its oldest Batch job has been waiting for capacity; 0 for none."""
+    """How long a stage's oldest Batch job has been waiting for capacity; 0 for none."""
     WORKER_ATTEMPTS = "WorkerAttempts"
     WORKER_RETRIES = "WorkerRetries"
-    """Attempts that are not a job's first."""
+    """Attempts after a job's first."""
     WORKER_FAILURES = "WorkerFailures"
     WORKER_INTERRUPTIONS = "WorkerInterruptions"
     """SIGTERM: Spot wants its instance back, or somebody ended the job or its time limit did."""
     WORKER_SECONDS = "WorkerSeconds"
-    """From a worker's start to its end; neither its image's download nor an idle instance."""
+    """From a worker's start to its end; without its image's download and idle instances."""
     GPU_SECONDS = "GpuSeconds"
     ESTIMATED_DOLLARS = "EstimatedDollars"
-    """A worker's seconds at the stack's price of such a worker."""
+    """US dollars: a worker's seconds at the stack's price for such a worker."""
     SHARDS_COMMITTED = "ShardsCommitted"
     FRAMES = "Frames"
     FRAMES_PER_SECOND = "FramesPerSecond"
-    """Of one worker, shard by shard."""
+    """Of one worker, measured for each shard."""
 
 
 def execution_arn(state_machine_arn: str, job_id: str) -> str:
-    """Step Functions' own rule, for an execution is named after its job."""
+    """The ARN of a job's execution, which is named after the job."""
     return state_machine_arn.replace(":stateMachine:", ":execution:", 1) + ":" + job_id
 
 
@@ -129,7 +130,10 @@ _BATCH_JOB_NAME = re.compile(r"([a-z0-9][a-z0-9-]*)_([a-z]+)")
 
 
 def batch_job_name(job_id: str, stage: Stage) -> str:
-    """The deterministic Batch job name: what makes SubmitJob idempotent for us."""
+    """The deterministic name of a Batch job, which makes our SubmitJob idempotent.
+
+    Raises ValueError for a job id that is too long.
+    """
     name = f"{job_id}_{stage.value}"
     if len(name) > BATCH_JOB_NAME_CHARS:
         raise ValueError(f"Batch job name {name!r} is longer than {BATCH_JOB_NAME_CHARS}")

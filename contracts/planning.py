@@ -15,30 +15,30 @@ from contracts.limits import (
 from contracts.models import ModelFacts
 
 ENCODE_SECONDS_PER_MEGAPIXEL = 0.04
-"""x264 fast, measured on two 2-core machines; generous, for it only sizes runs and time limits."""
+"""x264 fast, measured on two 2-core machines; generous: it only sizes runs and time limits."""
 WORKER_START_SECONDS = 30.0
 MIN_STAGE_TIMEOUT_SECONDS = 900
 QUEUE_ALLOWANCE_SECONDS = 6 * 3600
-"""How long a stage may wait for capacity (Spot) before its time limit counts it as lost."""
+"""How long a stage may wait for (Spot) capacity before its time limit ends it."""
 TIMEOUT_SAFETY = 6.0
 
 
 SMALLEST_TILE = 32
-"""Below that a halo of 48 makes nine tenths of the work."""
+"""Source pixels; on smaller tiles a halo of 48 makes up nine tenths of the work."""
 
 
 def output_size(width: int, height: int, scale: int) -> tuple[int, int]:
-    """Pixels of the result. 4:2:0 needs even sides, so an odd product grows by one."""
+    """(width, height) of the result. 4:2:0 needs even sides, so an odd product grows by one."""
     return _even(width * scale), _even(height * scale)
 
 
 def fitted_size(width: int, height: int, lines: int) -> tuple[int, int]:
-    """Pixels of the result that has `lines` lines; the aspect is kept, both sides are even."""
+    """(width, height) of a result with `lines` lines; it keeps the aspect, and both are even."""
     return max(2, 2 * round(width * lines / height / 2)), lines
 
 
 def target_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
-    """Pixels of the result of a source of that size."""
+    """(width, height) of the result of a source of that size."""
     if settings.fit is None:
         return output_size(width, height, settings.scale)
     return fitted_size(width, height, settings.fit)
@@ -49,12 +49,13 @@ def _even(value: int) -> int:
 
 
 def plan_tile(
-    width: int, height: int, bytes_per_pixel: float, memory_bytes: float, model: ModelFacts
+    width: int, height: int, model: ModelFacts, *, bytes_per_pixel: float, memory_bytes: float
 ) -> int:
-    """The side of the tiles, in source pixels, whose work fits the memory; 0: the whole picture.
+    """The side of the largest tiles that fit into the memory, in source pixels; 0: untiled.
 
-    Tiles are as large as they may be, for the halo around each is computed twice. `bytes_per_pixel`
-    is of the whole batch. Never below `smallest_tile`: what does not fit then fails by name.
+    Large tiles waste least, because the halo around each is computed twice. `bytes_per_pixel` is
+    that of the whole batch. The side is never below `smallest_tile`; the worker names what does not
+    fit even then.
     """
     if width * height * bytes_per_pixel <= memory_bytes:
         return 0
@@ -63,12 +64,12 @@ def plan_tile(
 
 
 def smallest_tile(model: ModelFacts) -> int:
-    """The side, in source pixels, below which tiles are not worth their halo."""
+    """The side in source pixels below which tiles are not worth their halo."""
     return -(-SMALLEST_TILE // model.grid) * model.grid
 
 
 def shard_seconds(film_seconds: float, wanted: float | None, parallelism: int) -> float:
-    """Length of a shard: as asked, else 10 s, else short enough to give every worker one."""
+    """Length of a shard: `wanted`, or 10 s, or less so that every worker gets a shard."""
     if wanted is not None:
         return wanted
     share = film_seconds / parallelism
@@ -76,7 +77,10 @@ def shard_seconds(film_seconds: float, wanted: float | None, parallelism: int) -
 
 
 def plan_shards(frames: int, rate: Fraction, seconds: float) -> tuple[Shard, ...]:
-    """Cut `frames` into shards of at most about `seconds` of film, all but equal in length."""
+    """Cut `frames` into nearly equal shards of at most about `seconds` of film.
+
+    Raises ValueError for a film without frames.
+    """
     if frames <= 0:
         raise ValueError("a film has at least one frame")
     longest = max(1, round(seconds * float(rate)))
@@ -89,9 +93,9 @@ def plan_shards(frames: int, rate: Fraction, seconds: float) -> tuple[Shard, ...
 
 
 def frame_seconds(
-    width: int, height: int, scale: float, model: ModelFacts, worker_gflops: float
+    width: int, height: int, scale: float, *, model: ModelFacts, worker_gflops: float
 ) -> float:
-    """Estimated seconds of one worker per frame; width and height are the source's."""
+    """Estimated seconds that a worker takes for a frame; width and height are the source's."""
     pixels = width * height
     inference = pixels * model.flop_per_pixel / (worker_gflops * 1e9)
     encode = pixels * scale**2 / 1e6 * ENCODE_SECONDS_PER_MEGAPIXEL
@@ -103,7 +107,8 @@ def plan_runs(
 ) -> tuple[Run, ...]:
     """Group consecutive shards into runs of about three minutes of a worker's time.
 
-    At least one run per worker where there are shards enough, at most 10,000 (an array's limit).
+    At least one run for each worker, if there are enough shards; at most 10,000, the limit of an
+    array job.
     """
     total = sum(shard.frames for shard in shards) * seconds_per_frame
     wanted = max(math.ceil(total / RUN_SECONDS_TARGET), parallelism, 1)
@@ -116,7 +121,7 @@ def plan_runs(
 
 
 def process_timeout_seconds(frames: int, seconds_per_frame: float, parallelism: int) -> int:
-    """Time limit of the process stage: the work, generously, and the wait for capacity."""
+    """Time limit of the process stage: a multiple of the work, and the wait for capacity."""
     work = frames * seconds_per_frame / parallelism + WORKER_START_SECONDS
     return math.ceil(max(work * TIMEOUT_SAFETY, MIN_STAGE_TIMEOUT_SECONDS)) + (
         QUEUE_ALLOWANCE_SECONDS

@@ -1,8 +1,8 @@
-"""What things cost: public list prices, and estimates made of them. No I/O.
+"""What things cost: public list prices, and estimates made from them. No I/O.
 
-All prices are dollars of the United States, without tax, for us-east-1, as AWS listed them publicly
-in 2025; other regions cost up to half as much again. Nothing here has been compared with a
-bill. Pages: https://aws.amazon.com/ec2/pricing/on-demand/, /s3/pricing/, /ebs/pricing/,
+All prices are US dollars before tax, for us-east-1, as AWS listed them publicly in 2025; other
+regions cost up to half as much again. Nothing here has been compared with a bill.
+Pages: https://aws.amazon.com/ec2/pricing/on-demand/, /s3/pricing/, /ebs/pricing/,
 /cloudwatch/pricing/, /step-functions/pricing/, /lambda/pricing/, /sqs/pricing/, /sns/pricing/,
 /kms/pricing/, /privatelink/pricing/, /dynamodb/pricing/.
 """
@@ -19,7 +19,7 @@ SECONDS_AN_HOUR = 3600.0
 GB = 1e9
 
 SPOT_SHARE = 0.5
-"""Assumed: what Spot costs of the on-demand price. It moves by the hour, family and zone."""
+"""Assumed: the Spot price over the on-demand price. It varies with hour, family and zone."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ GIB_TO_GB = 1024**3 / GB
 
 
 def instance_dollars(instance_type: str, vcpus: int, gpus: int) -> float | None:
-    """On-demand price of one job's share of an instance for an hour; None where no price is known.
+    """US dollars per hour, on demand, of one job's share of an instance; None if unknown.
 
-    As many jobs share an instance as fit onto its vCPUs and GPUs. A bare family stands for an
-    instance of just the size wanted, which is what Batch chooses.
+    As many jobs share an instance as fit onto its vCPUs and GPUs. For a bare family, such as
+    `c6i`, Batch chooses an instance of just the size that the job needs.
     """
     if instance_type in INSTANCES:
         facts = INSTANCES[instance_type]
@@ -85,9 +85,9 @@ def instance_dollars(instance_type: str, vcpus: int, gpus: int) -> float | None:
 def worker_dollars(
     instance_types: Sequence[str], vcpus: int, gpus: int, *, spot: bool, scratch_gib: int
 ) -> float | None:
-    """Estimated price of one job for an hour: the mean over the types whose price is known.
+    """Estimated US dollars per hour of one job with its disk; None if no type's price is known.
 
-    With its disk. None where no type's price is known.
+    It is the mean over the types whose price is known.
     """
     prices = [instance_dollars(kind, vcpus, gpus) for kind in instance_types]
     known = [price for price in prices if price is not None]
@@ -100,7 +100,10 @@ def worker_dollars(
 def fleet_dollars(
     instance_types: Sequence[str], spot: int, on_demand: int, *, scratch_gib: int
 ) -> float:
-    """Estimated price of a fleet of known instance types for an hour, busy or not."""
+    """Estimated US dollars per hour of a fleet with its disks, busy or idle.
+
+    `spot` and `on_demand` count instances. Raises KeyError for an unknown instance type.
+    """
     prices = [INSTANCES[kind].dollars_per_hour for kind in instance_types]
     mean = sum(prices) / len(prices)
     disk = scratch_gib * GIB_TO_GB * EBS_GP3_GB_MONTH / HOURS_A_MONTH
@@ -108,7 +111,9 @@ def fleet_dollars(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Film:
+class FilmMeasures:
+    """What the price of a film depends on; its size in pixels is the source's."""
+
     width: int
     height: int
     frames_per_second: float
@@ -122,21 +127,21 @@ class Film:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What a stack's machines do and cost."""
+    """How fast a stack's machines are, and what they cost."""
 
     worker_dollars_per_hour: float
     worker_gflops: float
-    """Measured throughput of the model on one worker, as the planner counts."""
+    """Measured throughput of the model on one worker, in 1e9 operations per second."""
     media_dollars_per_hour: float
     intermediate_days: int
 
 
 RUN_SECONDS = 180.0
-"""About what the planner gives a run."""
+"""About as long as the planner makes a run."""
 SHARD_SECONDS = 10.0
 PROGRESS_SECONDS = 2.0
 MEDIA_BYTES_PER_SECOND = 100e6
-"""Extract and recompose are bound by the network; cautious for the instances that they run on."""
+"""Extract and recompose are bound by the network; a cautious figure for their instances."""
 OUTPUT_BITS_PER_PIXEL = 0.12
 """x264 at the default quality; grain takes several times as much."""
 TRANSITIONS_A_JOB = 8
@@ -148,16 +153,18 @@ RANGE_BYTES = 8e6
 
 
 def film_cost(
-    film: Film, size: tuple[int, int], model: ModelFacts, rates: Rates
+    film: FilmMeasures, size: tuple[int, int], model: ModelFacts, rates: Rates
 ) -> dict[str, float]:
-    """Estimated dollars of one job, by what they are paid for; `size` is (width, height) after it.
+    """Estimated US dollars of one job, by what they pay for.
 
-    Without the month's storage of source and result (`storage_month`), data leaving the region,
-    instances that wait idle for a job, and work done twice after an interruption.
+    `size` is (width, height) of the result. Not counted: storage of source and result, data that
+    leaves the region, instances that wait idle for a job, work repeated after an interruption.
     """
     width, height = size
     scale = height / film.height
-    per_frame = frame_seconds(film.width, film.height, scale, model, rates.worker_gflops)
+    per_frame = frame_seconds(
+        film.width, film.height, scale, model=model, worker_gflops=rates.worker_gflops
+    )
     compute = film.frames * per_frame
     runs = max(1, math.ceil(compute / RUN_SECONDS))
     worker_seconds = compute + runs * WORKER_START_SECONDS
@@ -177,7 +184,7 @@ def film_cost(
 
 
 def _orchestration() -> float:
-    """Step Functions, Lambda, SNS, SQS and DynamoDB of one job, whatever the film's length."""
+    """US dollars for one job's Step Functions, Lambda, SNS, SQS and DynamoDB, of any length."""
     functions = FUNCTION_CALLS_A_JOB * (
         LAMBDA_REQUEST + FUNCTION_SECONDS * FUNCTION_GB * LAMBDA_GB_SECOND
     )
@@ -187,37 +194,37 @@ def _orchestration() -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What a stack holds while no film is in it."""
+class IdleStack:
+    """What a stack is charged for while it has no film to work on."""
 
     keys: int
     alarm_metrics: int
-    """Metrics that alarms look at: an alarm on an expression is paid by its metrics."""
+    """Metrics that alarms watch: AWS charges for an alarm on an expression by its metrics."""
     dashboards: int
     standing_metrics: int
     """Custom metrics that the reconciler emits whether there are jobs or not."""
     endpoint_zones: int
-    """Interface endpoints, each times its zones."""
+    """Interface endpoints, each counted once for each of its zones."""
     reconciler_minutes: int
     fleet_dollars_per_hour: float
-    """Instances of a Spot Fleet, with their disks."""
+    """Of a Spot Fleet's instances with their disks."""
 
 
-def idle_month(standing: Standing) -> dict[str, float]:
-    """Dollars of a month without a single film, by what they are paid for.
+def idle_month(stack: IdleStack) -> dict[str, float]:
+    """US dollars of a month without a single film, by what they pay for.
 
     Before the account's free allowance: ten alarms, ten metrics, three dashboards, a million
-    function calls. Without the stored films.
+    function calls. Stored films are not counted.
     """
-    rounds = HOURS_A_MONTH * 60 / standing.reconciler_minutes
+    rounds = HOURS_A_MONTH * 60 / stack.reconciler_minutes
     return {
-        "KMS keys": standing.keys * KMS_KEY_MONTH,
-        "alarms": standing.alarm_metrics * ALARM_METRIC_MONTH,
-        "dashboards": standing.dashboards * DASHBOARD_MONTH,
-        "metrics": standing.standing_metrics * METRIC_MONTH,
+        "KMS keys": stack.keys * KMS_KEY_MONTH,
+        "alarms": stack.alarm_metrics * ALARM_METRIC_MONTH,
+        "dashboards": stack.dashboards * DASHBOARD_MONTH,
+        "metrics": stack.standing_metrics * METRIC_MONTH,
         "reconciler": rounds * (LAMBDA_REQUEST + FUNCTION_SECONDS * FUNCTION_GB * LAMBDA_GB_SECOND),
-        "interface endpoints": standing.endpoint_zones * ENDPOINT_HOUR * HOURS_A_MONTH,
-        "Spot Fleet": standing.fleet_dollars_per_hour * HOURS_A_MONTH,
+        "interface endpoints": stack.endpoint_zones * ENDPOINT_HOUR * HOURS_A_MONTH,
+        "Spot Fleet": stack.fleet_dollars_per_hour * HOURS_A_MONTH,
     }
 
 

@@ -1,7 +1,7 @@
 """`make aws-smoke`: one clip through a throwaway stack on AWS, checked, and all of it destroyed.
 
-It needs an account, Pulumi's command with a backend, and the images of a stack that runs; it costs
-money, and says how much at most before it starts. It has not been run against AWS yet: there was
+It needs an account, the pulumi command with a backend, and the images of a stack that runs. It
+costs money, and says how much at most before it starts. It has not run against AWS yet: there was
 no account where it was written. What it checks is tested against the embedded AWS.
 """
 
@@ -10,24 +10,24 @@ import hashlib
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.embedded import ROOT, Stack
+from cli.console import Console
 from cli.errors import UserError
-from cli.output import Output
-from cli.pipeline import FINAL_STATES, Pipeline
-from cli.promotion import plan
+from cli.files import ROOT
+from cli.promotion.stack_outputs import read_outputs_file, read_stack_outputs
+from cli.signals import stop_on_sigterm
+from cli.stacks.pipeline import FINAL_STATES, Pipeline
+from cli.stacks.stack import Stack
 from components.settings import StackSettings, parse_settings
 from contracts.film.ledger import Report
 from contracts.job import Settings
@@ -40,15 +40,15 @@ SAMPLE = ROOT / "samples" / "bunny.mp4"
 CONFIRMATION = "SUPERRES_SMOKE"
 POLL_SECONDS = 5.0
 OVERHEAD_MINUTES = 20.0
-"""Making and destroying the stack, and instances that Batch lets run out."""
+"""To make and destroy the stack, and for instances that Batch keeps a while after the job."""
 STANDING_DOLLARS = 0.10
 """Keys, alarms, dashboards, requests and logs of an hour or two, rounded up."""
 JOB = Settings(model=ModelName.ANIMEVIDEOV3, scale=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
-    """What came out of the final bucket, and that it is what it should be."""
+class SmokeResult:
+    """What the job made; it was downloaded and verified."""
 
     job_id: str
     report: Report
@@ -57,8 +57,8 @@ class Checked:
 
 def check_job(
     stack: Stack, video: Path, settings: Settings, deadline: Deadline, poll: float = POLL_SECONDS
-) -> Checked:
-    """Upload, wait, download, verify. Raises UserError; a job that takes too long is stopped."""
+) -> SmokeResult:
+    """Upload, wait, download, verify. Stops a job that takes too long. Raises UserError."""
     pipeline, began = Pipeline(stack), time.monotonic()
     job_id, _ = pipeline.upload(video, settings, lambda _: None)
     now = pipeline.look(job_id)
@@ -69,17 +69,17 @@ def check_job(
         time.sleep(poll)
         now = pipeline.look(job_id)
     if now.state != "SUCCEEDED":
-        raise pipeline.failed(now)
+        raise pipeline.failure(now)
     result, report = pipeline.result(now)
     with tempfile.TemporaryDirectory(prefix="superres-smoke-") as folder:
         target = Path(folder) / "result"
         pipeline.fetch(result, target)
-        verify(report, target)
-    return Checked(job_id=job_id, report=report, seconds=time.monotonic() - began)
+        verify_result(report, target)
+    return SmokeResult(job_id=job_id, report=report, seconds=time.monotonic() - began)
 
 
-def verify(report: Report, result: Path) -> None:
-    """The ledger balances, and the bytes are those it was made of. Raises UserError."""
+def verify_result(report: Report, result: Path) -> None:
+    """Raises UserError unless the ledger balances and `result` has the report's bytes."""
     ledger = report.ledger
     if not ledger.balanced or ledger.frames_planned == 0:
         raise UserError(
@@ -95,7 +95,7 @@ def verify(report: Report, result: Path) -> None:
 
 
 def _stop_job(stack: Stack, job_id: str) -> None:
-    """A stopped execution ends its Batch jobs, which would otherwise outlive their stack."""
+    """Stop the execution, which ends its Batch jobs; else they would outlive their stack."""
     session = boto3.Session(region_name=stack.region, **stack.credentials)
     states = session.client("stepfunctions", endpoint_url=stack.endpoint)
     machine = stack.outputs["state_machine_arn"]
@@ -108,7 +108,7 @@ def _stop_job(stack: Stack, job_id: str) -> None:
 
 
 def stack_settings(images: Mapping[ImageName, str]) -> dict[str, Any]:
-    """The smallest stack that upscales: two workers without a GPU, nothing kept."""
+    """The smallest stack that upscales: two workers without a GPU; it keeps nothing."""
     return {
         "owner": "aws-smoke",
         "cost_center": "aws-smoke",
@@ -135,7 +135,7 @@ def stack_settings(images: Mapping[ImageName, str]) -> dict[str, Any]:
 
 
 def most_dollars(settings: StackSettings, minutes: float) -> float:
-    """What it costs if every instance that may run does run all the time, on demand."""
+    """US dollars if every instance that may run does run all the time, on demand."""
     worker = worker_dollars(
         settings.cpu_instance_types,
         settings.worker_vcpus,
@@ -150,33 +150,35 @@ def most_dollars(settings: StackSettings, minutes: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A checked request."""
+class SmokeRequest:
+    """What the user asked for and agreed to pay."""
 
     region: str
     max_minutes: float
+    """For making the stack, and for the job."""
     settings: dict[str, Any]
     dollars: float
+    """The most that it may cost."""
 
 
-def checked(given: argparse.Namespace, environment: Mapping[str, str]) -> Request:
-    """Refuse before anything is made. Raises UserError."""
+def check_request(given: argparse.Namespace, environment: Mapping[str, str]) -> SmokeRequest:
+    """Refuse what cannot work before anything is made. Raises UserError."""
     if not (given.yes or environment.get(CONFIRMATION) == "yes"):
         raise UserError(
             "this makes a stack on AWS and costs money; pass --yes (ARGS=--yes) or set "
             f"{CONFIRMATION}=yes"
         )
     if not 5 <= given.max_minutes <= 120:
-        raise UserError(f"--max-minutes: got {given.max_minutes:g}, allowed are 5 to 120")
+        raise UserError(f"--max-minutes: got {given.max_minutes:g}, must be 5 to 120")
     if shutil.which("pulumi") is None:
         raise UserError("the pulumi command is not installed; see docs/deploy.md")
     region = given.region or _region()
-    said = (
-        plan.file_outputs(given.outputs)
+    outputs = (
+        read_outputs_file(given.outputs)
         if given.outputs
-        else plan.stack_outputs(ROOT, given.images_of)
+        else read_stack_outputs(ROOT, given.images_of)
     )
-    images = {image: str(said.get(image.setting, "")) for image in ImageName}
+    images = {image: str(outputs.get(image.setting, "")) for image in ImageName}
     settings = stack_settings(images)
     try:
         dollars = most_dollars(parse_settings(settings), given.max_minutes + OVERHEAD_MINUTES)
@@ -187,11 +189,13 @@ def checked(given: argparse.Namespace, environment: Mapping[str, str]) -> Reques
             f"it may cost up to ${dollars:.2f}, more than --max-dollars {given.max_dollars:g}; "
             "raise that or lower --max-minutes"
         )
-    return Request(region=region, max_minutes=given.max_minutes, settings=settings, dollars=dollars)
+    return SmokeRequest(
+        region=region, max_minutes=given.max_minutes, settings=settings, dollars=dollars
+    )
 
 
 def _region() -> str:
-    """The region of the caller's AWS session, whose credentials are good. Raises UserError."""
+    """Check the credentials of the AWS session and return its region. Raises UserError."""
     session = boto3.Session()
     try:
         if session.region_name is None:
@@ -203,19 +207,22 @@ def _region() -> str:
     return session.region_name
 
 
-Job = Callable[[Stack, Deadline], Checked]
+RunJob = Callable[[Stack, Deadline], SmokeResult]
 
 
-def smoke(request: Request, output: Output, job: Job, project: Path = ROOT) -> dict[str, Any]:
-    """Make, try, destroy. Raises UserError."""
+def smoke(
+    request: SmokeRequest, console: Console, run_job: RunJob, project: Path = ROOT
+) -> dict[str, Any]:
+    """Make a stack, try it, destroy it. Returns the JSON result. Raises UserError."""
     stack, began = f"smoke-{secrets.token_hex(4)}", time.monotonic()
-    output.say(
+    console.say(
         f"Stack {stack} in {request.region}: at most {request.max_minutes:g} minutes for the job, "
         f"at most about ${request.dollars:.2f} in all."
     )
-    deadline = Deadline(request.max_minutes * 60)
+    seconds = request.max_minutes * 60
+    deadline = Deadline(seconds)
     with throwaway(
-        project, stack, request.settings, request.region, request.max_minutes * 60
+        project, stack, request.settings, region=request.region, seconds=seconds
     ) as outputs:
         deployed = Stack(
             endpoint=None,
@@ -225,15 +232,15 @@ def smoke(request: Request, output: Output, job: Job, project: Path = ROOT) -> d
             log_dir=Path(f"/superres-{stack}/jobs"),
             warm=False,
         )
-        found = job(deployed, deadline)
+        result = run_job(deployed, deadline)
     minutes = (time.monotonic() - began) / 60
     dollars = min(request.dollars, most_dollars(parse_settings(request.settings), minutes))
     return {
         "status": "SUCCEEDED",
         "stack": stack,
-        "job_id": found.job_id,
-        "frames": found.report.ledger.frames_in_result,
-        "job_seconds": round(found.seconds, 1),
+        "job_id": result.job_id,
+        "frames": result.report.ledger.frames_in_result,
+        "job_seconds": round(result.seconds, 1),
         "minutes": round(minutes, 1),
         "dollars_at_most": round(dollars, 2),
     }
@@ -250,8 +257,8 @@ def _rows(data: Mapping[str, Any]) -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make aws-smoke", description=__doc__)
-    parser.add_argument("--yes", action="store_true", help="yes, on AWS, for money")
-    parser.add_argument("--region", help="default: of the AWS session")
+    parser.add_argument("--yes", action="store_true", help="make a stack on AWS, for money")
+    parser.add_argument("--region", help="default: the AWS session's")
     parser.add_argument("--images-of", default="dev", metavar="STACK", help="default: dev")
     parser.add_argument("--outputs", type=Path, help="that stack's outputs as JSON")
     parser.add_argument("--max-minutes", type=float, default=40.0, help="default: 40")
@@ -260,20 +267,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
-    output = Output(given.json)
-    signal.signal(signal.SIGTERM, _terminate)
+    console = Console(given.json)
+    stop_on_sigterm()
     try:
-        request = checked(given, os.environ)
-        data = smoke(request, output, lambda stack, end: check_job(stack, SAMPLE, JOB, end))
-        output.result(data, _rows(data))
+        request = check_request(given, os.environ)
+        data = smoke(request, console, lambda stack, end: check_job(stack, SAMPLE, JOB, end))
+        console.result(data, _rows(data))
     except UserError as error:
-        output.error(str(error), {"exit_code": error.exit_code})
+        console.error(error)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("aws-smoke: stopped.\n")

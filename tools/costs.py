@@ -7,9 +7,9 @@ from contracts.models import CATALOGUE, ModelName
 from contracts.names import Stage
 from contracts.planning import output_size
 from contracts.pricing import (
-    Film,
+    FilmMeasures,
+    IdleStack,
     Rates,
-    Standing,
     film_cost,
     fleet_dollars,
     idle_month,
@@ -33,20 +33,20 @@ VARIANTS: dict[str, dict[str, str]] = {
     "`spot_fleet: true`": {"superres:spot_fleet": "true"},
 }
 STANDING_METRICS = 1 + len(Stage)
-"""What each round of the reconciler tells: running jobs, and every stage's longest wait."""
+"""Metrics that each round of the reconciler emits: running jobs, and every stage's longest wait."""
 
 MINUTES = 10
-FILMS: dict[str, Film] = {
-    "640x360, 24 fps": Film(
+FILMS: dict[str, FilmMeasures] = {
+    "640x360, 24 fps": FilmMeasures(
         width=640, height=360, frames_per_second=24, seconds=60 * MINUTES, bytes=60e6
     ),
-    "1280x720, 24 fps": Film(
+    "1280x720, 24 fps": FilmMeasures(
         width=1280, height=720, frames_per_second=24, seconds=60 * MINUTES, bytes=300e6
     ),
-    "1920x1080, 24 fps": Film(
+    "1920x1080, 24 fps": FilmMeasures(
         width=1920, height=1080, frames_per_second=24, seconds=60 * MINUTES, bytes=600e6
     ),
-    "1920x1080, 60 fps": Film(
+    "1920x1080, 60 fps": FilmMeasures(
         width=1920, height=1080, frames_per_second=60, seconds=60 * MINUTES, bytes=900e6
     ),
 }
@@ -61,7 +61,7 @@ def settings_of(stack: str) -> StackSettings:
     )
 
 
-def standing(stack: Deployment) -> Standing:
+def standing(stack: Deployment) -> IdleStack:
     """What a deployed stack holds while no film is in it."""
     (rate,) = [r for r in stack.of("EventRule") if r.inputs.get("scheduleExpression")]
     minutes = int("".join(filter(str.isdigit, rate.inputs["scheduleExpression"])))
@@ -70,7 +70,7 @@ def standing(stack: Deployment) -> Standing:
         for e in stack.of("VpcEndpoint")
         if e.inputs.get("vpcEndpointType") == "Interface"
     ]
-    return Standing(
+    return IdleStack(
         keys=len(stack.of("Key")),
         alarm_metrics=len(stack.of("MetricAlarm")),
         dashboards=len(stack.of("Dashboard")),

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.infra.support.recorder import REPOSITORY
-from tools import costs, diagram, rooms, settings
+from tools import commands, costs, diagram, rooms, settings
 from tools.diagram.rooms import rooms_picture
 from tools.sections import Update, between
 
@@ -12,6 +12,8 @@ UPDATES: list[tuple[str, Update]] = [
     ("Pulumi.yaml", settings.project_file),
     ("docs/deploy.md", between("settings", settings.settings_table)),
     ("docs/deploy.md", between("stacks", settings.stacks_table)),
+    ("docs/commands.md", between("commands", commands.commands)),
+    ("docs/commands.md", between("job-settings", commands.settings_table)),
     ("docs/cost.md", between("idle", costs.idle_table)),
     ("docs/cost.md", between("film", costs.film_table)),
     ("docs/cost.md", between("rates", costs.rates_table)),

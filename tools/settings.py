@@ -1,12 +1,12 @@
 """A stack's settings as Pulumi.yaml and docs/deploy.md show them, made from the settings model."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from components.settings import StackSettings
+from contracts.fields import FieldFacts, field_facts
 from tests.infra.support.recorder import REPOSITORY
 
 STACKS = ("dev", "staging", "prod")
@@ -14,53 +14,14 @@ STACKS = ("dev", "staging", "prod")
 _CHARS = 48
 """A digest says little to the eye."""
 
-_BOUNDS = {
-    "minimum": "from {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "up to {}",
-    "exclusiveMaximum": "below {}",
-    "minItems": "{} or more",
-}
 
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    name: str
-    part: str
-    """What it is about, e.g. compute."""
-    type: str
-    """string, integer, number, boolean or array."""
-    required: bool
-    default: Any
-    allowed: str
-    description: str
-
-
-def settings() -> list[Setting]:
+def settings() -> list[FieldFacts]:
     """All of them, the required ones first, then part by part."""
-    schema = StackSettings.model_json_schema()
-    required = set(schema["required"])
-    found = [
-        _setting(name, field, name in required) for name, field in schema["properties"].items()
-    ]
-    return sorted(found, key=lambda s: (not s.required, s.part))
-
-
-def _setting(name: str, field: dict[str, Any], required: bool) -> Setting:
-    shape = next((s for s in field.get("anyOf", ()) if s["type"] != "null"), field)
-    bounds = [text.format(shape[key]) for key, text in _BOUNDS.items() if key in shape]
-    return Setting(
-        name=name,
-        part=_part(name),
-        type=shape["type"],
-        required=required,
-        default=field.get("default"),
-        allowed=", ".join(map(str, shape["enum"])) if "enum" in shape else ", ".join(bounds),
-        description=" ".join(field.get("description", "").split()),
-    )
+    return sorted(field_facts(StackSettings), key=lambda s: (not s.required, _part(s.name)))
 
 
 def _part(name: str) -> str:
+    """What a setting is about: the module that holds it, such as compute."""
     owners = [c for c in StackSettings.__mro__ if name in vars(c).get("__annotations__", {})]
     return owners[-1].__module__.rpartition(".")[2]
 
@@ -78,7 +39,7 @@ def project_file(text: str) -> str:
     return f"{head}\n{block}"
 
 
-def _declaration(setting: Setting) -> dict[str, Any]:
+def _declaration(setting: FieldFacts) -> dict[str, Any]:
     kind = "string" if setting.type == "number" else setting.type
     declared: dict[str, Any] = {"type": kind, "description": setting.description}
     if kind == "array":
@@ -98,7 +59,7 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-def _default(setting: Setting) -> str:
+def _default(setting: FieldFacts) -> str:
     if setting.required:
         return "*required*"
     return _shown(setting.default)

@@ -1,4 +1,4 @@
-"""A stack that exists for one test: made, used, and destroyed whatever happens in between."""
+"""A stack for one test: made, used, and destroyed whatever happens in between."""
 
 import json
 import signal
@@ -21,19 +21,22 @@ INTERRUPT_SECONDS = 900.0
 
 
 class Pulumi:
-    """The pulumi command on one stack, in sessions of its own: Ctrl-C reaches us alone."""
+    """Runs the pulumi command on one stack, in a session of its own: Ctrl-C reaches only us."""
 
     def __init__(self, project: Path, stack: str) -> None:
         self._project, self._stack = project, stack
 
     def run(self, *arguments: str, seconds: float | None = None) -> str:
-        """stdout of `pulumi ARGUMENTS --stack NAME`, its stderr shown. Raises UserError."""
+        """Return the stdout of `pulumi ARGUMENTS --stack NAME` and show its stderr.
+
+        Raises UserError if it fails, or runs longer than `seconds`.
+        """
         command = ["pulumi", *arguments, "--stack", self._stack, "--non-interactive"]
         process = subprocess.Popen(
             command, cwd=self._project, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         try:
-            said, _ = process.communicate(timeout=seconds)
+            output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:
             _stop(process)
             raise UserError(f"pulumi {arguments[0]} took more than {seconds:.0f} s") from error
@@ -41,13 +44,13 @@ class Pulumi:
             _stop(process)
             raise
         if process.returncode != 0:
-            sys.stderr.write(said)
+            sys.stderr.write(output)
             raise UserError(f"pulumi {' '.join(arguments[:2])} failed; see above", exit_code=1)
-        return said
+        return output
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Let an update finish what it has begun, so that Pulumi knows of all that was made."""
+    """Let an update finish what it has begun, so that Pulumi records everything that it made."""
     process.send_signal(signal.SIGINT)
     try:
         process.communicate(timeout=INTERRUPT_SECONDS)
@@ -58,11 +61,12 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def throwaway(
-    project: Path, stack: str, settings: Mapping[str, Any], region: str, seconds: float
+    project: Path, stack: str, settings: Mapping[str, Any], *, region: str, seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """The outputs of a new stack, which is gone afterwards. Raises UserError.
+    """Make a stack, yield its outputs, and destroy it. Raises UserError.
 
-    `seconds` is the most that making it may take. A second Ctrl-C does not stop the destroying.
+    `seconds` limits how long it may take to make. Once it is being destroyed, Ctrl-C does not stop
+    that.
     """
     file = project / f"Pulumi.{stack}.yaml"
     pulumi = Pulumi(project, stack)
@@ -99,7 +103,7 @@ def _destroy(pulumi: Pulumi, stack: str) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Signals are answered with a word, and nothing stops."""
+    """Answer signals with a sentence, and go on."""
 
     def answer(_number: int, _frame: object) -> None:
         sys.stderr.write("aws-smoke: destroying the stack first; please wait\n")
@@ -114,11 +118,12 @@ def _undisturbed() -> Iterator[None]:
 
 
 class Deadline:
-    """A time after which nothing new is waited for."""
+    """The end of the time that a caller may spend."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
+        """Seconds; negative once it has passed."""
         return self._end - time.monotonic()

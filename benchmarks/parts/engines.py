@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.parts.peer import peer_environment
 from benchmarks.superres import ROOT, table
-from cli.embedded import ensure_weights, weights_dir
-from cli.machine import cores
+from cli.models.weights import ensure_weights, weights_dir
+from cli.stacks.machine import cores
 from contracts.models import ModelName, weights_file
 
 OURS = ("torch float32", "ncnn float32", "torch bfloat16")

@@ -22,8 +22,8 @@ from benchmarks.parts.peer import (
     make_bunny_clip,
 )
 from benchmarks.superres import table
-from cli.embedded import ensure_weights, weights_dir
-from cli.machine import cores
+from cli.models.weights import ensure_weights, weights_dir
+from cli.stacks.machine import cores
 from containers.common.confined.parent import Confinement
 from containers.common.film.decoder import FilmDecoder
 from containers.common.runtime.worker import Task, run_worker

@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.clips import make_sample_clip, read_frames, write_looped
 from benchmarks.real_clips import real_clip
 from benchmarks.superres import ROOT, run_superres, table
-from cli.embedded import ensure_weights, inference_dtype, weights_dir
+from cli.models.weights import ensure_weights, weights_dir
+from cli.stacks.machine import inference_dtype
 from contracts.models import ModelName, weights_file
 
 PEER_PACKAGES = ("torch==2.13.0", "framelift-video==2.1.0", "openvino==2026.4.1")

@@ -1,1 +1,1 @@
-"""One module for each command."""
+"""One module for each command: its options, its call, and how its result reads."""

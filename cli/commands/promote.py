@@ -1,16 +1,14 @@
 """`superres promote`: give a stack what the one before it runs."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.errors import UserError
-from cli.output import Output
+from cli.console import Console
 
 if TYPE_CHECKING:
-    from cli.promotion.image_registry import Found
+    from cli.promotion.image_registry import ScannedImage
     from cli.promotion.plan import Promotion
 
 
@@ -24,7 +22,11 @@ if TYPE_CHECKING:
     help="FROM's outputs as JSON.  [default: ask pulumi]",
 )
 @click.option(
-    "--project", type=click.Path(path_type=Path), default=Path(), help="Folder of the stack files."
+    "--project",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default=True,
+    help="Folder of the stack files.",
 )
 @click.option("--accept-critical", is_flag=True, help="Promote in spite of critical findings.")
 @click.option("--dry-run", is_flag=True, help="Check and show everything, change nothing.")
@@ -40,60 +42,62 @@ def promote(
     as_json: bool,
 ) -> None:
     """Write what FROM runs, images by digest and commit, into the file of stack TO."""
-    from cli.promotion import plan
     from cli.promotion.image_registry import ImageRegistry
+    from cli.promotion.plan import carry_out, check_order, plan_promotion
+    from cli.promotion.stack_outputs import (
+        read_outputs_file,
+        read_stack_outputs,
+        running_images,
+    )
 
-    output = Output(as_json)
-    try:
-        plan.check_order(source, target)
-        said = (
-            plan.file_outputs(outputs)
-            if outputs is not None
-            else plan.stack_outputs(project, source)
-        )
-        now = plan.running(source, said, commit)
-        planned = plan.plan(
-            project, source, target, now, ImageRegistry.of, accept_critical=accept_critical
+    console = Console(as_json)
+    with console.exit_on_error():
+        check_order(source, target)
+        found = read_outputs_file(outputs) if outputs else read_stack_outputs(project, source)
+        promotion = plan_promotion(
+            running_images(source, found, commit),
+            target,
+            project,
+            registry=ImageRegistry.of,
+            accept_critical=accept_critical,
         )
         if not dry_run:
-            plan.carry_out(planned, ImageRegistry.of)
-        output.result(*summary(planned, dry_run=dry_run))
-    except UserError as error:
-        output.error(str(error), {"exit_code": error.exit_code})
-        sys.exit(error.exit_code)
+            carry_out(promotion, ImageRegistry.of)
+        console.result(*summarise(promotion, dry_run=dry_run))
 
 
-def summary(planned: "Promotion", *, dry_run: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def summarise(promotion: "Promotion", *, dry_run: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """(JSON object, rows for people)."""
-    status = "PROMOTED" if planned.changed else "UNCHANGED"
+    status = "PROMOTED" if promotion.changed else "UNCHANGED"
     images = {
-        image.value: {
-            "old": step.old,
-            "new": str(step.new),
-            "tag": step.tag,
-            "findings": dict(step.found.findings),
+        name.value: {
+            "old": image.old,
+            "new": str(image.new),
+            "tag": image.tag,
+            "findings": dict(image.scanned.findings),
         }
-        for image, step in planned.steps.items()
+        for name, image in promotion.images.items()
     }
     data = {
         "status": "DRY_RUN" if dry_run else status,
-        "from": planned.source,
-        "to": planned.target_name,
-        "commit": {"old": planned.old_commit, "new": planned.commit},
+        "from": promotion.source,
+        "to": promotion.target,
+        "commit": {"old": promotion.old_commit, "new": promotion.commit},
         "images": images,
-        "file": str(planned.target.path),
+        "file": str(promotion.file.path),
     }
-    rows = {image: f"{step['old']} -> {step['new']}" for image, step in images.items()}
+    rows = {name: f"{image['old']} -> {image['new']}" for name, image in images.items()}
     rows |= {
-        f"scan of {image.value}": _findings(step.found) for image, step in planned.steps.items()
+        f"scan of {name.value}": _findings(image.scanned)
+        for name, image in promotion.images.items()
     }
-    rows["commit"] = f"{planned.old_commit} -> {planned.commit}"
-    done = "written" if planned.changed else "unchanged"
-    rows["file"] = f"{planned.target.path} ({'not written: dry run' if dry_run else done})"
+    rows["commit"] = f"{promotion.old_commit} -> {promotion.commit}"
+    done = "written" if promotion.changed else "unchanged"
+    rows["file"] = f"{promotion.file.path} ({'not written: dry run' if dry_run else done})"
     return data, rows
 
 
-def _findings(found: "Found") -> str:
-    counted = ", ".join(f"{count} {level.lower()}" for level, count in found.findings.items())
-    note = f" ({found.scan})" if found.scan else ""
+def _findings(image: "ScannedImage") -> str:
+    counted = ", ".join(f"{count} {level.lower()}" for level, count in image.findings.items())
+    note = f" ({image.scan})" if image.scan else ""
     return (counted or "no findings") + note

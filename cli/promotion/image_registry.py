@@ -1,4 +1,4 @@
-"""ECR as a promotion sees it: is the image there, was it scanned, and a tag that keeps it."""
+"""ECR as a promotion uses it: is the image there, was it scanned, and a tag that keeps it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from cli.errors import UserError
 from contracts.stack.images import EcrRepository, ImageReference
 
 SCANNED = ("COMPLETE", "ACTIVE")
-"""Basic scanning says the first, continuous scanning the second."""
+"""Basic scanning ends with the first, continuous scanning stays at the second."""
 UNFINISHED = ("IN_PROGRESS", "PENDING")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ScannedImage:
     """An image that is in the registry and was scanned."""
 
     tags: tuple[str, ...]
     scan: str
-    """What the scanner says of its own work."""
+    """The scanner's remark on its own work; may be empty."""
     findings: Mapping[str, int] = field(default_factory=dict)
-    """By severity."""
+    """How many, by severity."""
 
     @property
     def critical(self) -> int:
@@ -31,7 +31,7 @@ class Found:
 
 
 class ImageRegistry:
-    """One repository's calls, and every refusal as a sentence."""
+    """The calls to one repository; every refusal becomes a sentence."""
 
     def __init__(self, ecr: Any, repository: EcrRepository) -> None:
         """`ecr` is a client in the repository's region."""
@@ -40,16 +40,19 @@ class ImageRegistry:
 
     @classmethod
     def of(cls, repository: str) -> "ImageRegistry":
-        """With the caller's own credentials. Raises UserError."""
-        found = ecr_repository(repository)
+        """The registry of an ECR repository, with the caller's own credentials.
+
+        Raises UserError.
+        """
+        place = ecr_repository(repository)
         try:
-            client = boto3.Session().client("ecr", region_name=found.region)
+            client = boto3.Session().client("ecr", region_name=place.region)
         except BotoCoreError as error:
             raise UserError(f"no session with AWS: {error}") from error
-        return cls(client, found)
+        return cls(client, place)
 
-    def inspect(self, image: ImageReference) -> Found:
-        """Raises UserError where the image is missing or its scan is."""
+    def inspect(self, image: ImageReference) -> ScannedImage:
+        """Look the image and its scan up. Raises UserError where either is missing."""
         digest = {"imageDigest": image.digest}
         details = self._call(
             "describe_images", image, {"ImageNotFoundException": "is not in the registry"},
@@ -66,15 +69,15 @@ class ImageRegistry:
         if status.get("status") not in SCANNED:
             reason = status.get("description") or "no reason given"
             raise UserError(f"the scan of {image} ended {status.get('status')}: {reason}")
-        return Found(
+        return ScannedImage(
             tags=tuple(details[0].get("imageTags", ())),
             scan=status.get("description", ""),
             findings=scan.get("imageScanFindings", {}).get("findingSeverityCounts", {}),
         )
 
-    def tag(self, image: ImageReference, found: Found, tag: str) -> None:
-        """Add a tag; does nothing where the image has it. Raises UserError."""
-        if tag in found.tags:
+    def tag(self, image: ImageReference, scanned: ScannedImage, tag: str) -> None:
+        """Add a tag, unless the image has it. Raises UserError."""
+        if tag in scanned.tags:
             return
         images = self._call("batch_get_image", image, {}, imageIds=[{"imageDigest": image.digest}])[
             "images"
@@ -102,12 +105,12 @@ class ImageRegistry:
                 raise UserError(f"{image} {refusals[code]}") from error
             raise UserError(f"ECR refused {name}: {error.response['Error']['Message']}") from error
         except BotoCoreError as error:
-            raise UserError(f"ECR cannot be asked: {' '.join(str(error).split())}") from error
+            raise UserError(f"ECR cannot be reached: {' '.join(str(error).split())}") from error
 
 
 def ecr_repository(repository: str) -> EcrRepository:
-    """Raises UserError."""
-    found = EcrRepository.find(repository)
-    if found is None:
+    """The ECR repository of that name. Raises UserError for a repository of any other kind."""
+    place = EcrRepository.find(repository)
+    if place is None:
         raise UserError(f"{repository} is not in ECR; only images in ECR can be promoted")
-    return found
+    return place

@@ -1,4 +1,4 @@
-"""Pulumi.<stack>.yaml as a record in git: read, and changed without losing a comment."""
+"""Pulumi.<stack>.yaml as a record in git: read, and changed without the loss of a comment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class StackFile:
 
     @classmethod
     def of(cls, project: Path, stack: str) -> "StackFile":
-        """Raises UserError."""
+        """Read the stack's file in the folder `project`. Raises UserError."""
         path = project / f"Pulumi.{stack}.yaml"
         try:
             content = _yaml().load(path.read_text())
@@ -43,7 +43,7 @@ class StackFile:
         return self.content["config"].get(f"{PROJECT}:{setting}")
 
     def write(self, settings: Mapping[str, str]) -> None:
-        """Change these settings and nothing else; the file changes whole or not at all."""
+        """Change these settings and nothing else; the file changes as a whole or not at all."""
         config = self.content["config"]
         for setting, value in settings.items():
             config[f"{PROJECT}:{setting}"] = value
@@ -52,7 +52,7 @@ class StackFile:
 
 
 def _yaml() -> YAML:
-    """Writes as the stack files are written, so that a change shows nothing but itself."""
+    """A YAML writer with the stack files' own layout, so that a diff shows only what changed."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -1,1 +1,1 @@
-"""What is known of a film on its way: facts, manifest, ledger, remarks."""
+"""What is known about a film on its way: facts, manifest, ledger, remarks."""

@@ -1,4 +1,4 @@
-"""A film as its file tells it: pictures, fields, damage, and all that is not pictures."""
+"""A film as its file describes it: pictures, fields, damage, and everything else in it."""
 
 from typing import Literal
 
@@ -7,14 +7,14 @@ from pydantic import Field
 from contracts.base import Contract, ObjectRef, Rational
 
 CONVERTIBLE_MATRICES = (1, 4, 5, 6, 7, 9)
-"""Matrix coefficients (ITU-T H.273) that the workers turn into RGB and back."""
+"""Matrix coefficients (ITU-T H.273) that the workers can convert to RGB and back."""
 
 UNSPECIFIED, BT709, SMPTE170M, EBU_3213 = 2, 1, 6, 22
 SAME_CURVE, SAME_BT601 = (1, 6, 14, 15), (5, 6)
-"""Code points of one transfer curve, and of one matrix. x264 and x265 do not know EBU_3213."""
+"""Code points that share one transfer curve, and one matrix. x264 and x265 lack EBU_3213."""
 PRORES_PRIMARIES, PRORES_TRANSFERS = (1, 5, 6, 9, 11, 12), (1, 16, 18)
 PRORES_MATRICES = (1, 6, 9)
-"""What a ProRes frame's header can say (SMPTE RDD 36, 5.1.1); it knows no full range."""
+"""What a ProRes frame header can hold (SMPTE RDD 36, 5.1.1); it has no full range."""
 
 
 class Colour(Contract):
@@ -30,15 +30,15 @@ class LostLabel(Contract):
     """A tag, a disposition or a chapter that the result's container cannot hold."""
 
     of: str
-    """`file`, `film` or `stream N`, N being the source's."""
+    """What it labels: `file`, `film` or `stream N`, by the source's numbers."""
     label: str
     value: str
     found: str | None
-    """What the result says instead."""
+    """What the result has instead; None for nothing."""
 
 
 class MasteringDisplay(Contract):
-    """SMPTE ST 2086, of the display that the film was graded on; units of ITU-T H.265, D.2.28."""
+    """The display that the film was graded on (SMPTE ST 2086), in units of ITU-T H.265, D.2.28."""
 
     red: tuple[int, int]
     green: tuple[int, int]
@@ -51,7 +51,7 @@ class MasteringDisplay(Contract):
 
 
 class LightLevel(Contract):
-    """CTA-861.3, cd/m2: the brightest pixel, and the brightest frame's average."""
+    """The brightest pixel, and the average of the brightest frame, in cd/m2 (CTA-861.3)."""
 
     max_content: int
     max_average: int
@@ -69,29 +69,29 @@ class Video(Contract):
     time_base: Rational
     """Seconds per unit of the timestamps; a quarter of the source's after inverse telecine."""
     frame_rate: Rational
-    """Average frames per second; what the encoders are told."""
+    """Average frames per second, as the encoders get it."""
     sample_aspect_ratio: Rational
     flagged_interlaced: bool = False
-    """The first frame says that it is; the pictures may say otherwise (see Fields)."""
+    """As the first frame is flagged; what the pictures show may differ (see Fields)."""
     rotation: int
-    """Degrees counter-clockwise that a player turns the picture; a multiple of 90."""
+    """Degrees counter-clockwise by which a player turns the picture; a multiple of 90."""
     mirrored: bool = False
-    """Whether it then shows the picture left for right."""
+    """Whether a player then swaps left and right."""
     colour: Colour
-    """As the source says it."""
+    """As the source declares it."""
     working_colour: Colour
     """With unspecified values filled in by convention; what conversion and output use."""
     mastering_display: MasteringDisplay | None = None
     light_level: LightLevel | None = None
     lost: tuple[LostLabel, ...] = ()
-    """Of the pictures, what no result can hold: dynamic metadata, alpha that no decoder here
-    reads."""
+    """What no result can hold of the pictures: dynamic metadata, alpha that our decoders do not
+    read."""
     chroma_location: int = Field(default=1, ge=1, le=6)
     """Where 4:2:0 and 4:2:2 have their chroma, as FFmpeg numbers it: 1 left, 2 centre, 3 top left,
-    4 top, 5 bottom left, 6 bottom. By convention where the source does not say it."""
+    4 top, 5 bottom left, 6 bottom. By convention where the source does not declare it."""
     by_order: bool = False
-    """The file tells only in which order its frames are decoded (B-frames in AVI): frame k is the
-    k-th that the decoder gives. Such a film is decoded from its beginning only."""
+    """The file gives only the order in which its frames are decoded (B-frames in AVI): frame k is
+    the k-th that the decoder returns. Such a film can only be decoded from its beginning."""
     frames: int = Field(gt=0)
     start_pts: int
     end_pts: int
@@ -101,30 +101,30 @@ class Video(Contract):
 Cadence = Literal["progressive", "interlaced", "shifted", "telecined"]
 """Shifted: film at two fields a frame, whose frames were cut between the two."""
 FieldOrder = Literal["top", "bottom"]
-"""Which field comes first in time."""
+"""The field that comes first in time."""
 Treatment = Literal["as_coded", "deinterlaced", "inverse_telecine"]
 
 
 class FieldEvidence(Contract):
-    """What the sampled pictures say of the two fields of each coded frame."""
+    """What the sampled pictures show about the two fields of each coded frame."""
 
     cadence: Cadence = "progressive"
     order: FieldOrder | None = None
     samples: int = 0
-    """Stretches of consecutive frames, spread over the film."""
+    """Samples taken; each is a stretch of consecutive frames, and they are spread over the film."""
     agreeing_samples: int = 0
     sampled_frames: int = 0
     moving_frames: int = 0
-    """Of those, in which enough moved to tell."""
+    """Sampled frames with enough motion to decide."""
     flagged_interlaced: bool = False
-    """What the file says; it decides only where nothing moves."""
+    """As the file declares; it decides only where nothing moves."""
     top_votes: int = 0
     bottom_votes: int = 0
     """Frames whose combing shows that this field comes first."""
 
 
 class Fields(Contract):
-    """How the film's frames are made of the coded ones. The numbers of Video are of the film."""
+    """How the film's frames are made from the coded ones. Video counts the film's frames."""
 
     treatment: Treatment = "as_coded"
     order: FieldOrder = "top"
@@ -132,7 +132,7 @@ class Fields(Contract):
     """One sentence for people."""
     evidence: FieldEvidence = FieldEvidence()
     coded_frames: int | None = None
-    """None: as many as the film has."""
+    """In the source; None: as many as the film has."""
     removed_frames: int = 0
     """Coded frames that only repeat fields of others."""
     deinterlaced_frames: int = 0
@@ -143,20 +143,25 @@ class Fields(Contract):
 
 
 class Concealed(Contract):
-    """Consecutive damaged frames with one stand-in. Numbers are of the source's frames, which are
-    the film's unless inverse telecine removed some."""
+    """Consecutive damaged frames with one stand-in.
+
+    Frames are numbered as in the source, which is as in the film unless inverse telecine removed
+    some.
+    """
 
     first_frame: int = Field(ge=0)
     frames: int = Field(gt=0)
     seconds: float
-    """The first one's timestamp."""
+    """Timestamp of the first one."""
     stands_in: Literal["decoder"] | int
-    """What the decoder made of each, or the frame of this number for all of them."""
+    """`decoder`: what it made of each frame; a number: that frame replaces all of them."""
 
 
 class Stretch(Contract):
-    """Source frames around damage, from a good keyframe up to the next good one: decoded in one go
-    by one thread, so that every worker gets the same pictures."""
+    """Source frames around damage, from a good keyframe up to the next good one.
+
+    One thread decodes them in one go, so that every worker gets the same pictures.
+    """
 
     first_frame: int = Field(ge=0)
     frames: int = Field(gt=0)
@@ -167,13 +172,13 @@ class Stretch(Contract):
 
 
 class Damage(Contract):
-    """What extract found damaged, where it is to be concealed."""
+    """What extract found damaged; empty unless damage is concealed."""
 
     concealed_frames: int = Field(default=0, ge=0)
-    """Frames of the film that are made of damaged ones."""
+    """Frames of the film that are made from damaged ones."""
     concealed: tuple[Concealed, ...] = ()
     stretches: tuple[Stretch, ...] = ()
-    """In order, none overlapping another."""
+    """In order, without overlaps."""
 
 
 class SidecarStream(Contract):
@@ -187,9 +192,9 @@ class SidecarStream(Contract):
     time_base: Rational
     packets: int = Field(ge=0)
     sha256: str
-    """Over the payloads of the stored packets, in order."""
+    """Of the payloads of the stored packets, in order."""
     labels: dict[str, str] = Field(default_factory=dict)
-    """Its tags: language, title and the like."""
+    """Tags of the stream: language, title and the like."""
     disposition: int = 0
     """FFmpeg's AV_DISPOSITION bits."""
 
@@ -204,6 +209,8 @@ class DroppedStream(Contract):
 
 
 class Chapter(Contract):
+    """A chapter of the source; `start` and `end` count in `time_base`."""
+
     start: int
     end: int
     time_base: Rational
@@ -211,7 +218,7 @@ class Chapter(Contract):
 
 
 class Attachment(Contract):
-    """A file within the film: a font, or the picture for its case."""
+    """A file within the film: a font, or a cover picture."""
 
     name: str
     kind: str
@@ -224,13 +231,13 @@ class CaptionTrack(Contract):
     """Captions within the source's pictures: CEA-608 and CEA-708, as ATSC A/53 carries them."""
 
     pictures: int = Field(ge=0)
-    """So many carry some."""
+    """How many pictures carry captions."""
     bytes: int = Field(ge=0)
-    """Of their triplets together."""
+    """Size of all their triplets together."""
     untimed: int = Field(default=0, ge=0)
-    """So many more cannot be placed, for the file does not tell when they are shown."""
+    """How many more cannot be placed, because the file does not say when they are shown."""
     unread: int = Field(default=0, ge=0)
-    """So many more have some in a form that is not read: of DVDs, or of SCTE 20."""
+    """How many more carry captions in a form that we do not read: of DVDs, or SCTE 20."""
     time_base: Rational
     payload: ObjectRef | None = None
     """npz: `caption_pts` and `caption_sizes`, int64, shape (pictures,), in the file's order;
@@ -238,7 +245,7 @@ class CaptionTrack(Contract):
 
 
 class Sidecar(Contract):
-    """All that is not video. `payload` is None where nothing was copied."""
+    """Everything in the source but its video. `payload` is None where nothing was copied."""
 
     payload: ObjectRef | None = None
     index: ObjectRef | None = None
@@ -247,9 +254,9 @@ class Sidecar(Contract):
     attachments: tuple[Attachment, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     metadata: dict[str, str] = Field(default_factory=dict)
-    """The file's tags."""
+    """Tags of the file."""
     film_labels: dict[str, str] = Field(default_factory=dict)
-    """The video stream's tags, its time code among them."""
+    """Tags of the video stream, its time code among them."""
     film_disposition: int = 0
     captions: CaptionTrack | None = None
     dropped: tuple[DroppedStream, ...] = ()

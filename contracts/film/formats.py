@@ -1,7 +1,7 @@
-"""Which files are read as films: by the workers, and where a picture of one is drawn."""
+"""Which files are read as films, by the workers and for the before/after picture."""
 
 DEMUXERS = (
     "mov", "matroska", "mpegts", "mpeg", "avi", "mxf", "ivf", "ogg", "flv", "asf",
     "dv",
 )  # fmt: skip
-"""FFmpeg's names. None is a list of other files."""
+"""FFmpeg's names. None of these formats refers to other files."""

@@ -1,4 +1,4 @@
-"""What the workers say of their shards, and the ledger that accounts for every frame."""
+"""What the workers report about their shards, and the ledger that accounts for every frame."""
 
 from typing import Literal
 
@@ -24,14 +24,14 @@ from contracts.models import Engine
 
 
 class ShardResult(Versioned):
-    """What a worker says of a committed shard; rests as the shard object's user metadata."""
+    """A worker's account of a committed shard; stored as the shard object's user metadata."""
 
     job_id: str
     index: int
     decoded_frames: int = Field(ge=0)
-    """Of the film, as the model got them."""
+    """Frames of the film that reached the model."""
     upscaled_frames: int = Field(ge=0)
-    """Computed, or repeats of what was."""
+    """Frames that left the model, computed or repeated."""
     frames: int
     """Encoded."""
     bytes: int
@@ -42,15 +42,15 @@ class ShardResult(Versioned):
     """Busy time of each overlapped part."""
     wall_seconds: float
     bound_by: Literal["decode", "inference", "encode"]
-    """The part that was busy longest: what a faster worker would have to improve."""
+    """The part that was busy longest: what a faster worker would have to speed up."""
     device_share: float = Field(ge=0)
-    """Of the wall time, the part in which the device computed."""
+    """Share of the wall time in which the device computed."""
     repeated_frames: int = Field(ge=0)
-    """Frames equal to their predecessor, whose result was used again."""
+    """Frames equal to the one before, whose result was used again."""
     concealed_frames: int = Field(default=0, ge=0)
-    """Frames made of damaged ones; the manifest says what stands in."""
+    """Frames made from damaged ones; the manifest says what stands in."""
     tile: int = Field(ge=0)
-    """As used: smaller than planned where memory ran short. 0 is untiled."""
+    """Tile side as used, in source pixels: smaller than planned if memory ran short; 0: untiled."""
     peak_memory_mib: int
     """Of the worker's process."""
     device_memory_mib: int = Field(ge=0)
@@ -61,7 +61,7 @@ class ShardResult(Versioned):
     versions: dict[str, str]
 
     def frames_per_second(self) -> dict[str, float]:
-        """What each part could do alone, and what the shard did."""
+        """Frames per second of each part by itself, and of the whole shard."""
         seconds = {
             "decode": self.decode_seconds,
             "inference": self.inference_seconds,
@@ -71,7 +71,7 @@ class ShardResult(Versioned):
         return {name: round(self.frames / value, 2) for name, value in seconds.items() if value}
 
     def counts(self) -> dict[str, int]:
-        """Frames behind each stage, counted there; all are the shard's, or some were lost."""
+        """Frames that came out of each part, counted there; unequal numbers mean lost frames."""
         return {
             "decoded": self.decoded_frames,
             "upscaled": self.upscaled_frames,
@@ -80,7 +80,7 @@ class ShardResult(Versioned):
 
 
 class Progress(Versioned):
-    """How far a run, or a child's share of it, is; overwritten about once a second."""
+    """How far a run, or a child's share of it, has come; overwritten about once a second."""
 
     run: int
     frames: int
@@ -98,45 +98,45 @@ class LedgerStream(Contract):
     payload_equal: bool
     """Payload hash equal to the source's; False only for a converted subtitle."""
     lost: str | None = None
-    """What the conversion of a subtitle left out."""
+    """What was lost when a subtitle was converted."""
     offset_seconds: float
-    """Of its first packet against the first frame, in the source; of sound the decoder's
+    """From the first frame to the stream's first packet, in the source; for sound, the decoder's
     preparation counts."""
     result_offset_seconds: float
 
 
 class Ledger(Contract):
-    """Every frame accounted for. `balanced` is the claim; the rest is its proof."""
+    """Accounts for every frame. `balanced` is the claim; the rest is its proof."""
 
     frames_coded: int
-    """In the source."""
+    """Frames in the source."""
     frames_removed: int = 0
-    """Of those, repeats of telecine that inverse telecine took out (see Fields)."""
+    """Those that inverse telecine removed as repeats (see Fields)."""
     frames_planned: int
     frames_decoded: int
     frames_upscaled: int
     frames_encoded: int
-    """Sums over the shard results, each counted in its own stage."""
+    """Sums over the shard results, each counted where it happens."""
     frames_in_result: int
     """Packets read back from the finished file."""
     frames_concealed: int = 0
-    """Of those, frames made of damaged ones: sum over the shard results, equal to the plan."""
+    """Frames made from damaged ones: the sum over the shard results, equal to the plan."""
     concealed: tuple[Concealed, ...] = ()
     """Each damaged frame, and what stands in for it."""
     timestamps_equal: bool
     max_timestamp_error_seconds: float
     """0 in MP4; at most 0.0005 in Matroska, which counts in milliseconds."""
     frames_tested: int
-    """Decoded from the finished file: the first of each shard, and all since the last keyframe."""
+    """Frames decoded from the finished file: each shard's first, all since the last keyframe."""
     colour: Colour
     sample_aspect_ratio: Rational
     rotation: int
     mirrored: bool = False
     """Read back; equal to what was planned."""
     alpha: bool = False
-    """Whether the result's pictures have it, read back; equal to what was planned."""
+    """Whether the result's pictures have alpha, read back; equal to what was planned."""
     attachments: int = 0
-    """Fonts and covers, each with the source's bytes."""
+    """Fonts and covers in the result, each with the source's bytes."""
     captioned_frames: int = 0
     """Frames that carry the captions of the source's pictures, with the same bytes."""
     streams: tuple[LedgerStream, ...] = ()
@@ -145,6 +145,7 @@ class Ledger(Contract):
 
     @property
     def balanced(self) -> bool:
+        """Whether all counts of frames agree, every timestamp, and every stream's packets."""
         film = self.frames_coded - self.frames_removed
         made = {self.frames_decoded, self.frames_upscaled, self.frames_encoded}
         counts_equal = {film, *made, self.frames_in_result} == {self.frames_planned}

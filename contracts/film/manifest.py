@@ -1,4 +1,4 @@
-"""The manifest: all that the workers need to know of a film, and all that decides its bytes."""
+"""The manifest: what the workers need to know about a film, and what decides its bytes."""
 
 from typing import Literal, Self
 
@@ -26,28 +26,28 @@ from contracts.models import Engine, ModelFacts, NumberFormat
 
 
 class SeekProbe(Contract):
-    """What it took to begin decoding at one place of the source."""
+    """The cost of starting to decode at one place in the source."""
 
     frame: int
     seconds: float
-    """To the first picture wanted."""
+    """Until the first picture that was wanted."""
     bytes_read: int
 
 
 class Extraction(Contract):
-    """Where the workers take the pictures from; the pictures are the same either way."""
+    """Where the workers take the pictures from; they are the same either way."""
 
     mode: Literal["ranged", "shards"] = "ranged"
-    """ranged: by seeking in the source; shards: from lossless ones that extract wrote."""
+    """ranged: by seeking in the source; shards: from lossless shards that extract wrote."""
     reason: str = "not measured"
     """One sentence for people."""
     exported_frames: int = 0
-    """PNGs written for people; no worker reads them."""
+    """PNGs written for the user; no worker reads them."""
     frame_seconds: float = 0
-    """To decode one frame after another."""
+    """Measured seconds per frame when frames are decoded one after another."""
     probes: tuple[SeekProbe, ...] = ()
     lead_frames: int = 0
-    """Decoded and dropped before the first frames of all runs, by the distance of keyframes."""
+    """Frames that all runs together decode and drop before their first, by keyframe distance."""
 
 
 class Shard(Contract):
@@ -67,13 +67,13 @@ class Run(Contract):
 
 
 class Inference(Contract):
-    """All that decides the pixels. A worker that cannot honour it exits UNSUPPORTED."""
+    """Everything that decides the pixels. A worker that cannot honour it exits UNSUPPORTED."""
 
     model: str
     """As in Settings.model."""
     facts: ModelFacts
     weights: ObjectRef | None = None
-    """A user's model's; None where the image has them, or where there are none."""
+    """Of a user's model; None where the image has the weights, or the model has none."""
     scale: float = Field(gt=0)
     """The result's lines over the source's."""
     strength: float = Field(default=1.0, gt=0, le=1)
@@ -81,8 +81,8 @@ class Inference(Contract):
     grain: Grain | None = None
     """As in Settings.grain."""
     anchored: bool = False
-    """Whether what a network changes in the mean of a source pixel is added back, enlarged by
-    Lanczos: for HDR, whose signal no network was trained on."""
+    """Whether the network's change to the mean of each source pixel is undone, by a correction that
+    Lanczos enlarges: for HDR, on which no network was trained."""
     engine: Engine
     dtype: NumberFormat
     batch: int = Field(default=1, ge=1)
@@ -94,11 +94,11 @@ class Inference(Contract):
 
 
 class Encoder(Contract):
-    """All that decides the bitstream."""
+    """Everything that decides the bitstream."""
 
     codec: Codec
     instead_of: Codec | None = None
-    """What the settings ask for, where it cannot hold the result."""
+    """The codec of the settings, where it cannot hold the result; else None."""
     encoder: str
     """FFmpeg's name, e.g. libx264."""
     pixel_format: str
@@ -118,7 +118,7 @@ class Output(Contract):
 
 
 class Manifest(Versioned):
-    """Written by extract, read by process and recompose; rests as `manifest.json`."""
+    """Written by extract, read by process and recompose; stored as `manifest.json`."""
 
     job_id: str
     source: SourceObject
@@ -157,7 +157,7 @@ class Manifest(Versioned):
 
     @property
     def result_colour(self) -> Colour:
-        """Of the result: the film's, as far as the codec has a word for it."""
+        """The film's colour, as far as the result's codec can declare it."""
         colour, codec = self.video.working_colour, self.encoder.codec
         if codec in (Codec.H264, Codec.HEVC) and colour.primaries == EBU_3213:
             return colour.model_copy(update={"primaries": UNSPECIFIED})
@@ -173,11 +173,12 @@ class Manifest(Versioned):
         )
 
     def shards_of(self, run: Run) -> tuple[Shard, ...]:
+        """The shards of a run, in order."""
         return self.shards[run.first_shard : run.first_shard + run.shards]
 
 
 class LosslessShard(Contract):
-    """Which frames a lossless shard holds, and of what; rests as the object's user metadata."""
+    """Which frames of which source a lossless shard holds; stored as the object's user metadata."""
 
     job_id: str
     source_etag: str

@@ -1,1 +1,1 @@
-"""What a deployed stack is told: environment variables, images, metrics."""
+"""What a deployed stack and its program share: environment variables, images, metrics."""

@@ -1,7 +1,7 @@
 """One settings model per workload: the names and types of its environment variables.
 
-A component fills the model (a missing or extra name fails at preview), the workload reads the same
-model. Variables are the field names in capitals behind SUPERRES_.
+A component fills the model, and a missing or extra name fails the preview; the workload reads the
+same model. A variable is SUPERRES_ and the field's name in capitals.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from contracts.base import Contract, ContractError, explain
 from contracts.names import ENVIRONMENT_PREFIX, Stage
 
 JOB_REGION_VARIABLE = "AWS_DEFAULT_REGION"
-"""What tells the SDK in a job where it is: ECS sets it on Fargate, and on instances does not.
-Without it S3 is looked for in us-east-1, which no private network of another region can reach.
+"""From it the SDK in a job knows its region: ECS sets it on Fargate, but not on instances. Without
+it the SDK looks for S3 in us-east-1, which no private network of another region can reach.
 https://github.com/aws/containers-roadmap/issues/1611"""
 
 
@@ -22,14 +22,14 @@ class Environment(Contract):
     """Base of all workload environments."""
 
     submitted: ClassVar[frozenset[str]] = frozenset()
-    """Fields that the stage Lambda sets per job; the others stand in the job definition."""
+    """Fields that the stage function sets for each job; the job definition sets the others."""
 
     stack: str = Field(default="unnamed", min_length=1)
-    """Whose metrics these are. Components must set it, as every field, default or not."""
+    """The stack's name, for metrics. Components must set it, as every field, default or not."""
 
     @classmethod
     def stack_of(cls, environ: Mapping[str, str]) -> str:
-        """For code that counts without knowing which workload it is part of."""
+        """The stack's name, for code that emits metrics in any workload."""
         return environ.get(cls.variable("stack"), cls.model_fields["stack"].default)
 
     @classmethod
@@ -38,9 +38,9 @@ class Environment(Contract):
 
     @classmethod
     def static_variables(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Variables for a function or job definition. Values may be Pulumi outputs.
+        """Variables for a function or a job definition. Values may be Pulumi outputs.
 
-        Raises ContractError where a name is missing or not the workload's.
+        Raises ContractError where a name is missing or unknown.
         """
         expected = set(cls.model_fields) - cls.submitted
         return cls._named(values, expected)
@@ -72,7 +72,7 @@ class Environment(Contract):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise ContractError(
-                "environment: " + explain(error, ENVIRONMENT_PREFIX, str.upper)
+                "environment: " + explain(error, ENVIRONMENT_PREFIX, spell=str.upper)
             ) from error
 
 
@@ -83,7 +83,7 @@ class TriggerEnvironment(Environment):
 
 
 class StageEnvironment(Environment):
-    """Of each of the three job-creating functions."""
+    """For each of the three functions that submit jobs."""
 
     stage: Stage
     job_queue: str
@@ -103,7 +103,7 @@ class CompletionEnvironment(Environment):
 
 
 class StageQueues(Environment):
-    """Where each stage's Batch jobs are found by their name."""
+    """The Batch job queue of each stage, in which its jobs are found by name."""
 
     extract_queue: str
     process_queue: str
@@ -130,26 +130,26 @@ class ReconcilerEnvironment(StageQueues):
 
 
 class WorkerEnvironment(Environment):
-    """Of every Batch job."""
+    """For every Batch job."""
 
     submitted: ClassVar[frozenset[str]] = frozenset({"job_id"})
 
     job_id: str
     intermediate_bucket: str
     gpus: int = Field(default=0, ge=0)
-    """That the job holds, used or not."""
+    """GPUs that the job holds, whether it uses them or not."""
     dollars_per_hour: float = Field(default=0.0, ge=0)
-    """Estimated price of the job's share of an instance."""
+    """Estimated price of the job's share of an instance, in US dollars."""
 
 
 class DecodingEnvironment(WorkerEnvironment):
-    """Of the jobs that read users' files, or what was made of them, in a child process that may
-    use so much."""
+    """For jobs that read users' files, or what was made from them, in a child process; the limits
+    are the child's."""
 
     decode_memory_mib: int = Field(default=3072, gt=0)
     decode_cpu_seconds: int = Field(default=6 * 3600, gt=0)
     decode_stall_seconds: float = Field(default=120.0, gt=0)
-    """The child counts as hanging after so long without a sign of life."""
+    """After so long without a sign of life the child counts as hanging."""
     decode_filter: Literal["required", "off"] = "required"
     """Whether the kernel must filter the child's system calls."""
 
@@ -165,29 +165,29 @@ class ExtractEnvironment(DecodingEnvironment):
     inference_dtype: Literal["float32", "float16", "bfloat16"]
     inference_engine: Literal["torch", "ncnn"]
     inference_batch: int = Field(ge=1)
-    """Pictures that a network computes at once, where they fit the memory."""
+    """Pictures that a network computes at once, if they fit into the memory."""
     inference_memory_mib: int = Field(gt=0)
-    """What one worker has for a network's activations, on its device."""
+    """Memory of a worker's device for a network's activations."""
     encoder_threads: int = Field(ge=1)
     video_encoders: Literal["software", "nvenc"]
-    """nvenc: the GPU's, for what it can make."""
+    """nvenc: the GPU's encoders, for whatever they can make."""
     max_source_bytes: int = Field(gt=0)
     max_frame_pixels: int = Field(gt=0)
     max_output_pixels: int = Field(gt=0)
     max_frames: int = Field(gt=0)
     max_duration_seconds: float = Field(gt=0)
     max_streams: int = Field(gt=0)
-    """Without attachments."""
+    """Attachments are not counted."""
     max_attachments: int = Field(gt=0)
     max_attachment_bytes: int = Field(gt=0)
-    """Of all together."""
+    """Of all attachments together."""
     max_chapters: int = Field(gt=0)
     max_extradata_bytes: int = Field(gt=0)
     """Of one stream's header."""
     max_job_dollars: float = Field(ge=0)
-    """Estimated, of the whole job; 0: no limit."""
+    """Estimated US dollars of the whole job; 0: no limit."""
     intermediate_days: int = Field(ge=1)
-    """How long shards stay, which their price counts."""
+    """How long shards are kept, for their price."""
 
 
 class ProcessEnvironment(DecodingEnvironment):
@@ -195,7 +195,7 @@ class ProcessEnvironment(DecodingEnvironment):
     """Folder of the safetensors files inside the image."""
     device: Literal["auto", "cpu", "cuda"]
     children: int = Field(ge=1)
-    """Processes that share a run, each with a device of its own."""
+    """Processes that share a run; each has a device of its own."""
     progress_seconds: float = Field(gt=0)
 
 

@@ -1,4 +1,4 @@
-"""The container images: their names, how one is referred to, and who the containers run as."""
+"""The container images: their names, references to them, and the user that containers run as."""
 
 import re
 from enum import StrEnum
@@ -9,12 +9,12 @@ from contracts.names import PROJECT
 
 CONTAINER_UID = 10001
 CONTAINER_GID = 10001
-"""Whom the containers run as; instances keep this user from their metadata address."""
+"""The user that containers run as; instances block their metadata address for it."""
 
 PROMOTED_TAG_PREFIX = "promoted-"
-"""Of tags that mark what a stack was given; the repositories' lifecycle spares them."""
+"""Begins the tags of promoted images, which the repositories' lifecycle rules never expire."""
 BUILD_TAG_PREFIX = "build-"
-"""Of the one tag a stack that builds moves along; the only tags that may move."""
+"""Begins the one tag that a stack which builds its images moves along; no other tag may move."""
 
 _ECR_HOST = r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
 _DIGEST = r"sha256:[0-9a-f]{64}"
@@ -25,7 +25,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class ImageName(StrEnum):
-    """The images that a stack runs; folders of containers/."""
+    """The images that a stack runs, each built from its folder in containers/."""
 
     MEDIA = "media"
     UPSCALER = "upscaler"
@@ -54,7 +54,7 @@ class EcrRegistry(Contract):
         match = _ECR_REGISTRY.fullmatch(host)
         if match is None:
             raise ContractError(
-                f"got {host!r}, allowed is ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as "
+                f"got {host!r}, must be ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as "
                 "111122223333.dkr.ecr.us-east-1.amazonaws.com"
             )
         return cls(host=host, **match.groupdict())
@@ -80,18 +80,18 @@ class EcrRepository(Contract):
 
 
 class ImageReference(Contract):
-    """An image by digest: the same bytes for ever."""
+    """An image by digest: always the same bytes."""
 
     repository: str
     digest: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ContractError, also for a tag, which may move."""
+        """Raises ContractError; for a tag too, since a tag may move."""
         match = _REFERENCE.fullmatch(text)
         if match is None:
             raise ContractError(
-                f"got {text!r}, allowed is an image by digest, REPOSITORY@sha256:<64 hex digits>"
+                f"got {text!r}, must be an image by digest, REPOSITORY@sha256:<64 hex digits>"
             )
         return cls(**match.groupdict())
 
@@ -100,7 +100,7 @@ class ImageReference(Contract):
 
 
 def is_commit(text: str) -> bool:
-    """Whether it is a git commit's full hash."""
+    """Whether `text` is the full hash of a git commit."""
     return _COMMIT.fullmatch(text) is not None
 
 
@@ -109,5 +109,5 @@ def build_tag(stack: str) -> str:
 
 
 def promoted_tag(stack: str, commit: str, digest: str) -> str:
-    """The tag of one promotion: immutable, so it names all that it stands for."""
+    """The tag of one promotion. Tags are immutable, so it holds stack, commit and digest."""
     return f"{PROMOTED_TAG_PREFIX}{stack}-{commit[:12]}-{digest.removeprefix('sha256:')[:12]}"

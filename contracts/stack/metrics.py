@@ -1,7 +1,7 @@
 """The metrics that our code emits: their units and dimensions, and how a log line carries them.
 
-Whoever emits, draws or watches a metric asks here, so that none looks at a name, or at dimensions,
-that nobody emits.
+Code that emits, draws or watches a metric looks it up here, so that nothing watches a name, or
+dimensions, that nothing emits.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from contracts.names import METRIC_NAMESPACE, Metric
 
 
 class Dimension(StrEnum):
-    """Stacks of one account share the namespace, hence every metric says whose it is."""
+    """Stacks of one account share the namespace, so every metric names its stack."""
 
     STACK = "stack"
     STAGE = "stage"
@@ -27,7 +27,7 @@ class Unit(StrEnum):
     SECONDS = "Seconds"
     PER_SECOND = "Count/Second"
     NONE = "None"
-    """Such as dollars, for which CloudWatch has no unit."""
+    """For dollars, for example: CloudWatch has no unit for them."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def embedded_metrics(
 ) -> dict[str, Any]:
     """Members that make a JSON log line carry metrics (embedded metric format).
 
-    CloudWatch Logs finds them in whatever reaches it by PutLogEvents, so that the awslogs driver
-    needs no option for them.
+    CloudWatch Logs finds them in everything that it receives by PutLogEvents, so that the awslogs
+    driver needs no option for them.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     directives: dict[tuple[Dimension, ...], list[dict[str, str]]] = defaultdict(list)

@@ -11,8 +11,11 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.embedded import Stack, embedded_stack, ensure_weights, overrides
-from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
+from cli.models.weights import ensure_weights
+from cli.stacks.embedded import embedded_stack
+from cli.stacks.machine import machine_settings
+from cli.stacks.pipeline import FINAL_STATES, Pipeline, Snapshot
+from cli.stacks.stack import Stack
 from contracts.job import Settings, SourceObject, make_job_id
 from contracts.models import ModelName
 from contracts.names import Stage, batch_job_name
@@ -119,7 +122,7 @@ def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def running(state: Path, **settings: str) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(state))
-        with embedded_stack({**overrides(workers=2, precision="auto"), **settings}) as stack:
+        with embedded_stack({**machine_settings(workers=2, precision="auto"), **settings}) as stack:
             yield Bench(stack, listen(stack))
 
 

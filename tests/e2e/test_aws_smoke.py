@@ -8,7 +8,7 @@ from cli.errors import UserError
 from contracts.job import Settings
 from contracts.models import ModelName
 from tests.e2e.conftest import SAMPLE, Bench
-from tools.aws_smoke import check_job, verify
+from tools.aws_smoke import check_job, verify_result
 from tools.throwaway import Deadline
 
 JOB = Settings(model=ModelName.LANCZOS, scale=3)
@@ -20,10 +20,10 @@ def test_a_clip_goes_through_and_its_ledger_is_verified(bench: Bench, tmp_path: 
     other = tmp_path / "other"
     other.write_bytes(b"not the result")
     with pytest.raises(UserError, match="the result in the final bucket is not the one in the"):
-        verify(found.report, other)
+        verify_result(found.report, other)
     ledger = found.report.ledger.model_copy(update={"frames_in_result": 1})
     with pytest.raises(UserError, match="the ledger does not balance"):
-        verify(found.report.model_copy(update={"ledger": ledger}), other)
+        verify_result(found.report.model_copy(update={"ledger": ledger}), other)
 
 
 def test_a_job_out_of_time_is_stopped(bench: Bench) -> None:

@@ -49,8 +49,8 @@ def test_a_bad_source_is_refused_before_any_upscaling(bench: Bench, kind: str) -
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("scale", "5", "allowed are 2, 3 and 4"),
-        ("model", "magic", "allowed are lanczos, animevideov3"),
+        ("scale", "5", "must be 2, 3 or 4"),
+        ("model", "magic", "must be lanczos, animevideov3"),
         ("colour", "red", "not a known field"),
     ],
 )

@@ -54,15 +54,15 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
     [
         (
             {"lambda_architecture": "arm"},
-            "superres:lambda_architecture: got 'arm', input should be 'arm64' or 'x86_64'",
+            "superres:lambda_architecture: got 'arm', must be 'arm64' or 'x86_64'",
         ),
         (
             {"worker_vcpus": "many"},
-            "superres:worker_vcpus: got 'many', allowed are whole numbers",
+            "superres:worker_vcpus: got 'many', must be a whole number",
         ),
         (
             {"worker_gflops": "0"},
-            "superres:worker_gflops: got '0', input should be greater than 0",
+            "superres:worker_gflops: got '0', must be greater than 0",
         ),
         (
             {"log_retention_days": "10"},
@@ -79,21 +79,21 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"media_image": f"{ECR}/superres/media:1.0"},
             (
-                f"superres:media_image: got '{ECR}/superres/media:1.0', allowed is an image by "
+                f"superres:media_image: got '{ECR}/superres/media:1.0', must be an image by "
                 "digest, REPOSITORY@sha256:<64 hex digits>"
             ),
         ),
         (
             {"upscaler_image": None},
             (
-                "superres:upscaler_image: got '', allowed is an image by digest, "
+                "superres:upscaler_image: got '', must be an image by digest, "
                 "REPOSITORY@sha256:<64 hex digits>"
             ),
         ),
         (
             BUILD,
             (
-                "superres:image_registry: got '', allowed is "
+                "superres:image_registry: got '', must be "
                 f"ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as {ECR}"
             ),
         ),
@@ -107,7 +107,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {**BUILD, "image_registry": "docker.io"},
             (
-                "superres:image_registry: got 'docker.io', allowed is "
+                "superres:image_registry: got 'docker.io', must be "
                 f"ACCOUNT.dkr.ecr.REGION.amazonaws.com, such as {ECR}"
             ),
         ),
@@ -132,7 +132,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"network": "hidden"},
-            "superres:network: got 'hidden', input should be 'public' or 'private'",
+            "superres:network: got 'hidden', must be 'public' or 'private'",
         ),
         (
             {"network": "private"},
@@ -150,14 +150,11 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"capacity_wait_seconds": "60"},
-            (
-                "superres:capacity_wait_seconds: got '60', "
-                "input should be greater than or equal to 600"
-            ),
+            ("superres:capacity_wait_seconds: got '60', must be greater than or equal to 600"),
         ),
         (
             {"worker_attempts": "11"},
-            "superres:worker_attempts: got '11', input should be less than or equal to 10",
+            "superres:worker_attempts: got '11', must be less than or equal to 10",
         ),
         (
             {"spot_fleet": "true", "fleet_on_demand_instances": "3"},
@@ -194,36 +191,36 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"protect": "maybe"},
-            "superres:protect: got 'maybe', allowed are true and false",
+            "superres:protect: got 'maybe', must be true or false",
         ),
         (
             {"progress_seconds": "soon"},
-            "superres:progress_seconds: got 'soon', allowed are numbers",
+            "superres:progress_seconds: got 'soon', must be a number",
         ),
         (
             {"email_addresses": "a@example.com"},
             (
-                "superres:email_addresses: got 'a@example.com', allowed is a list, "
+                "superres:email_addresses: got 'a@example.com', must be a list "
                 'such as ["one", "two"]'
             ),
         ),
         (
             {"email_addresses": '["a@example.com"'},
             (
-                "superres:email_addresses: got '[\"a@example.com\"', allowed is a list, "
+                "superres:email_addresses: got '[\"a@example.com\"', must be a list "
                 'such as ["one", "two"]'
             ),
         ),
         (
             {"gpu_instance_types": "[]"},
-            "superres:gpu_instance_types: got [], allowed is a list of 1 or more",
+            "superres:gpu_instance_types: got [], must be a list of 1 or more",
         ),
         (
             {"cpu_instance_types": '["C7i large"]'},
             (
                 "superres:cpu_instance_types.0: got 'C7i large', expected a family or a size of "
                 "instances, such as g5 or g5.xlarge; superres:cpu_instance_types: got "
-                "['C7i large'], allowed is a list of 1 or more"
+                "['C7i large'], must be a list of 1 or more"
             ),
         ),
         (
@@ -286,7 +283,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"encryption": "aes"},
-            "superres:encryption: got 'aes', input should be 's3' or 'kms'",
+            "superres:encryption: got 'aes', must be 's3' or 'kms'",
         ),
         (
             {"encryption": "kms", "kms_key_arn": "alias/films"},
@@ -313,7 +310,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"final_storage_class": "COLD"},
             (
-                "superres:final_storage_class: got 'COLD', input should be 'STANDARD', "
+                "superres:final_storage_class: got 'COLD', must be 'STANDARD', "
                 "'INTELLIGENT_TIERING', 'STANDARD_IA', 'ONEZONE_IA', 'GLACIER_IR', 'GLACIER' or "
                 "'DEEP_ARCHIVE'"
             ),
@@ -327,7 +324,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"intermediate_days": "7"},
-            "superres:intermediate_days: got '7', input should be greater than or equal to 15",
+            "superres:intermediate_days: got '7', must be greater than or equal to 15",
         ),
     ],
 )

@@ -20,7 +20,9 @@ from ministack.core import iam_evaluator
 from rich.console import Console
 from rich.table import Table
 
-from cli.embedded import Stack, embedded_stack, overrides
+from cli.stacks.embedded import embedded_stack
+from cli.stacks.machine import machine_settings
+from cli.stacks.stack import Stack
 from tools.least_privilege import roles
 from tools.least_privilege.coverage import Statement
 from tools.least_privilege.walker import Enough, Walker
@@ -59,7 +61,9 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True)
     with contextlib.ExitStack() as stacks:
         running = [
-            stacks.enter_context(embedded_stack({**overrides(workers=2, precision="auto"), **KEYS}))
+            stacks.enter_context(
+                embedded_stack({**machine_settings(workers=2, precision="auto"), **KEYS})
+            )
             for _ in range(STACKS)
         ]
         console.print("The walks, untouched ...")

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import boto3
 
-from cli.embedded import Stack
-from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
+from cli.stacks.pipeline import FINAL_STATES, Pipeline, Snapshot
+from cli.stacks.stack import Stack
 from contracts import keys
 from contracts.job import Container, Settings, SourceObject, make_job_id
 from contracts.models import ModelName

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from boto3.dynamodb.types import TypeSerializer
 
-from cli.embedded import ensure_weights, weights_dir
-from cli.models import inspected, stored_files
-from cli.pipeline import FINAL_STATES, Pipeline
+from cli.models.users_models import inspect_model, models_dir
+from cli.models.weights import ensure_weights, weights_dir
+from cli.stacks.pipeline import FINAL_STATES, Pipeline
 from components.workloads import STAGE_FUNCTIONS
 from contracts import keys
 from contracts.job import Job, Settings, SourceObject
@@ -45,10 +45,10 @@ def success(walker: Walker) -> None:
 def users_model(walker: Walker) -> None:
     """A film goes through a model that its user brought."""
     ensure_weights(ModelName.ANIMEVIDEOV3)
-    name = inspected(weights_dir() / weights_file(ModelName.ANIMEVIDEOV3))
-    settings = Settings(model=name)
-    Pipeline(walker.stack).store_model(stored_files(str(settings.stored_model)))
-    job_id, _ = walker.upload("users-model", model=name)
+    file = weights_dir() / weights_file(ModelName.ANIMEVIDEOV3)
+    model = inspect_model(file, models_dir())
+    Pipeline(walker.stack).store_model(model.files)
+    job_id, _ = walker.upload("users-model", model=model.name)
     walker.finish(job_id, "SUCCEEDED")
 
 

@@ -175,5 +175,9 @@ class _Extraction:
 
 def _frame_seconds(inference: Inference, video: Video, environment: ExtractEnvironment) -> float:
     return planning.frame_seconds(
-        video.width, video.height, inference.scale, inference.facts, environment.worker_gflops
+        video.width,
+        video.height,
+        inference.scale,
+        model=inference.facts,
+        worker_gflops=environment.worker_gflops,
     )

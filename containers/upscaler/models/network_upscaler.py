@@ -185,7 +185,7 @@ class NetworkUpscaler(Upscaler):
         facts = self._facts
         need = facts.bytes_per_pixel[self._inference.engine] * self._inference.batch
         free = available_bytes(self.engine.kind) - width * height * facts.tail_bytes_per_pixel
-        side = plan_tile(width, height, need, max(free, 0), facts)
+        side = plan_tile(width, height, facts, bytes_per_pixel=need, memory_bytes=max(free, 0))
         if side and (not self.tiling.side or side < self.tiling.side):
             log.warning("this worker's memory requires tiles of %d pixels", side)
             self.tiling = TilesInUse(side, facts.halo, self.tiling.splits + 1)

@@ -94,7 +94,7 @@ def test_any_other_repository_needs_no_permission(repository: str) -> None:
      f"a/media@{DIGEST[:-1]}", f"a/ media@{DIGEST}", f"a/media@{DIGEST.upper()}"],
 )  # fmt: skip
 def test_what_is_not_a_digest_is_refused(text: str) -> None:
-    with pytest.raises(ContractError, match="allowed is an image by digest"):
+    with pytest.raises(ContractError, match="must be an image by digest"):
         ImageReference.parse(text)
 
 

@@ -291,7 +291,7 @@ def test_another_accounts_program_has_roles_and_no_repositories() -> None:
     ("changes", "sentence"),
     [
         ({"readers": '["12"]'}, "superres-registry:readers.0: got '12', string should match"),
-        ({"encryption": "none"}, "superres-registry:encryption: got 'none', input should be"),
+        ({"encryption": "none"}, "superres-registry:encryption: got 'none', must be"),
         ({"bucket": "x"}, "superres-registry:bucket: is not a known field"),
         ({"state_bucket": "Bad"}, "superres-registry:state_bucket: got 'Bad', string should"),
     ],

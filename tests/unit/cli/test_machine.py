@@ -1,12 +1,11 @@
-"""Cores: the machine's, or those that a container's share of time pays for."""
+"""What this machine offers a run, and the settings that follow from it."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from cli.embedded import overrides
-from cli.machine import cores
+from cli.stacks.machine import cores, inference_dtype, machine_settings
 
 MACHINE = len(os.sched_getaffinity(0))
 
@@ -29,6 +28,27 @@ def test_a_containers_share_counts(tmp_path: Path, quota: str | None, count: int
 
 
 def test_a_run_plans_with_the_threads_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.embedded.cores", lambda: 6)
-    settings = overrides(2, "float32")
+    monkeypatch.setattr("cli.stacks.machine.cores", lambda: 6)
+    settings = machine_settings(2, "float32")
     assert settings["inference_threads"] == settings["encoder_threads"] == "3"
+
+
+def test_workers_share_the_cores() -> None:
+    one, many = machine_settings(1, "auto"), machine_settings(10_000, "float32")
+    assert many["inference_dtype"] == "float32"
+    assert int(one["worker_vcpus"]) >= 1
+    assert many["worker_vcpus"] == "1"
+    assert many["worker_parallelism"] == "10000"
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [("flags : fma avx2 amx_bf16 amx_tile\n", "bfloat16"), ("flags : fma avx2\n", "float32")],
+)
+def test_bfloat16_is_chosen_only_where_the_processor_has_it(
+    tmp_path: Path, flags: str, dtype: str
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(flags)
+    assert inference_dtype(cpuinfo) == dtype
+    assert inference_dtype(tmp_path / "none") == "float32"

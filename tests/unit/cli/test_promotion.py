@@ -11,17 +11,12 @@ import boto3
 import pytest
 import yaml
 from botocore.stub import Stubber
-from click.testing import CliRunner
 
-from cli.commands.promote import summary
+from cli.commands.promote import summarise
 from cli.errors import UserError
-from cli.main import cli
-from cli.promotion import plan
-from cli.promotion.image_registry import (
-    Found,
-    ImageRegistry,
-    ecr_repository,
-)
+from cli.promotion.image_registry import ImageRegistry, ScannedImage, ecr_repository
+from cli.promotion.plan import ORDER, MakeRegistry, Promotion, carry_out, plan_promotion
+from cli.promotion.stack_outputs import RunningImages, read_stack_outputs, running_images
 from contracts.stack.images import (
     EcrRepository,
     ImageName,
@@ -32,6 +27,7 @@ from tests.support.local_aws import (
     Server,
     registry_server,
 )
+from tests.unit.cli.support import invoke
 
 ECR = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -44,7 +40,7 @@ def server() -> Server:
     return registry_server()
 
 
-def reach(server: Server) -> plan.MakeRegistry:
+def reach(server: Server) -> MakeRegistry:
     """All repositories are in the embedded AWS, whatever account they name."""
 
     def registry(repository: str) -> ImageRegistry:
@@ -60,7 +56,7 @@ def reach(server: Server) -> plan.MakeRegistry:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The repository's own stack files, to write to."""
-    for stack in plan.ORDER:
+    for stack in ORDER:
         shutil.copy(REPOSITORY / f"Pulumi.{stack}.yaml", tmp_path)
     return tmp_path
 
@@ -85,11 +81,11 @@ def outputs(images: dict[ImageName, ImageReference], commit: str = COMMIT) -> di
 
 def promote(
     server: Server, project: Path, source: str, target: str, said: dict[str, str]
-) -> plan.Promotion:
-    now = plan.running(source, said, None)
-    planned = plan.plan(project, source, target, now, reach(server))
-    plan.carry_out(planned, reach(server))
-    return planned
+) -> Promotion:
+    running = running_images(source, said, None)
+    promotion = plan_promotion(running, target, project, registry=reach(server))
+    carry_out(promotion, reach(server))
+    return promotion
 
 
 def settings(project: Path, stack: str) -> dict[str, Any]:
@@ -133,16 +129,16 @@ def test_promoting_the_same_again_changes_nothing(server: Server, project: Path)
     text = (project / "Pulumi.staging.yaml").read_text()
     planned = promote(server, project, "dev", "staging", said)
     assert not planned.changed
-    assert summary(planned, dry_run=False)[0]["status"] == "UNCHANGED"
+    assert summarise(planned, dry_run=False)[0]["status"] == "UNCHANGED"
     assert (project / "Pulumi.staging.yaml").read_text() == text
 
 
-def test_a_plan_alone_changes_nothing(server: Server, project: Path) -> None:
+def test_planning_changes_nothing(server: Server, project: Path) -> None:
     images = push(server, "dry")
     text = (project / "Pulumi.staging.yaml").read_text()
-    now = plan.running("dev", outputs(images), None)
-    planned = plan.plan(project, "dev", "staging", now, reach(server))
-    data, rows = summary(planned, dry_run=True)
+    running = running_images("dev", outputs(images), None)
+    planned = plan_promotion(running, "staging", project, registry=reach(server))
+    data, rows = summarise(planned, dry_run=True)
     assert data["status"] == "DRY_RUN"
     assert data["images"]["media"]["new"] == str(images[ImageName.MEDIA])
     assert data["commit"] == {"old": "none", "new": COMMIT}
@@ -232,26 +228,25 @@ def test_critical_findings_stop_a_promotion_unless_accepted(scanned: Any, projec
         "imageScanFindings": {"findingSeverityCounts": {"CRITICAL": 2, "LOW": 7}},
     }
     found = scanned(scan).inspect(IMAGE)
-    assert found == Found(tags=("build-dev",), scan="", findings={"CRITICAL": 2, "LOW": 7})
+    assert found == ScannedImage(tags=("build-dev",), scan="", findings={"CRITICAL": 2, "LOW": 7})
 
     class Known:
-        def inspect(self, _: ImageReference) -> Found:
+        def inspect(self, _: ImageReference) -> ScannedImage:
             return found
 
-    now = plan.Running(images=dict.fromkeys(ImageName, IMAGE), commit=COMMIT)
+    running = RunningImages(stack="dev", images=dict.fromkeys(ImageName, IMAGE), commit=COMMIT)
     registry: Any = lambda _: Known()  # noqa: E731
     with pytest.raises(UserError, match="has 2 critical findings; fix them, or pass"):
-        plan.plan(project, "dev", "staging", now, registry)
-    planned = plan.plan(project, "dev", "staging", now, registry, accept_critical=True)
-    assert summary(planned, dry_run=True)[1]["scan of media"] == "2 critical, 7 low"
+        plan_promotion(running, "staging", project, registry=registry)
+    planned = plan_promotion(running, "staging", project, registry=registry, accept_critical=True)
+    assert summarise(planned, dry_run=True)[1]["scan of media"] == "2 critical, 7 low"
 
 
-def invoke(project: Path, said: object, *arguments: str) -> tuple[int, str, str]:
+def invoke_promote(project: Path, said: object, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a promotion whose stack has these outputs."""
     file = project / "outputs.json"
     file.write_text(said if isinstance(said, str) else json.dumps(said))
-    command = ["promote", *arguments, "--outputs", str(file), "--project", str(project)]
-    result = CliRunner().invoke(cli, command)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
+    result = invoke("promote", *arguments, "--outputs", file, "--project", project)
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -261,7 +256,7 @@ GOOD = {f"{i.value}_image": f"{ECR}/{i.repository}@{NOWHERE}" for i in ImageName
 @pytest.mark.parametrize(
     ("said", "arguments", "sentence"),
     [
-        (GOOD, ("dev", "prod"), "cannot promote 'dev' to 'prod'; allowed are dev to staging and"),
+        (GOOD, ("dev", "prod"), "cannot promote 'dev' to 'prod'; choose dev to staging or"),
         (GOOD, ("prod", "dev"), "cannot promote 'prod' to 'dev'"),
         ("{", ("dev", "staging"), "outputs.json: not JSON"),
         ("[]", ("dev", "staging"), "expected an object with the stack's outputs"),
@@ -269,7 +264,7 @@ GOOD = {f"{i.value}_image": f"{ECR}/{i.repository}@{NOWHERE}" for i in ImageName
         (
             {**GOOD, "media_image": "superres/media:1"},
             ("dev", "staging"),
-            "media_image: got 'superres/media:1', allowed is an image by digest",
+            "media_image: got 'superres/media:1', must be an image by digest",
         ),
         (
             {**GOOD, "commit": "unrecorded"},
@@ -290,7 +285,7 @@ GOOD = {f"{i.value}_image": f"{ECR}/{i.repository}@{NOWHERE}" for i in ImageName
 def test_a_mistake_is_one_sentence(
     project: Path, said: object, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    code, stdout, stderr = invoke(project, said, *arguments)
+    code, stdout, stderr = invoke_promote(project, said, *arguments)
     assert code == 2
     assert stdout == ""
     assert sentence in stderr
@@ -298,7 +293,7 @@ def test_a_mistake_is_one_sentence(
 
 
 def test_a_mistake_is_an_object_with_json(project: Path) -> None:
-    code, stdout, _ = invoke(project, {}, "dev", "staging", "--json")
+    code, stdout, _ = invoke_promote(project, {}, "dev", "staging", "--json")
     assert code == 2
     assert json.loads(stdout)["status"] == "FAILED"
 
@@ -317,10 +312,10 @@ def test_a_file_that_cannot_take_a_promotion_is_named(
 ) -> None:
     file = project / "Pulumi.staging.yaml"
     file.unlink() if text is None else file.write_text(text)
-    now = plan.running("dev", {**GOOD, "commit": COMMIT}, None)
+    running = running_images("dev", {**GOOD, "commit": COMMIT}, None)
     registry: Any = None
     with pytest.raises(UserError, match=sentence):
-        plan.plan(project, "dev", "staging", now, registry)
+        plan_promotion(running, "staging", project, registry=registry)
 
 
 def test_without_pulumi_the_outputs_are_asked_for(
@@ -328,7 +323,7 @@ def test_without_pulumi_the_outputs_are_asked_for(
 ) -> None:
     monkeypatch.setenv("PATH", str(project))
     with pytest.raises(UserError, match="the pulumi command is not installed; install it, or pass"):
-        plan.stack_outputs(project, "dev")
+        read_stack_outputs(project, "dev")
 
 
 def test_pulumis_own_words_come_through(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,4 +334,4 @@ def test_pulumis_own_words_come_through(project: Path, monkeypatch: pytest.Monke
     pulumi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{project}:/bin:/usr/bin")
     with pytest.raises(UserError, match="what dev runs: error: no stack named 'dev' found"):
-        plan.stack_outputs(project, "dev")
+        read_stack_outputs(project, "dev")

@@ -1,4 +1,4 @@
-"""Metrics in embedded metric format: what functions and workers tell CloudWatch in their logs."""
+"""Metrics in embedded metric format: what functions and workers report in their logs."""
 
 import json
 import logging
@@ -72,9 +72,9 @@ def test_metrics_of_different_dimensions_share_a_line() -> None:
     assert line["_aws"]["Timestamp"] == 1_700_000_000_000
 
 
-def test_a_shard_tells_frames_speed_time_and_price() -> None:
-    told = emitted(meter([0, 1800], gpus=1, dollars_per_hour=0.5).shard(240, 60))
-    values = {metric: value for metric, (value, _, _) in told.items()}
+def test_a_shard_reports_frames_speed_time_and_price() -> None:
+    reported = emitted(meter([0, 1800], gpus=1, dollars_per_hour=0.5).shard(240, 60))
+    values = {metric: value for metric, (value, _, _) in reported.items()}
     assert values == {
         Metric.SHARDS_COMMITTED: 1,
         Metric.FRAMES: 240,
@@ -85,7 +85,7 @@ def test_a_shard_tells_frames_speed_time_and_price() -> None:
     }
 
 
-def test_every_second_is_told_once() -> None:
+def test_every_second_is_reported_once() -> None:
     one = meter([0, 10, 25, 26])
     lines = [one.shard(24, 1), one.shard(24, 1), one.ended(ExitCode.OK)]
     assert [emitted(line)[Metric.WORKER_SECONDS][0] for line in lines] == [10, 15, 1]
@@ -103,22 +103,22 @@ def test_every_second_is_told_once() -> None:
     ],
 )
 def test_an_interruption_is_no_failure(code: ExitCode, failures: int, interruptions: int) -> None:
-    told = emitted(meter([0, 1]).ended(code))
-    assert told[Metric.WORKER_FAILURES][0] == failures
-    assert told[Metric.WORKER_INTERRUPTIONS][0] == interruptions
+    reported = emitted(meter([0, 1]).ended(code))
+    assert reported[Metric.WORKER_FAILURES][0] == failures
+    assert reported[Metric.WORKER_INTERRUPTIONS][0] == interruptions
 
 
 @pytest.mark.parametrize(("attempt", "retries"), [(1, 0), (2, 1), (3, 1)])
 def test_an_attempt_counts_as_a_retry_from_the_second_on(attempt: int, retries: int) -> None:
-    told = emitted(meter([0]).started(attempt))
-    assert (told[Metric.WORKER_ATTEMPTS][0], told[Metric.WORKER_RETRIES][0]) == (1, retries)
+    reported = emitted(meter([0]).started(attempt))
+    assert (reported[Metric.WORKER_ATTEMPTS][0], reported[Metric.WORKER_RETRIES][0]) == (1, retries)
 
 
 def fail(_task: Task[RecomposeEnvironment]) -> None:
     raise WorkerError(ExitCode.BAD_SOURCE, "it is broken")
 
 
-def test_a_worker_tells_its_metrics_within_its_log_lines(
+def test_a_worker_reports_its_metrics_within_its_log_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     environ = {

@@ -61,7 +61,7 @@ def test_a_shards_length_is_as_asked_or_within_the_limits(film: float, paralleli
 def test_time_limits_are_longer_than_the_work(
     frames: int, model: ModelName, parallelism: int
 ) -> None:
-    seconds = planning.frame_seconds(1280, 720, 4, CATALOGUE[model], 100)
+    seconds = planning.frame_seconds(1280, 720, 4, model=CATALOGUE[model], worker_gflops=100)
     assert planning.process_timeout_seconds(frames, seconds, parallelism) > (
         frames * seconds / parallelism
     )

@@ -13,9 +13,9 @@ from contracts.pricing import (
     HOURS_A_MONTH,
     INSTANCES,
     SPOT_SHARE,
-    Film,
+    FilmMeasures,
+    IdleStack,
     Rates,
-    Standing,
     film_cost,
     fleet_dollars,
     idle_month,
@@ -24,7 +24,7 @@ from contracts.pricing import (
     worker_dollars,
 )
 
-FILM = Film(width=1280, height=720, frames_per_second=24, seconds=600, bytes=300e6)
+FILM = FilmMeasures(width=1280, height=720, frames_per_second=24, seconds=600, bytes=300e6)
 RATES = Rates(
     worker_dollars_per_hour=0.4,
     worker_gflops=8000,
@@ -77,7 +77,7 @@ def test_a_larger_size_of_a_family_costs_no_less() -> None:
 
 
 def test_upscaling_costs_the_planners_seconds_at_the_workers_price() -> None:
-    seconds = FILM.frames * frame_seconds(1280, 720, 4, MODEL, 8000)
+    seconds = FILM.frames * frame_seconds(1280, 720, 4, model=MODEL, worker_gflops=8000)
     costs = film_cost(FILM, SIZE, MODEL, RATES)
     pure = seconds / 3600 * RATES.worker_dollars_per_hour
     assert pure < costs["upscaling"] < 1.3 * pure  # the rest is the runs' start
@@ -86,7 +86,7 @@ def test_upscaling_costs_the_planners_seconds_at_the_workers_price() -> None:
 
 @pytest.mark.parametrize("name", [n for n in ModelName if n is not ModelName.LANCZOS])
 def test_twice_the_film_costs_about_twice(name: ModelName) -> None:
-    longer = Film(width=1280, height=720, frames_per_second=24, seconds=1200, bytes=600e6)
+    longer = FilmMeasures(width=1280, height=720, frames_per_second=24, seconds=1200, bytes=600e6)
     once = total(film_cost(FILM, SIZE, CATALOGUE[name], RATES))
     twice = total(film_cost(longer, SIZE, CATALOGUE[name], RATES))
     assert 1.9 < twice / once <= 2.0
@@ -111,7 +111,7 @@ def test_a_faster_worker_at_the_same_price_makes_it_cheaper() -> None:
 
 
 def test_an_idle_month_is_the_sum_of_what_stands() -> None:
-    standing = Standing(
+    standing = IdleStack(
         keys=2,
         alarm_metrics=10,
         dashboards=1,

@@ -1,4 +1,4 @@
-"""What is said of a result: on the terminal, and in the mail."""
+"""What is said about a result, on the terminal and in the e-mail."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,30 +32,30 @@ def _report(**differing: Any) -> Report:
     return cast("Report", SimpleNamespace(**parts | differing))
 
 
-def test_of_a_result_as_expected_nothing_is_said() -> None:
+def test_a_result_as_expected_has_no_remarks() -> None:
     assert remarks(_report()) == ()
 
 
-def test_a_codec_that_had_to_give_way_is_said_aloud() -> None:
+def test_another_codec_than_the_settings_say_is_remarked() -> None:
     report = _report(encoder={"codec": Codec.HEVC, "instead_of": Codec.H264})
-    said = "5184x2160 is more than h264 decoders take; the result is hevc"
+    said = "5184x2160 is too large for h264 decoders; the result is hevc"
     assert list(changes(report)) == list(remarks(report)) == [said]
 
 
-def test_a_film_that_was_deinterlaced_is_said_aloud() -> None:
+def test_what_was_done_to_a_films_fields_is_remarked() -> None:
     fields = Fields(treatment="inverse_telecine", reason="5 of 5 samples show 3:2 pulldown")
     (said,) = changes(_report(fields=fields))
-    assert said.endswith("inverse telecine, for 5 of 5 samples show 3:2 pulldown")
+    assert said.endswith("treated (inverse telecine): 5 of 5 samples show 3:2 pulldown")
 
 
-def test_what_the_result_lacks_is_said() -> None:
+def test_what_the_result_lacks_is_remarked() -> None:
     streams = (SimpleNamespace(source_index=2, lost="colours"), SimpleNamespace(lost=None))
     lost = (LostLabel(of="file", label="mood", value="glad", found=None),)
     dropped = (DroppedStream(source_index=3, kind="data", codec="klv", reason="MP4 has none"),)
     report = _report(ledger={"streams": streams, "lost": lost, "dropped": dropped})
     assert remarks(report) == (
-        "left out is stream 3: data klv: MP4 has none",
-        "not held: stream 2: colours; file: mood glad",
+        "stream 3 was left out: data klv: MP4 has none",
+        "lost: stream 2: colours; file: mood glad",
     )
 
 
@@ -66,7 +66,8 @@ def test_concealed_frames_are_named_first_by_first() -> None:
     ]
     ledger: Any = SimpleNamespace(frames_concealed=3, concealed=places)
     assert concealed(ledger) == (
-        "3 damaged frames: frame 20 (0.800 s) by the decoder; frames 31 to 32 (1.240 s) by frame 30"
+        "3 damaged frames: frame 20 (0.800 s) as decoded; "
+        "frames 31 to 32 (1.240 s) replaced by frame 30"
     )
     ledger.concealed = places[:1] * 9
     assert concealed(ledger).endswith("; 4 more in the report")
@@ -79,5 +80,5 @@ def test_remarks_fit_a_message_whatever_the_film_says() -> None:
     )
     said = remarks(_report(ledger={"dropped": dropped}))
     assert len(said) == SHOWN_REMARKS + 1
-    assert said[-1] == "79 more remarks are in the report"
+    assert said[-1] == "the report has 79 more remarks"
     assert all(len(one) <= REMARK_CHARS and "\n" not in one for one in said)

@@ -42,44 +42,45 @@ def test_any_metadata_gives_settings_or_one_sentence(fields: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"scale": "5"}, "scale: got '5', allowed are 2, 3 and 4"),
-        ({"fit": "big"}, "fit: got 'big', give the lines of the result, such as 2160p"),
-        ({"fit": "721p"}, "fit: got '721', input should be a multiple of 2"),
-        ({"strength": "0"}, "strength: got '0', input should be greater than 0"),
+        ({"scale": "5"}, "scale: got '5', must be 2, 3 or 4"),
+        ({"fit": "big"}, "fit: got 'big', must be the lines of the result, such as 2160p"),
+        ({"fit": "721p"}, "fit: got '721', must be a multiple of 2"),
+        ({"strength": "0"}, "strength: got '0', must be greater than 0"),
         (
             {"strength": "0.5", "model": "lanczos"},
-            "strength has no meaning for lanczos; leave it out",
+            "strength: has no meaning for lanczos; leave it out",
         ),
-        ({"grain": "some"}, "grain: got 'some', allowed are keep, and levels over 0 up to 32"),
-        ({"grain": "0"}, "grain: got '0', allowed are keep, and levels over 0 up to 32"),
+        ({"grain": "some"}, "grain: got 'some', must be keep, or a number above 0, up to 32"),
+        ({"grain": "0"}, "grain: got '0', must be keep, or a number above 0, up to 32"),
         (
             {"grain": "keep", "model": "lanczos"},
-            "grain needs a network, for lanczos keeps all grain; leave it out",
+            "grain: has no meaning for lanczos, which keeps all grain; leave it out",
         ),
-        ({"codec": "vp9"}, "codec: got 'vp9', allowed are h264, hevc, av1, prores, ffv1"),
-        ({"quality": "52"}, "quality 52: h264 allows 0 to 51"),
+        ({"codec": "vp9"}, "codec: got 'vp9', must be h264, hevc, av1, prores or ffv1"),
+        ({"quality": "52"}, "quality: got 52, must be 0 to 51 for h264"),
         (
             {"codec": "ffv1", "quality": "1"},
-            "quality has no meaning for ffv1; leave it out",
+            "quality: has no meaning for ffv1; leave it out",
         ),
         (
             {"codec": "ffv1", "container": "mp4"},
-            "container mp4 cannot hold ffv1; choose mkv",
+            "container: mp4 cannot hold ffv1; choose mkv",
         ),
         (
             {"codec": "prores", "container": "webm"},
-            "container webm cannot hold prores; choose mov, mkv",
+            "container: webm cannot hold prores; choose mov or mkv",
         ),
         (
             {"codec": "av1", "pixel_format": "yuv444p"},
-            "pixel_format 'yuv444p': av1 allows yuv420p, yuv420p10le",
+            "pixel_format: got 'yuv444p', must be yuv420p or yuv420p10le for av1",
         ),
         (
             {"codec": "prores", "preset": "hq", "pixel_format": "yuv444p10le"},
-            "preset 'hq': yuv444p10le allows 4444, 4444xq",
+            "preset: got 'hq', must be 4444 or 4444xq for yuv444p10le",
         ),
-        ({"codec": "prores", "quality": "9"}, "quality has no meaning for prores; leave it out"),
-        ({"sacle": "2"}, "sacle: is not a known field"),
+        ({"codec": "prores", "quality": "9"}, "quality: has no meaning for prores; leave it out"),
+        ({"codec": "ffv1", "preset": "1"}, "preset: has no meaning for ffv1; leave it out"),
+        ({"sacle": "2"}, "sacle: is not a known field; did you mean scale?"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(
@@ -88,3 +89,27 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
     with pytest.raises(ContractError) as refused:
         Settings.parse(fields)
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"shard_seconds": "0"}, "--shard-seconds: got '0', must be greater than or equal to 0.04"),
+        (
+            {"codec": "av1", "pixel_format": "yuv444p"},
+            "--pixel-format: got 'yuv444p', must be yuv420p or yuv420p10le for av1",
+        ),
+        ({"max_csot": "1"}, "--max-csot: is not a known field; did you mean --max-cost?"),
+    ],
+)
+def test_a_wrong_setting_is_called_what_the_user_called_it(
+    fields: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ContractError) as refused:
+        Settings.parse(fields, lambda field: "--" + field.replace("_", "-"))
+    assert str(refused.value) == sentence
+
+
+def test_a_wrong_piece_of_metadata_is_called_by_its_own_name() -> None:
+    with pytest.raises(ContractError, match=r"^superres-pixel-format: got 'rgb', must be yuv420p,"):
+        Settings.from_metadata({"superres-pixel-format": "rgb"})

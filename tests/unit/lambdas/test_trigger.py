@@ -185,7 +185,7 @@ def test_refused_settings_start_an_execution_that_says_so_and_write_no_job(
     started = ExecutionInput.model_validate_json(text)
     assert started.error is not None
     assert started.error.Error == REJECTED_ERROR
-    assert started.error.Cause == "scale: got '7', allowed are 2, 3 and 4"
+    assert started.error.Cause == "superres-scale: got '7', must be 2, 3 or 4"
     assert world.store.read(world.intermediate, keys.job_key(job_id), 1) is None
     assert world.record(job_id).status is JobStatus.RUNNING
     assert capsys.readouterr().out.count('"JobsRejected":[1.0]') == 1

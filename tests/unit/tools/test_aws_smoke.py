@@ -12,12 +12,20 @@ from typing import Any
 
 import pytest
 
+from cli.console import Console
 from cli.errors import UserError
-from cli.output import Output
 from components.settings import parse_settings
 from contracts.stack.images import ImageName
 from tests.infra.support.recorder import run_program
-from tools.aws_smoke import Checked, Request, checked, main, most_dollars, smoke, stack_settings
+from tools.aws_smoke import (
+    SmokeRequest,
+    SmokeResult,
+    check_request,
+    main,
+    most_dollars,
+    smoke,
+    stack_settings,
+)
 from tools.throwaway import throwaway
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -54,8 +62,10 @@ def asked(folder: Path) -> list[str]:
     return (folder / "asked").read_text().splitlines()
 
 
-def request() -> Request:
-    return Request(region="us-east-1", max_minutes=5, settings=stack_settings(IMAGES), dollars=0.5)
+def request() -> SmokeRequest:
+    return SmokeRequest(
+        region="us-east-1", max_minutes=5, settings=stack_settings(IMAGES), dollars=0.5
+    )
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -75,12 +85,12 @@ def outputs_file(folder: Path, outputs: object = OUTPUTS) -> Path:
 
 
 def test_the_stack_is_destroyed_after_the_job(pulumi: Path) -> None:
-    def job(stack: Any, deadline: Any) -> Checked:
+    def job(stack: Any, deadline: Any) -> SmokeResult:
         assert stack.outputs == {"source_bucket": "films"}
         assert 0 < deadline.left <= 300
-        return Checked(job_id="a", report=_Report(), seconds=1.0)  # pyright: ignore[reportArgumentType]
+        return SmokeResult(job_id="a", report=_Report(), seconds=1.0)  # pyright: ignore[reportArgumentType]
 
-    data = smoke(request(), Output(as_json=True), job, pulumi)
+    data = smoke(request(), Console(as_json=True), job, pulumi)
     assert asked(pulumi) == DONE
     assert data["status"] == "SUCCEEDED"
     assert data["dollars_at_most"] <= 0.5
@@ -94,11 +104,11 @@ class _Report:
 
 @pytest.mark.parametrize("error", [UserError("no"), KeyboardInterrupt(), RuntimeError("bug")])
 def test_the_stack_is_destroyed_when_the_job_fails(pulumi: Path, error: BaseException) -> None:
-    def job(_: Any, __: Any) -> Checked:
+    def job(_: Any, __: Any) -> SmokeResult:
         raise error
 
     with pytest.raises(type(error)):
-        smoke(request(), Output(as_json=True), job, pulumi)
+        smoke(request(), Console(as_json=True), job, pulumi)
     assert asked(pulumi) == DONE
     assert leftovers(pulumi) == []
 
@@ -106,14 +116,14 @@ def test_the_stack_is_destroyed_when_the_job_fails(pulumi: Path, error: BaseExce
 def test_a_stack_that_was_made_in_part_is_destroyed(pulumi: Path) -> None:
     (pulumi / "fails").write_text("up --yes")
     with pytest.raises(UserError, match="pulumi up --yes failed; see above"):
-        smoke(request(), Output(as_json=True), _never, pulumi)
+        smoke(request(), Console(as_json=True), _never, pulumi)
     assert asked(pulumi) == ["stack init", "up --yes", "destroy --yes", "stack rm"]
 
 
 def test_nothing_is_destroyed_that_was_not_made(pulumi: Path) -> None:
     (pulumi / "fails").write_text("stack init")
     with pytest.raises(UserError, match="pulumi stack init failed"):
-        smoke(request(), Output(as_json=True), _never, pulumi)
+        smoke(request(), Console(as_json=True), _never, pulumi)
     assert asked(pulumi) == ["stack init"]
     assert leftovers(pulumi) == []
 
@@ -121,14 +131,14 @@ def test_nothing_is_destroyed_that_was_not_made(pulumi: Path) -> None:
 def test_a_stack_that_stays_is_named(pulumi: Path) -> None:
     (pulumi / "fails").write_text("destroy --yes")
     with pytest.raises(UserError, match=r"stack smoke-\w{8} could not be destroyed and costs"):
-        smoke(request(), Output(as_json=True), _never, pulumi)
+        smoke(request(), Console(as_json=True), _never, pulumi)
 
 
 def test_making_it_ends_with_the_time(pulumi: Path) -> None:
     (pulumi / "hangs").write_text("up --yes")
     with (
         pytest.raises(UserError, match="pulumi up took more than 0 s"),
-        throwaway(pulumi, "smoke-1", {}, "us-east-1", 0.3),
+        throwaway(pulumi, "smoke-1", {}, region="us-east-1", seconds=0.3),
     ):
         raise AssertionError("it was not made")
     assert asked(pulumi) == ["stack init", "up --yes", "destroy --yes", "stack rm"]
@@ -140,11 +150,12 @@ def test_a_signal_destroys_the_stack(pulumi: Path, number: signal.Signals) -> No
     program = f"""
 import signal, sys
 from pathlib import Path
+from cli.signals import stop_on_sigterm
 from tools import aws_smoke
 from tests.unit.tools.test_aws_smoke import request
-signal.signal(signal.SIGTERM, aws_smoke._terminate)
+stop_on_sigterm()
 signal.signal(signal.SIGINT, signal.default_int_handler)
-aws_smoke.smoke(request(), aws_smoke.Output(as_json=True), lambda *_: None, Path({str(pulumi)!r}))
+aws_smoke.smoke(request(), aws_smoke.Console(as_json=True), lambda *_: None, Path({str(pulumi)!r}))
 """
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     while not (pulumi / "hanging").exists():
@@ -156,7 +167,7 @@ aws_smoke.smoke(request(), aws_smoke.Output(as_json=True), lambda *_: None, Path
     assert leftovers(pulumi) == []
 
 
-def _never(_: Any, __: Any) -> Checked:
+def _never(_: Any, __: Any) -> SmokeResult:
     raise UserError("the job was not to run")
 
 
@@ -176,7 +187,7 @@ def test_the_bill_is_bounded_by_what_may_run() -> None:
 
 
 def test_a_good_request_is_priced(pulumi: Path) -> None:
-    found = checked(given(outputs=outputs_file(pulumi)), {})
+    found = check_request(given(outputs=outputs_file(pulumi)), {})
     assert found.settings["media_image"] == IMAGES[ImageName.MEDIA]
     assert 0 < found.dollars <= 1
 
@@ -185,7 +196,7 @@ def test_a_good_request_is_priced(pulumi: Path) -> None:
     ("changes", "sentence"),
     [
         ({"yes": False}, "this makes a stack on AWS and costs money; pass --yes"),
-        ({"max_minutes": 500.0}, "--max-minutes: got 500, allowed are 5 to 120"),
+        ({"max_minutes": 500.0}, "--max-minutes: got 500, must be 5 to 120"),
         ({"max_dollars": 0.01}, "more than --max-dollars 0.01; raise that or lower"),
     ],
 )
@@ -193,24 +204,24 @@ def test_a_request_is_refused_before_anything_is_made(
     pulumi: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        checked(given(outputs=outputs_file(pulumi), **changes), {})
+        check_request(given(outputs=outputs_file(pulumi), **changes), {})
     assert not (pulumi / "asked").exists()
 
 
 def test_images_without_digest_are_refused(pulumi: Path) -> None:
     file = outputs_file(pulumi, {"media_image": "superres/media:1"})
     with pytest.raises(UserError, match="dev runs no images to try: stack settings: superres"):
-        checked(given(outputs=file), {})
+        check_request(given(outputs=file), {})
 
 
 def test_an_environment_can_confirm_too(pulumi: Path) -> None:
-    assert checked(given(yes=False, outputs=outputs_file(pulumi)), {"SUPERRES_SMOKE": "yes"})
+    assert check_request(given(yes=False, outputs=outputs_file(pulumi)), {"SUPERRES_SMOKE": "yes"})
 
 
 def test_without_pulumi_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="the pulumi command is not installed"):
-        checked(given(), {})
+        check_request(given(), {})
 
 
 def test_without_credentials_it_is_refused(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,10 +232,10 @@ def test_without_credentials_it_is_refused(pulumi: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     file = outputs_file(pulumi)
     with pytest.raises(UserError, match="no AWS region is set; set AWS_REGION or pass --region"):
-        checked(given(region=None, outputs=file), {})
+        check_request(given(region=None, outputs=file), {})
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(UserError, match="there are no AWS credentials that work: Unable to locate"):
-        checked(given(region=None, outputs=file), {})
+        check_request(given(region=None, outputs=file), {})
 
 
 def test_the_command_says_one_sentence(

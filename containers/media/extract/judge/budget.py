@@ -8,7 +8,7 @@ from contracts.job import Settings
 from contracts.models import ModelFacts
 from contracts.names import ExitCode
 from contracts.planning import target_size
-from contracts.pricing import Film, Rates, film_cost, total
+from contracts.pricing import FilmMeasures, Rates, film_cost, total
 from contracts.stack.environ import ExtractEnvironment
 
 
@@ -59,7 +59,7 @@ class Budget:
         """The estimate, as `check` has it."""
         width, height = size
         seconds = max(seconds, frames / 1000, 1e-3)  # headers are silent, or say what they like
-        film = Film(
+        film = FilmMeasures(
             width=width,
             height=height,
             frames_per_second=frames / seconds,

@@ -11,7 +11,14 @@ from containers.media.extract.plan import nvenc
 from containers.media.labels import hdr
 from contracts.film.facts import Video
 from contracts.film.manifest import Encoder, Output
-from contracts.job import PRORES_PROFILES, Codec, Container, Settings
+from contracts.job import (
+    DEFAULT_PRESET,
+    DEFAULT_QUALITY,
+    PRORES_PROFILES,
+    Codec,
+    Container,
+    Settings,
+)
 from contracts.limits import H264_MAX_SIDE, LEVEL_MAX
 from contracts.names import ExitCode
 
@@ -24,8 +31,6 @@ ENCODERS = {
 }
 SHARD_CONTAINERS = {Codec.PRORES: Container.MOV, Codec.FFV1: Container.MKV}
 """MP4 for the others."""
-DEFAULT_QUALITY = {Codec.H264: 18, Codec.HEVC: 20, Codec.AV1: 28}
-DEFAULT_PRESET = {Codec.H264: "fast", Codec.HEVC: "fast", Codec.AV1: "8"}
 CHROMA_LOCATIONS = {2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
 """FFmpeg's names; left goes without saying."""
 KEYFRAME_SECONDS = 2

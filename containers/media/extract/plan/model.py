@@ -27,7 +27,7 @@ def find_model(settings: Settings, store: Store, bucket: str) -> Model:
         raise WorkerError(
             ExitCode.SOURCE_MISSING,
             f"the model {stored_model(digest)} is not stored in {bucket}; store both of its files "
-            "there: python -m containers.upscaler inspect FILE --to DIR makes them",
+            "there: superres inspect FILE --to DIR makes them",
         ) from error
     if facts.weights_sha256 != digest:
         raise WorkerError(

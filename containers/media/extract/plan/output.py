@@ -87,7 +87,9 @@ def _plan_tile(facts: ModelFacts, engine: Engine, video: Video, mib: int) -> tup
     """(tile, halo), in source pixels; (0, 0) where the whole picture fits."""
     need = facts.bytes_per_pixel[engine]
     memory = mib * 1024**2 - video.width * video.height * facts.tail_bytes_per_pixel
-    tile = plan_tile(video.width, video.height, need, max(memory, 0), facts)
+    tile = plan_tile(
+        video.width, video.height, facts, bytes_per_pixel=need, memory_bytes=max(memory, 0)
+    )
     return tile, facts.halo if tile else 0
 
 

@@ -14,7 +14,7 @@ from contracts import keys
 from contracts.job import Settings, SourceObject
 from contracts.models import CATALOGUE, ModelFacts, ModelName, StoredModel
 from contracts.names import ExitCode, Stage
-from contracts.pricing import Film, film_cost, total
+from contracts.pricing import FilmMeasures, film_cost, total
 from contracts.stack.environ import ExtractEnvironment
 from tests.support.bench import (
     EXTRACT_ENVIRONMENT,
@@ -42,7 +42,9 @@ def budget(model: ModelFacts, max_cost: float | None, most: float) -> Budget:
 
 
 def price(frames: int, model: ModelFacts = CATALOGUE[ModelName.X4PLUS]) -> float:
-    film = Film(width=1920, height=1080, frames_per_second=25, seconds=frames / 25, bytes=1e9)
+    film = FilmMeasures(
+        width=1920, height=1080, frames_per_second=25, seconds=frames / 25, bytes=1e9
+    )
     known = rates(budget(model, None, 0).limits.environment)
     return total(film_cost(film, (7680, 4320), model, known))
 

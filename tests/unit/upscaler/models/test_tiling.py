@@ -118,7 +118,7 @@ def test_what_is_planned_fits_the_memory_or_is_as_small_as_may_be(
 ) -> None:
     fields = {**CATALOGUE[ModelName.X4PLUS].model_dump(), "radius": radius, "grid": grid}
     model = ModelFacts.model_validate(fields)
-    side = plan_tile(width, height, need, mib * 1024**2, model)
+    side = plan_tile(width, height, model, bytes_per_pixel=need, memory_bytes=mib * 1024**2)
     pixels = (side + 2 * model.halo) ** 2 if side else width * height
     assert pixels * need <= mib * 1024**2 or side == smallest_tile(model)
     assert side % grid == model.halo % grid == 0

@@ -1,4 +1,4 @@
-"""A deployed stack as the command line sees it: upload, follow, fetch; on AWS or embedded."""
+"""The client of a stack, on AWS or embedded: upload a film, follow its job, fetch the result."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.embedded import Stack
 from cli.errors import JobError
 from cli.files import in_place
+from cli.stacks.stack import Stack
 from contracts import keys
 from contracts.film.ledger import Progress, Report
 from contracts.job import Settings, SourceObject, make_job_id
@@ -33,12 +33,12 @@ ENDS = {
     "ABORTED": (CANCELLED_ERROR, "somebody stopped the job"),
     "TIMED_OUT": (JOB_TIMED_OUT_ERROR, "the job took longer than any job may"),
 }
-"""Error and sentence of an end for which the execution itself gives none."""
+"""Error and sentence by the state in which an execution ended without giving its own."""
 
 
 @dataclass(kw_only=True)
 class Snapshot:
-    """How far a job is, at one look."""
+    """How far a job is at one moment."""
 
     state: str
     """RUNNING or a final state of the execution; WAITING before there is one."""
@@ -54,7 +54,7 @@ class Snapshot:
 
 
 class Pipeline:
-    """Client of one stack."""
+    """The client of one stack; it follows one job at a time."""
 
     def __init__(self, stack: Stack) -> None:
         session = boto3.Session(region_name=stack.region, **stack.credentials)
@@ -65,14 +65,17 @@ class Pipeline:
         self._extract: ExtractResult | None = None
 
     def store_model(self, files: Mapping[str, Path]) -> None:
-        """Put a user's model, by the keys of its files, where jobs look for it."""
+        """Upload a user's model to where jobs look for it; `files` are its files by their keys."""
         for key, path in files.items():
             self._s3.upload_file(str(path), self._stack.outputs["source_bucket"], key)
 
     def upload(
         self, video: Path, settings: Settings, sent: Callable[[int], None]
     ) -> tuple[str, SourceObject]:
-        """Upload a file and return (job id, pinned source). `sent` hears bytes as they go."""
+        """Upload a film and return (job id, pinned source).
+
+        `sent` is called with the number of bytes in each part that was sent.
+        """
         bucket, key = self._stack.outputs["source_bucket"], keys.upload_key(video.name)
         extra = {"Metadata": settings.to_metadata()}
         self._s3.upload_file(str(video), bucket, key, ExtraArgs=extra, Callback=sent)
@@ -87,7 +90,7 @@ class Pipeline:
         return make_job_id(source, settings.to_json()), source
 
     def look(self, job_id: str) -> Snapshot:
-        """One look at a job."""
+        """Ask how far a job is."""
         machine = self._stack.outputs["state_machine_arn"]
         arn = execution_arn(machine, job_id)
         try:
@@ -103,10 +106,11 @@ class Pipeline:
             error, message = ENDS[snapshot.state]
             snapshot.error = execution.get("error") or error
             snapshot.message = execution.get("cause") or message
-        self._count(job_id, snapshot)
+        self._add_counts(job_id, snapshot)
         return snapshot
 
-    def _count(self, job_id: str, snapshot: Snapshot) -> None:
+    def _add_counts(self, job_id: str, snapshot: Snapshot) -> None:
+        """Fill in the stage, the frames and the shards."""
         if self._extract is None:
             text = self._text(keys.stage_result_key(job_id, Stage.EXTRACT))
             if text is None:
@@ -137,18 +141,18 @@ class Pipeline:
             raise
 
     def result(self, snapshot: Snapshot) -> tuple[RecomposeResult, Report]:
-        """What a succeeded job made, and its report."""
+        """Read what a job that succeeded made, and its report."""
         result = RecomposeResult.model_validate(snapshot.output["recompose"])
         body = self._s3.get_object(Bucket=result.report.bucket, Key=result.report.key)["Body"]
         return result, Report.model_validate_json(body.read())
 
     def fetch(self, result: RecomposeResult, target: Path) -> None:
-        """Download into place: `target` appears whole or not at all."""
+        """Download the result; `target` appears whole or not at all."""
         with in_place(target) as partial:
             self._s3.download_file(result.result.bucket, result.result.key, str(partial))
 
     def stage_seconds(self, job_id: str) -> dict[str, float]:
-        """Wall seconds of each state of the execution, from its history."""
+        """Read the wall seconds of each state of the execution from its history."""
         machine = self._stack.outputs["state_machine_arn"]
         arn = execution_arn(machine, job_id)
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
@@ -163,6 +167,6 @@ class Pipeline:
                 seconds[name] = round(passed.total_seconds(), 3)
         return seconds
 
-    def failed(self, snapshot: Snapshot) -> JobError:
-        """The failure as an error that a command can end with."""
+    def failure(self, snapshot: Snapshot) -> JobError:
+        """The error with which a command ends for a job that failed."""
         return JobError(snapshot.message, snapshot.error, str(self._stack.log_dir))

@@ -1,4 +1,4 @@
-"""The before/after picture: one frame of source and result, a crop of it enlarged."""
+"""The before/after picture: one frame of the source and of the result, and a detail of it."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -16,11 +16,11 @@ GAP, LABEL = 8, 36
 INK, PAPER = (240, 240, 240), (24, 26, 30)
 
 
-def frame_at(video: Path, stream_index: int, position: float) -> np.ndarray:
-    """RGB uint8 frame, shape (h, w, 3), at `position` (0..1) of the frames that a stream shows."""
+def read_frame(video: Path, stream_index: int, position: float) -> np.ndarray:
+    """Decode the RGB frame, uint8, shape (h, w, 3), at `position` (0 to 1) among all frames."""
     shown = sum(1 for _ in _frames(video, stream_index))
-    wanted = min(int(shown * position), shown - 1)
-    frame = next(islice(_frames(video, stream_index), wanted, None))
+    number = max(0, min(int(shown * position), shown - 1))
+    frame = next(islice(_frames(video, stream_index), number, None))
     return frame.to_ndarray(format="rgb24")
 
 
@@ -39,15 +39,16 @@ def _refuse(url: str, _flags: int, _options: dict[str, str]) -> Any:
     raise PermissionError(f"it refers to another file, {url[:80]!r}")
 
 
-def before_after(
-    source: Path, stream_index: int, result: Path, target: Path, position: float = 0.5
+def draw_before_after(
+    source: Path, result: Path, target: Path, *, stream_index: int = 0, position: float = 0.5
 ) -> None:
-    """Write a PNG: the whole frame and a detail, bicubic enlargement beside the result.
+    """Write a PNG: the whole frame and a detail, each enlarged bicubically and as the result.
 
-    `stream_index` is the film's in the source. Raises OSError, FFmpegError.
+    `stream_index` is the film's in the source, `position` (0 to 1) the frame's place in the film.
+    Raises OSError, FFmpegError, and StopIteration where the film has no frames.
     """
-    before = Image.fromarray(frame_at(source, stream_index, position))
-    after = Image.fromarray(frame_at(result, 0, position))
+    before = Image.fromarray(read_frame(source, stream_index, position))
+    after = Image.fromarray(read_frame(result, 0, position))
     enlarged = before.resize(after.size, Image.Resampling.BICUBIC)
     width = 640
     height = round(width * after.height / after.width)
@@ -67,7 +68,7 @@ def before_after(
 
 
 def _detail(image: np.ndarray, aspect: float) -> tuple[int, int, int, int]:
-    """The busiest crop, a quarter of the width: where enlargement shows."""
+    """(left, top, right, bottom) of the busiest quarter of the width: there enlargement shows."""
     height, width = image.shape[:2]
     crop_w = max(width // 4, 1)
     crop_h = max(min(round(crop_w * aspect), height), 1)

@@ -1,4 +1,7 @@
-"""Progress and messages on stderr, data on stdout; a silent twin, so that no command asks which."""
+"""Where commands print: progress and messages on stderr, the result on stdout.
+
+With `--json` progress is silent, so that no command has to ask.
+"""
 
 import json
 import sys
@@ -6,30 +9,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from cli.errors import JobError, UserError
 from contracts.base import one_line
 
 
 class Steps(Protocol):
-    """The steps of a long command, each started, updated and ended by name."""
+    """The steps of a long command, each of them started, updated and ended by name."""
 
     def update(
-        self, step: str, done: float = 0, total: float | None = None, note: str = ""
+        self, step: str, done: float = 0, total: float | None = None, *, note: str = ""
     ) -> None:
-        """Show `done` of `total` (None: unknown) and a short note; starts the step if new."""
+        """Show `done` of `total` (None: unknown) and a short note; start the step if it is new."""
         ...
 
-    def end(self, step: str, note: str = "") -> None: ...
+    def end(self, step: str, note: str = "") -> None:
+        """Show the step as done; ignore one that was never started."""
+        ...
 
 
 class _SilentSteps:
     def update(
-        self, step: str, done: float = 0, total: float | None = None, note: str = ""
+        self, step: str, done: float = 0, total: float | None = None, *, note: str = ""
     ) -> None:
         """Say nothing."""
 
@@ -43,7 +49,7 @@ class _RichSteps:
         self._tasks: dict[str, TaskID] = {}
 
     def update(
-        self, step: str, done: float = 0, total: float | None = None, note: str = ""
+        self, step: str, done: float = 0, total: float | None = None, *, note: str = ""
     ) -> None:
         note = escape(one_line(note))
         if step not in self._tasks:
@@ -57,16 +63,16 @@ class _RichSteps:
             self._progress.stop_task(self._tasks[step])
 
 
-class Output:
-    """What a command says. With `as_json`, only the result is printed, as one JSON object."""
+class Console:
+    """Prints for a person; with `as_json`, prints only the result, as one JSON object."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._console = Console(stderr=True, highlight=False)
+        self._console = RichConsole(stderr=True, highlight=False)
 
     @contextmanager
     def steps(self) -> Iterator[Steps]:
-        """A live list of steps on stderr."""
+        """Show a live list of steps on stderr."""
         if self.as_json:
             yield _SilentSteps()
             return
@@ -81,12 +87,12 @@ class Output:
             yield _RichSteps(progress)
 
     def say(self, text: str) -> None:
-        """One line for a person."""
+        """Print one line on stderr; nothing with `--json`."""
         if not self.as_json:
             self._console.print(text, markup=False)
 
     def result(self, data: Mapping[str, Any], rows: Mapping[str, str]) -> None:
-        """The command's result: JSON on stdout, or `rows` as a small table on stdout."""
+        """Print the result on stdout: `data` as JSON, or `rows` as a small table."""
         if self.as_json:
             sys.stdout.write(json.dumps(data, indent=2) + "\n")
             return
@@ -95,14 +101,26 @@ class Output:
         table.add_column(overflow="fold")
         for name, value in rows.items():
             table.add_row(name, Text(one_line(value)))
-        Console(highlight=False).print(table)
+        RichConsole(highlight=False).print(table)
 
     def warn(self, message: str) -> None:
-        """One sentence on stderr about something that did not stop the command."""
+        """Print one sentence on stderr about something that did not stop the command."""
         sys.stderr.write(f"superres: {message}\n")
 
-    def error(self, message: str, fields: Mapping[str, Any]) -> None:
-        """One sentence on stderr; with --json also an object on stdout."""
+    def error(self, error: UserError) -> None:
+        """Print the error's sentence on stderr; with `--json` an object on stdout too."""
         if self.as_json:
-            sys.stdout.write(json.dumps({"status": "FAILED", "message": message, **fields}) + "\n")
-        sys.stderr.write(f"superres: {message}\n")
+            fields = {"status": "FAILED", "message": str(error), **error.details()}
+            sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stderr.write(f"superres: {error}\n")
+        if isinstance(error, JobError):
+            self.say(f"Logs: {error.logs}")
+
+    @contextmanager
+    def exit_on_error(self) -> Iterator[None]:
+        """Print a UserError of the block and end the program with the error's exit code."""
+        try:
+            yield
+        except UserError as error:
+            self.error(error)
+            sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""Models on this machine: the catalogue's weights, and models that users bring."""

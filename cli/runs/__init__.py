@@ -1,0 +1,1 @@
+"""One video through the whole pipeline on this machine: `superres run`."""
