@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.superres import ROOT
-from cli.machine import cores
+from cli.stacks.machine import cores
 from tools.sections import between
 
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -17,7 +17,7 @@ from benchmarks.chart import Panel, draw_chart
 from benchmarks.clips import read_sample, write_looped
 from benchmarks.peaks import peaks_below
 from benchmarks.superres import ROOT, run_superres, table
-from cli.machine import cores
+from cli.stacks.machine import cores
 from contracts.models import ModelName
 from contracts.names import Stage
 
