@@ -1,6 +1,6 @@
 """A small process that outlives the emulator just long enough to leave nothing behind.
 
-It is forked before any thread exists, and hears over a pipe which process groups run. When the
+It is forked before any thread exists, and reads from a pipe which process groups run. When the
 pipe closes, for whatever reason, it kills those that remain and removes the scratch directory.
 """
 

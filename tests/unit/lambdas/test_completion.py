@@ -1,6 +1,5 @@
 """A job that has ended is settled once, and somebody is told once."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from local import snapshot
+from local import snapshot_file
 from local.emulator.patching import PatchError, verify
 from local.fingerprint import fingerprint
-from local.rundir import open_run
+from local.run_folder import open_run
 from tests.support.local_aws import (
     PROGRAM,
     Server,
@@ -164,12 +164,12 @@ def test_another_ministack_is_refused_by_the_names_it_lacks() -> None:
 
 def test_only_whole_snapshots_are_read_and_only_the_newest_kept(tmp_path: Path) -> None:
     for number in range(5):
-        snapshot.save(tmp_path, f"key{number}", "127.0.0.1:1111", b"at 127.0.0.1:1111")
+        snapshot_file.save(tmp_path, f"key{number}", "127.0.0.1:1111", b"at 127.0.0.1:1111")
     assert len(list(tmp_path.iterdir())) == 3
-    assert snapshot.read(tmp_path, "key4", "127.0.0.1:2222") == b"at 127.0.0.1:2222"
-    assert snapshot.read(tmp_path, "key0", "127.0.0.1:2222") is None
+    assert snapshot_file.read(tmp_path, "key4", "127.0.0.1:2222") == b"at 127.0.0.1:2222"
+    assert snapshot_file.read(tmp_path, "key0", "127.0.0.1:2222") is None
     (tmp_path / "key4.snapshot").write_bytes(b"{}")
-    assert snapshot.read(tmp_path, "key4", "127.0.0.1:2222") is None
+    assert snapshot_file.read(tmp_path, "key4", "127.0.0.1:2222") is None
 
 
 def test_the_fingerprint_follows_sources_and_overrides(tmp_path: Path) -> None:
