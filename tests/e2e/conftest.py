@@ -1,6 +1,9 @@
 """One embedded AWS for all end-to-end tests, IAM enforced, and a way to follow a job on it."""
 
+import contextlib
+import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from cli.embedded import Stack, embedded_stack, ensure_weights, overrides
 from cli.pipeline import FINAL_STATES, Pipeline, Snapshot
@@ -19,6 +23,8 @@ from contracts.names import Stage, batch_job_name
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "bunny.mp4"
 PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.2
+"""A look costs client and server together some 30 ms of a core."""
 
 
 @dataclass
@@ -29,14 +35,12 @@ class Bench:
     mail_queue: str
     received: list[dict[str, Any]] = field(default_factory=list)
     """The e-mails that were taken out of the queue so far."""
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.stack.endpoint,
-            region_name=self.stack.region,
-            **self.stack.credentials,
-        )
+        if service not in self._clients:
+            self._clients[service] = make_client(self.stack, service)
+        return self._clients[service]
 
     def drop(self, body: bytes, name: str, metadata: Mapping[str, str]) -> str:
         """Put an object as a user would with the AWS CLI; return the job id it must start."""
@@ -60,7 +64,7 @@ class Bench:
             now = pipeline.look(job_id)
             if now.state in FINAL_STATES:
                 return now
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
         raise TimeoutError(f"job {job_id} did not end; logs: {self.stack.log_dir}")
 
     def result(self, job_id: str, folder: Path) -> tuple[Path, Any]:
@@ -102,31 +106,76 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One state folder for all workers of a run: the second to start a stack finds a snapshot."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "state"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bench(state: Path) -> Iterator[Bench]:
     ensure_weights(ModelName.ANIMEVIDEOV3)
-    with running(tmp_path_factory.mktemp("state")) as bench:
+    with running(state, "bench") as bench:
         yield bench
 
 
 @pytest.fixture(scope="session")
-def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A stack with buckets, table, queues and logs under keys of the account's."""
-    with running(tmp_path_factory.mktemp("state-kms"), encryption="kms") as bench:
+def kms(state: Path) -> Iterator[Bench]:
+    """A stack whose buckets, table, queues and logs are encrypted with the account's own keys."""
+    with running(state, "kms", encryption="kms") as bench:
         yield bench
 
 
 @contextmanager
-def running(state: Path, **settings: str) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
+def running(state: Path, name: str, **settings: str) -> Iterator[Bench]:
+    """Start a stack. `name` stands for its settings: workers that need the same start in turn."""
+    with contextlib.ExitStack() as exits:
+        patch = exits.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("XDG_STATE_HOME", str(state))
-        with embedded_stack({**overrides(workers=2, precision="auto"), **settings}) as stack:
-            yield Bench(stack, listen(stack))
+        settings = {**overrides(workers=2, precision="auto"), **settings}
+        with locked(state / f"{name}.lock"):
+            snapshots = count_snapshots(state)
+            stack = exits.enter_context(embedded_stack(settings))
+            deadline = time.monotonic() + 10
+            while not stack.warm and count_snapshots(state) == snapshots:
+                if time.monotonic() > deadline:
+                    break  # then the next worker deploys too
+                time.sleep(0.05)
+        yield Bench(stack, listen(stack))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def count_snapshots(state: Path) -> int:
+    return len(list(state.glob("*/snapshots/*.snapshot")))
+
+
+def make_client(
+    stack: Stack, service: str, config: Config | None = None, **credentials: str
+) -> Any:
+    """A client of the stack, with other credentials than the root's where they are given.
+
+    Of boto3's one session: each new session parses the service's model again, up to 0.2 s.
+    """
+    return boto3.client(
+        service,
+        endpoint_url=stack.endpoint,
+        region_name=stack.region,
+        config=config,
+        **(credentials or stack.credentials),
+    )
 
 
 def listen(stack: Stack) -> str:
     """Subscribe a queue to the e-mail topic, as a person's mailbox would be."""
-    names = {"endpoint_url": stack.endpoint, "region_name": stack.region, **stack.credentials}
-    sqs, sns = boto3.client("sqs", **names), boto3.client("sns", **names)
+    sqs, sns = make_client(stack, "sqs"), make_client(stack, "sns")
     url = sqs.create_queue(QueueName="mailbox")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     arn = attributes["Attributes"]["QueueArn"]
