@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    guard = Guard(run.scratch)  # forks, so before any thread and before the streams move
+    guard = Guard.fork(run.scratch)  # before any thread and before the streams move
     ready, complaints = _redirect_output(run.server_log)
     code = 0
     try:

@@ -35,7 +35,7 @@ _NEEDED = {
 
 
 @dataclass(frozen=True)
-class KeyUse:
+class KmsKeyUse:
     """A key, and how its use looks to KMS."""
 
     key_arn: str
@@ -43,7 +43,7 @@ class KeyUse:
     """Condition keys, in small letters."""
 
 
-def use_of(resource_arn: str) -> KeyUse | None:
+def use_of(resource_arn: str) -> KmsKeyUse | None:
     """For a bucket's object, a topic, a queue or a table; None if the key is AWS's own."""
     service, _, resource = resource_arn.removeprefix("arn:aws:").partition(":")
     if service == "s3":
@@ -64,7 +64,7 @@ def use_of(resource_arn: str) -> KeyUse | None:
     return None
 
 
-def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[str, KeyUse]]:
+def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[str, KmsKeyUse]]:
     """Actions on keys that a call needs beside its own.
 
     An upload in parts reads what it wrote:
@@ -99,8 +99,8 @@ def _attribute(holder: dict[str, Any] | None) -> str | None:
     return (holder or {}).get("attributes", {}).get("KmsMasterKeyId")
 
 
-def _use(service: str, key: str | None, bound: str, to: str) -> KeyUse | None:
+def _use(service: str, key: str | None, bound: str, to: str) -> KmsKeyUse | None:
     if not key or ":key/" not in key:
         return None
     via = f"{service}.{get_region()}.amazonaws.com"
-    return KeyUse(key, {"kms:viaservice": via, f"kms:encryptioncontext:{bound}".lower(): to})
+    return KmsKeyUse(key, {"kms:viaservice": via, f"kms:encryptioncontext:{bound}".lower(): to})

@@ -7,7 +7,7 @@ import pytest
 from cli.errors import UserError
 from contracts.job import Settings
 from contracts.models import ModelName
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import SAMPLE, Bench
 from tools.aws_smoke import check_job, verify
 from tools.throwaway import Deadline
 

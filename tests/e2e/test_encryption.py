@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from contracts.job import Settings
 from contracts.models import ModelName
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import SAMPLE, Bench
 
 USE_KEY = {
     "Effect": "Allow",

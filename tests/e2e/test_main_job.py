@@ -15,7 +15,7 @@ from contracts.job import Codec, Container, Settings
 from contracts.keys import shards_prefix
 from contracts.models import ModelName
 from contracts.names import Stage
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import SAMPLE, Bench
 from tests.support.films import make
 
 

@@ -1,8 +1,6 @@
 """A job that is stopped: its work ends, the registry knows, and one mail is written."""
 
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -10,18 +8,7 @@ from contracts.job import Settings, SourceObject
 from contracts.messages import REGISTRY_JOB_SORT, REGISTRY_OPEN, RegistryRecord
 from contracts.models import ModelName
 from contracts.names import NOT_STARTED_ERROR, JobStatus, Stage, execution_arn
-from tests.e2e.conftest import PATIENCE_SECONDS, SAMPLE, Bench
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise TimeoutError("it did not happen")
+from tests.e2e.support import SAMPLE, Bench, eventually
 
 
 def item(bench: Bench, job_id: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _security_group(aws: Aws, r: RequestedResource) -> Created:
         Description=r.get("description") or "Managed by Pulumi",
         **r.pick(VpcId="vpcId"),
     )["GroupId"]
-    # AWS lets everything out of a new group; a Pulumi group says itself what may leave.
+    # AWS allows all egress of a new group; a Pulumi group states its own egress.
     everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[everything])
     if ingress := r.get("ingress"):

@@ -50,7 +50,7 @@ def _repository_policy(aws: Aws, r: RequestedResource) -> Created:
 
 
 def _image(aws: Aws, r: RequestedResource) -> Created:
-    """A placeholder is pushed: nothing can be built here, and jobs run the repository's code.
+    """Push a placeholder: nothing can be built here, and jobs run the repository's code.
 
     Its manifest says so. The digest is the one of that manifest, so whoever pulls it finds out.
     """

@@ -11,7 +11,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from contracts.names import PROJECT
-from tests.e2e.conftest import Bench, make_client
 from tests.e2e.permissions.access_matrix import (
     MAY,
     S3_FILES,
@@ -19,6 +18,7 @@ from tests.e2e.permissions.access_matrix import (
     Clients,
     calls,
 )
+from tests.e2e.support import Bench, make_client
 from tools.least_privilege import roles
 
 TRUST_ROOT = {

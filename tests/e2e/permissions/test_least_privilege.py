@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.conftest import Bench
+from tests.e2e.support import Bench
 from tools.least_privilege import roles
 from tools.least_privilege.coverage import Proof, by_statement
 from tools.least_privilege.walker import Walker
