@@ -9,6 +9,7 @@ import pytest
 from cli.embedded import ensure_weights
 from contracts.models import ModelName
 from tests.e2e.support import Bench, running
+from tests.support.films import make
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,13 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "state"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of 20 frames with sound, for tests of what surrounds the pictures."""
+    target = tmp_path_factory.mktemp("tiny") / "tiny.mp4"
+    return make(target, frames=20, width=64, height=36, audio="aac")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from contracts.keys import shards_prefix
 from contracts.models import ModelName
 from contracts.names import Stage
 from tests.e2e.support import SAMPLE, Bench
-from tests.support.films import make
 
 
 def times(video: Path) -> list[Fraction]:
@@ -183,11 +182,6 @@ def test_other_codecs_join_without_re_encoding(
         video = container.streams.video[0]
         assert (video.width, video.height) == (192, 108)
         assert len(list(container.decode(video=0))) == 33
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("tiny") / "film.mp4", frames=20, width=64, height=36)
 
 
 @pytest.mark.parametrize(

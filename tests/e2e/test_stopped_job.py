@@ -1,5 +1,6 @@
 """A job that is stopped: its work ends, the registry knows, and one mail is written."""
 
+from pathlib import Path
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -74,14 +75,14 @@ def reconcile(bench: Bench) -> None:
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
-def test_a_film_comes_through_though_no_end_of_a_job_is_heard(bench: Bench) -> None:
+def test_a_film_comes_through_though_no_end_of_a_job_is_heard(bench: Bench, tiny: Path) -> None:
     """The reconciler, called here in place of its schedule, answers for every stage."""
     events = bench.client("events")
     (rule,) = [r["Name"] for r in events.list_rules()["Rules"] if "job-state" in r["Name"]]
     states = bench.client("stepfunctions")
     events.disable_rule(Name=rule)
     try:
-        job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=1.5))
+        job_id = bench.upload(tiny, Settings(model=ModelName.LANCZOS, shard_seconds=0.5))
 
         def done() -> str | None:
             reconcile(bench)
