@@ -10,14 +10,14 @@ from pathlib import Path
 
 from cli.stacks.embedded import IMPORT_AHEAD
 from contracts.names import Stage
-from local.emulator.batch.processes import waiting
+from local.emulator.batch.processes import wait_for_command
 
 INTERVAL_SECONDS = 0.05
 _PROC = Path("/proc")
 _STAGES = {
     ("containers.media", "extract"): Stage.EXTRACT,
     ("containers.upscaler", "process"): Stage.PROCESS,
-    (waiting.__name__, IMPORT_AHEAD): Stage.PROCESS,
+    (wait_for_command.__name__, IMPORT_AHEAD): Stage.PROCESS,
     ("containers.media", "recompose"): Stage.RECOMPOSE,
 }
 """By the words `MODULE ARGUMENT` of a worker's command; a worker that waited keeps those."""

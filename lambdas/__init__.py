@@ -1,1 +1,1 @@
-"""The functions between the services, each thin: parse, decide, perform one effect, return."""
+"""The functions between the services. Each is thin: parse, decide, perform one effect, return."""

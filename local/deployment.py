@@ -1,4 +1,4 @@
-"""The Pulumi program, run by a process of its own: it is large, and gone afterwards."""
+"""Runs the Pulumi program in a process of its own, which gives its memory back when it ends."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A key for everything that decides what a deployment creates."""
+"""One key over everything that decides what a deployment creates."""
 
 import hashlib
 import sys

@@ -1,6 +1,6 @@
 """`python -m local serve`: the embedded AWS with the stack deployed, for as long as stdin is open.
 
-One JSON line on stdout says that it is ready; everything else goes to the run's server.log.
+One JSON line on stdout announces that it is ready; everything else goes to the run's server.log.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from local import snapshot
+from local import snapshot_file
 from local.deployer.config import ConfigError, StackConfig, parse_overrides, read_config
 from local.deployment import Deployment, ServeError
 from local.emulator.guard import Guard
 from local.emulator.settings import HOST, EmulatorSettings
 from local.fingerprint import fingerprint
-from local.rundir import RunDir, open_run
+from local.run_folder import RunFolder, open_run
 
 log = logging.getLogger("local")
 T = TypeVar("T")
@@ -35,8 +35,8 @@ _REPOSITORY = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asked for."""
+class ServeRequest:
+    """The command line, parsed."""
 
     project: Path
     state_dir: Path
@@ -46,14 +46,14 @@ class Request:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0 after a stop that was asked for, 1 with one sentence on stderr otherwise."""
+    """Exit code 0 after a requested stop, 1 with one sentence on stderr otherwise."""
     try:
         request = _parse(arguments)
         run = open_run(request.state_dir)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    guard = Guard(run.scratch)  # forks, so before any thread and before the streams move
+    guard = Guard.fork(run.scratch)  # before any thread and before the streams move
     ready, complaints = _redirect_output(run.server_log)
     code = 0
     try:
@@ -66,11 +66,11 @@ def main(arguments: list[str]) -> int:
         os.write(complaints, f"{error!r} (log: {run.server_log})\n".encode())
         code = 1
     guard.finish()
-    # ministack's threads may be waiting for anything; nothing of ours is left to be finished.
+    # ministack's threads may wait for anything; nothing of ours is left to finish.
     os._exit(code)
 
 
-def _parse(arguments: list[str]) -> Request:
+def _parse(arguments: list[str]) -> ServeRequest:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the embedded AWS until stdin closes")
@@ -83,13 +83,13 @@ def _parse(arguments: list[str]) -> Request:
     )
     serve.add_argument(
         "--import-ahead", metavar="MODULE",
-        help="import it while the first job runs, for the first one that runs its package",
+        help="import it while the first job runs, for the first job that runs its package",
     )  # fmt: skip
     given = parser.parse_args(arguments)
     project = given.project.absolute()
     overrides = parse_overrides(given.set)
     config = read_config(project, STACK, overrides)
-    return Request(project, given.state_dir, overrides, config, given.import_ahead)
+    return ServeRequest(project, given.state_dir, overrides, config, given.import_ahead)
 
 
 def _redirect_output(log_file: Path) -> tuple[int, int]:
@@ -102,7 +102,7 @@ def _redirect_output(log_file: Path) -> tuple[int, int]:
     return copies
 
 
-async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> None:
+async def _serve(request: ServeRequest, run: RunFolder, guard: Guard, ready: int) -> None:
     started = time.monotonic()
     stop, closed = asyncio.Event(), asyncio.Event()
     _stop_on_signals_and_eof(stop)
@@ -119,8 +119,8 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
     settings.export()
     key = fingerprint(request.project, STACK, request.overrides)
     snapshots = request.state_dir / "snapshots"
-    saved = snapshot.read(snapshots, key, settings.address)
-    # Before ministack is imported, so that both import at once; what it asks waits at the socket.
+    saved = snapshot_file.read(snapshots, key, settings.address)
+    # Before ministack is imported, so that both import at once; its requests wait at the socket.
     deployment = None if saved else await _start_deployment(request, settings, guard)
     # ministack reads its environment when it is imported, hence not before.
     from local.emulator.patching import PatchError
@@ -143,7 +143,7 @@ async def _serve(request: Request, run: RunDir, guard: Guard, ready: int) -> Non
         os.write(ready, line.encode())
         threading.Thread(target=runtime.warm_functions, daemon=True).start()
         if state is not None:
-            snapshot.save(snapshots, key, settings.address, state)
+            snapshot_file.save(snapshots, key, settings.address, state)
         await _unless(stop, server, asyncio.Event().wait())
     except _StopRequested:
         log.info("stopping")
@@ -189,37 +189,37 @@ def _stop_on_signals_and_eof(stop: asyncio.Event) -> None:
 
 
 def _load(body: bytes | None) -> dict[str, Any] | None:
-    """The outputs of the snapshot's stack; None where it must be deployed anew."""
-    from local.emulator import state
+    """The outputs of the snapshot's stack; None if it must be deployed again."""
+    from local.emulator import snapshot_state
 
     if body is None:
         return None
     try:
-        return state.load(body)
+        return snapshot_state.load(body)
     except Exception:
         log.exception("the snapshot could not be restored")
         return None
 
 
 def _dump(outputs: dict[str, Any]) -> bytes | None:
-    from local.emulator import state
+    from local.emulator import snapshot_state
 
     try:
-        return state.dump(outputs)
+        return snapshot_state.dump(outputs)
     except (TypeError, ValueError):
-        log.exception("the next start will not be a warm one")
+        log.exception("no snapshot was taken: the next start deploys again")
         return None
 
 
 async def _start_deployment(
-    request: Request, settings: EmulatorSettings, guard: Guard
+    request: ServeRequest, settings: EmulatorSettings, guard: Guard
 ) -> Deployment:
     options = {"project": str(request.project), "stack": STACK}
     return await Deployment.start(options, request.overrides, settings.endpoint, guard)
 
 
 def _ready_line(
-    settings: EmulatorSettings, outputs: dict[str, Any], run: RunDir, warm: bool, seconds: float
+    settings: EmulatorSettings, outputs: dict[str, Any], run: RunFolder, warm: bool, seconds: float
 ) -> str:
     facts = {
         "endpoint": settings.endpoint,

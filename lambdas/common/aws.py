@@ -1,21 +1,23 @@
-"""Small typed adapters over AWS clients: a method is one call and the errors that mean a value."""
+"""Small typed adapters over AWS clients: a method makes one call, and turns errors that mean
+something into values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from contracts.limits import BATCH_DESCRIBE_JOBS_MAX
-from lambdas.common.values import BatchJob, Execution, ObjectHead, StoredObject
+from lambdas.common.values import BatchJob, ObjectHead, StoredObject, WorkflowExecution
 
 _GONE = frozenset({"404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 """405: the version is a delete marker."""
 _DEAD_TOKEN = frozenset({"TaskTimedOut", "InvalidToken", "TaskDoesNotExist"})
 
 
-def client(service: str, attempts: int = 3) -> Any:
+def make_client(service: str, attempts: int = 3) -> BaseClient:
     """A client whose waits stay far below a function's time limit."""
     return boto3.client(
         service,
@@ -31,14 +33,14 @@ def error_code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
-class Store:
-    """S3."""
+class ObjectClient:
+    """S3 objects."""
 
-    def __init__(self, s3: Any) -> None:
+    def __init__(self, s3: BaseClient) -> None:
         self._s3 = s3
 
     def head(self, bucket: str, key: str, version_id: str) -> ObjectHead | None:
-        """None where that version is gone."""
+        """None if that version is gone."""
         try:
             answer = self._s3.head_object(Bucket=bucket, Key=key, VersionId=version_id)
         except ClientError as error:
@@ -52,7 +54,7 @@ class Store:
         )
 
     def create(self, bucket: str, key: str, body: str) -> bool:
-        """Write JSON once; False where the object is there already."""
+        """Write JSON once; False if the object exists already."""
         try:
             self._s3.put_object(
                 Bucket=bucket,
@@ -68,9 +70,9 @@ class Store:
         return True
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        """At most `limit` bytes, for workers near hostile media wrote it; None where absent.
+        """At most `limit` bytes, for a worker near hostile media wrote it; None if absent.
 
-        Who may not list the whole bucket is told "access denied" of an absent object.
+        S3 answers "access denied" for an absent object to callers who may not list the bucket.
         """
         try:
             answer = self._s3.get_object(Bucket=bucket, Key=key)
@@ -88,16 +90,16 @@ class Store:
                 yield StoredObject(key=item["Key"], modified=item["LastModified"])
 
 
-class Workflow:
+class WorkflowClient:
     """Step Functions."""
 
-    def __init__(self, stepfunctions: Any) -> None:
+    def __init__(self, stepfunctions: BaseClient) -> None:
         self._stepfunctions = stepfunctions
 
     def start(self, state_machine_arn: str, name: str, execution_input: str) -> bool:
-        """False where an execution of that name has ended or runs with another input.
+        """False if an execution of that name has ended or runs with another input.
 
-        The same name and input while it runs is answered with the running execution: True.
+        While it runs, the same name and input give the running execution: True.
         """
         try:
             self._stepfunctions.start_execution(
@@ -109,15 +111,15 @@ class Workflow:
             raise
         return True
 
-    def describe(self, execution_arn: str) -> Execution | None:
-        """None where there is no such execution."""
+    def describe(self, execution_arn: str) -> WorkflowExecution | None:
+        """None if there is no such execution."""
         try:
             answer = self._stepfunctions.describe_execution(executionArn=execution_arn)
         except ClientError as error:
             if error_code(error) == "ExecutionDoesNotExist":
                 return None
             raise
-        return Execution(
+        return WorkflowExecution(
             status=answer["status"],
             input=answer.get("input") or "",
             output=answer.get("output") or "",
@@ -126,25 +128,27 @@ class Workflow:
             stopped_at=answer.get("stopDate"),
         )
 
-    def running(self, state_machine_arn: str) -> frozenset[str]:
-        """Names of all running executions, a thousand to a call."""
+    def running_names(self, state_machine_arn: str) -> frozenset[str]:
+        """Names of all running executions; a call lists up to a thousand."""
         pages = self._stepfunctions.get_paginator("list_executions").paginate(
             stateMachineArn=state_machine_arn, statusFilter="RUNNING"
         )
         return frozenset(item["name"] for page in pages for item in page["executions"])
 
-    def succeed(self, token: str, output: str) -> bool:
-        """False where nobody waits for the token any more."""
-        return self._answer(self._stepfunctions.send_task_success, taskToken=token, output=output)
+    def send_success(self, token: str, output: str) -> bool:
+        """False if nothing waits for the token any more."""
+        return self._unless_dead(
+            self._stepfunctions.send_task_success, taskToken=token, output=output
+        )
 
-    def fail(self, token: str, error: str, cause: str) -> bool:
-        """False where nobody waits for the token any more."""
-        return self._answer(
+    def send_failure(self, token: str, error: str, cause: str) -> bool:
+        """False if nothing waits for the token any more."""
+        return self._unless_dead(
             self._stepfunctions.send_task_failure, taskToken=token, error=error, cause=cause
         )
 
     @staticmethod
-    def _answer(call: Any, **arguments: str) -> bool:
+    def _unless_dead(call: Callable[..., object], **arguments: str) -> bool:
         try:
             call(**arguments)
         except ClientError as error:
@@ -154,34 +158,40 @@ class Workflow:
         return True
 
 
-class Batch:
-    """AWS Batch."""
+class BatchClient:
+    """AWS Batch, but for the submission of jobs."""
 
-    def __init__(self, reader: Any, submitter: Any) -> None:
-        """`submitter` must not retry by itself: SubmitJob has no idempotency token, so a retry
-        after a lost answer would start a second job. The queue's redelivery looks first."""
-        self._reader = reader
-        self._submitter = submitter
+    def __init__(self, batch: BaseClient) -> None:
+        self._batch = batch
 
-    def named(self, queue: str, name: str) -> list[BatchJob]:
+    def list_named(self, queue: str, name: str) -> list[BatchJob]:
         """All jobs of that name that Batch remembers, whatever their status."""
-        pages = self._reader.get_paginator("list_jobs").paginate(
+        pages = self._batch.get_paginator("list_jobs").paginate(
             jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
         )
         found = (_batch_job(item) for page in pages for item in page["jobSummaryList"])
         return [job for job in found if job.name == name]  # the filter ignores case
 
-    def submit(self, arguments: Mapping[str, Any]) -> str:
-        """The new job's id."""
-        return self._submitter.submit_job(**arguments)["jobId"]
-
     def describe(self, job_ids: Sequence[str]) -> dict[str, BatchJob]:
-        """By id, at most 100; ids that Batch does not know are left out."""
-        answer = self._reader.describe_jobs(jobs=list(job_ids[:BATCH_DESCRIBE_JOBS_MAX]))
+        """By id, at most 100; ids that Batch does not know are missing."""
+        answer = self._batch.describe_jobs(jobs=list(job_ids[:BATCH_DESCRIBE_JOBS_MAX]))
         return {item["jobId"]: _batch_job(item) for item in answer["jobs"]}
 
     def terminate(self, job_id: str, reason: str) -> None:
-        self._reader.terminate_job(jobId=job_id, reason=reason)
+        self._batch.terminate_job(jobId=job_id, reason=reason)
+
+
+class BatchSubmitter:
+    """Submits AWS Batch jobs."""
+
+    def __init__(self, batch: BaseClient) -> None:
+        """`batch` must not retry by itself: SubmitJob has no idempotency token, so a retry after a
+        lost answer would start a second job. The queue's redelivery looks for the job first."""
+        self._batch = batch
+
+    def submit(self, arguments: Mapping[str, Any]) -> str:
+        """The new job's id."""
+        return self._batch.submit_job(**arguments)["jobId"]
 
 
 def _batch_job(item: Mapping[str, Any]) -> BatchJob:
@@ -201,7 +211,7 @@ def _batch_job(item: Mapping[str, Any]) -> BatchJob:
 
 
 def _waiting_since(item: Mapping[str, Any]) -> int | None:
-    """An array is PENDING until all its children have ended; their numbers tell how it stands."""
+    """An array is PENDING until all its children have ended; their counts show more."""
     children = (item.get("arrayProperties") or {}).get("statusSummary") or {}
     working = children.get("STARTING", 0) + children.get("RUNNING", 0)
     if item.get("status") != "RUNNABLE" and (not children.get("RUNNABLE") or working):
@@ -210,14 +220,15 @@ def _waiting_since(item: Mapping[str, Any]) -> int | None:
     return max([item.get("createdAt", 0), *stops])
 
 
-class Topic:
-    """An SNS topic."""
+class TopicPublisher:
+    """Publishes to one SNS topic."""
 
-    def __init__(self, sns: Any, arn: str) -> None:
+    def __init__(self, sns: BaseClient, arn: str) -> None:
         self._sns = sns
         self._arn = arn
 
-    def publish(self, subject: str, text: str, attributes: Mapping[str, str]) -> None:
+    def publish_email(self, subject: str, text: str, attributes: Mapping[str, str]) -> None:
+        """Publish what people read; subscriptions may filter by the attributes."""
         self._sns.publish(
             TopicArn=self._arn,
             Subject=subject,
@@ -228,6 +239,6 @@ class Topic:
             },
         )
 
-    def send(self, message: str) -> None:
+    def publish_json(self, message: str) -> None:
         """Publish what a program reads."""
         self._sns.publish(TopicArn=self._arn, Message=message)

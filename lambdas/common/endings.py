@@ -1,4 +1,4 @@
-"""What is left to do when an execution has ended: end its work, and tell."""
+"""What is left to do when an execution has ended: end its work, and notify people."""
 
 import json
 from collections.abc import Mapping
@@ -15,31 +15,31 @@ from contracts.names import (
     batch_job_name,
 )
 from contracts.stack.environ import StageQueues
-from lambdas.common.aws import Batch
-from lambdas.common.values import Execution
+from lambdas.common.aws import BatchClient
+from lambdas.common.values import WorkflowExecution
 
 END_REASON = "The job's execution has ended: {}"
 _CANCELLED = "Somebody stopped the job."
 _TIMED_OUT = "The job took longer than any job may."
 
 
-def notification(job_id: str, source: SourceObject, execution: Execution) -> Notification:
-    """How an execution that has ended is told. Pure."""
-    return Notification(
-        job_id=job_id, source=source, **_success(execution) or _misfortune(execution)
-    )
+def make_notification(
+    job_id: str, source: SourceObject, execution: WorkflowExecution
+) -> Notification:
+    """The notification of an execution that has ended. Pure."""
+    return Notification(job_id=job_id, source=source, **_success(execution) or _failure(execution))
 
 
-def _success(execution: Execution) -> Mapping[str, Any] | None:
+def _success(execution: WorkflowExecution) -> Mapping[str, Any] | None:
     if execution.status != "SUCCEEDED":
         return None
     made = json.loads(execution.output)["recompose"]
-    told = {name: made[name] for name in ("result", "report", "remarks")}
-    return {"status": JobStatus.SUCCEEDED, **told}
+    fields = {name: made[name] for name in ("result", "report", "remarks")}
+    return {"status": JobStatus.SUCCEEDED, **fields}
 
 
-def _misfortune(execution: Execution) -> Mapping[str, Any]:
-    """StopExecution may name an error and a cause, which say more than we could."""
+def _failure(execution: WorkflowExecution) -> Mapping[str, Any]:
+    """StopExecution may name an error and a cause, which say more than ours."""
     status, error, message = {
         "ABORTED": (JobStatus.CANCELLED, CANCELLED_ERROR, _CANCELLED),
         "TIMED_OUT": (JobStatus.TIMED_OUT, JOB_TIMED_OUT_ERROR, _TIMED_OUT),
@@ -54,15 +54,15 @@ def _misfortune(execution: Execution) -> Mapping[str, Any]:
     }
 
 
-def end_work(batch: Batch, queues: StageQueues, job_id: str, reason: str) -> list[str]:
-    """End all that Batch still runs for a job; gives the ids. An array ends with its children.
+def end_work(batch: BatchClient, queues: StageQueues, job_id: str, reason: str) -> list[str]:
+    """End all that Batch still runs for a job; returns the ids. An array ends with its children.
 
-    By name and not by the registry's ids, for a submission may not have been recorded yet.
+    Jobs are found by name, not by the registry's ids: a submission may not be recorded yet.
     """
     found = [
         job.job_id
         for stage in Stage
-        for job in batch.named(queues.queue(stage), batch_job_name(job_id, stage))
+        for job in batch.list_named(queues.queue(stage), batch_job_name(job_id, stage))
         if not job.terminal
     ]
     for batch_job_id in found:

@@ -1,4 +1,4 @@
-"""The one logger and the one way to count: JSON lines, and metrics in embedded metric format."""
+"""The one logger (JSON lines) and the one way to write metrics (embedded metric format)."""
 
 import os
 
@@ -18,12 +18,12 @@ def count(metric: Metric, stage: Stage | None = None, times: int = 1) -> None:
 
 
 def gauge(metric: Metric, value: float, stage: Stage | None = None) -> None:
-    """Say how things stand now."""
+    """Write a value as it is now."""
     _emit(metric, value, stage)
 
 
 def _emit(metric: Metric, value: float, stage: Stage | None) -> None:
-    """Raises ValueError where a metric of a stage comes without one, or the other way round."""
+    """Raises ValueError for a stage's metric without a stage, and the other way round."""
     facts = METRICS[metric]
     given = {Dimension.STACK: Environment.stack_of(os.environ)}
     if stage is not None:

@@ -1,4 +1,4 @@
-"""What adapters, decisions and handlers pass to each other. Knows no AWS client."""
+"""What adapters, decisions and handlers pass to each other; no AWS client is known here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ObjectHead:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """An S3 object in a listing; `modified` knows whole seconds only."""
+    """An S3 object in a listing; `modified` has whole seconds only."""
 
     key: str
     modified: datetime
@@ -46,7 +46,7 @@ class BatchJob:
     array_size: int | None = None
     """Children of an array's parent, else None."""
     ending: bool = False
-    """Somebody has terminated or cancelled it already."""
+    """It was terminated or cancelled already."""
     waiting_since: int | None = None
     """Milliseconds since the epoch, while the whole job waits for capacity."""
 
@@ -56,7 +56,7 @@ class BatchJob:
 
     @property
     def why(self) -> str:
-        """All that Batch says of how the job ended, in one phrase."""
+        """All that Batch says about how the job ended, in one phrase."""
         code = "" if self.exit_code is None else f"exit code {self.exit_code}"
         parts = (self.status_reason, self.container_reason, code)
         return "; ".join(part for part in parts if part) or "no reason given"
@@ -67,15 +67,15 @@ class StageRecord:
     """What the registry holds of one stage of one job."""
 
     task_tokens: frozenset[str] = frozenset()
-    """Every token that asked for this stage. More than one where Step Functions published again
-    after an error, or was redriven; all get the answer, and only the live one takes it."""
+    """Every token that asked for this stage. There is more than one if Step Functions published
+    again after an error, or was redriven; all are answered, and only the live one takes it."""
     served_tokens: frozenset[str] = frozenset()
     """Tokens for which `batch_job_id` was recorded."""
     batch_job_id: str | None = None
     submitting: bool = False
-    """A stage function holds, or died holding, the lease for submitting the job."""
+    """A stage function holds the lease for submitting the job, or died holding it."""
     claimed_at: int = 0
-    """When a stage function last took the request up, in milliseconds since the epoch."""
+    """When a stage function last took up the request, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution:
+class WorkflowExecution:
     """An execution of the workflow as Step Functions describes it."""
 
     status: str

@@ -1,4 +1,4 @@
-"""The e-mail that tells how a job ended. Pure."""
+"""The e-mail about the end of a job. Pure."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -40,7 +40,7 @@ class Email:
     text: str
 
 
-def email(notification: Notification) -> Email:
+def write_email(notification: Notification) -> Email:
     succeeded = notification.status is JobStatus.SUCCEEDED
     return Email(
         subject=_subject(notification.source.key, _SUBJECT.get(notification.status, "failed")),

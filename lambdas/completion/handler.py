@@ -1,18 +1,17 @@
 """Notification -> the registry's final status, and one e-mail."""
 
-import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contracts.messages import Notification
 from contracts.names import STATUS_ATTRIBUTE, JobStatus, Metric
 from contracts.stack.environ import CompletionEnvironment
-from lambdas.common.aws import Topic, client
 from lambdas.common.observability import count, logger
-from lambdas.common.records import for_each_body
-from lambdas.common.registry import Registry
+from lambdas.common.queue_messages import process_bodies
+from lambdas.common.services import Services
 from lambdas.completion import decide
 
 COUNTED = {
@@ -21,41 +20,31 @@ COUNTED = {
 }
 """All other ends are failures."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    registry: Registry
-    topic: Topic
-
-
-@cache
-def services() -> Services:
-    environment = CompletionEnvironment.read(os.environ)
-    return Services(
-        registry=Registry(client("dynamodb"), environment.registry_table),
-        topic=Topic(client("sns"), environment.email_topic_arn),
-    )
+services = Services(CompletionEnvironment.read)
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """SQS records whose bodies are Notification JSON; answers with the records that failed."""
-    services()  # a broken environment fails the whole function, not message after message
-    return for_each_body(event, take)
+def handler(event: dict[str, Any], _context: LambdaContext) -> PartialItemFailureResponse:
+    """SQS records whose bodies are Notification JSON; returns the records that failed."""
+    services.check_environment()
+    return process_bodies(event, process_notification)
 
 
-def take(body: str) -> None:
-    """Settle the job, then tell: the status must not hang on a topic that fails.
+def process_notification(body: str) -> None:
+    """Settle the job, then send the e-mail: the status must not depend on a topic that fails.
 
-    The lease is apart from the status, so that a death between the two still tells somebody.
+    The e-mail has a lease of its own: a death between the two steps still leads to an e-mail.
     """
-    to, now = services(), datetime.now(UTC)
+    now, registry = datetime.now(UTC), services.registry
     notification = Notification.parse(body)
-    if to.registry.settle(notification, now):
+    if registry.settle(notification, now):
         count(COUNTED.get(notification.status, Metric.JOBS_FAILED))
-    with to.registry.notice_lease(notification.job_id, now) as told:
-        if not told:
-            email = decide.email(notification)
-            to.topic.publish(email.subject, email.text, {STATUS_ATTRIBUTE: notification.status})
-        to.registry.finish_notice(notification.job_id)
-    logger.info("job ended", extra={"job_id": notification.job_id, "told_before": told})
+    with registry.notice_lease(notification.job_id, now) as sent_before:
+        if not sent_before:
+            email, attributes = (
+                decide.write_email(notification),
+                {STATUS_ATTRIBUTE: notification.status},
+            )
+            services.email_topic.publish_email(email.subject, email.text, attributes)
+        registry.finish_notice(notification.job_id)
+    logger.info("job ended", extra={"job_id": notification.job_id, "told_before": sent_before})

@@ -1,11 +1,11 @@
-"""Which executions' ends leave something to do. Pure."""
+"""Which ends of executions leave something to do. Pure."""
 
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from contracts.base import ContractError, explain
-from lambdas.common.values import Execution
+from lambdas.common.values import WorkflowExecution
 
 
 class _Detail(BaseModel):
@@ -23,12 +23,12 @@ def execution_of(event: dict[str, Any]) -> str:
         raise ContractError("Step Functions event: " + explain(error)) from error
 
 
-def left_its_work(execution: Execution) -> bool:
-    """It ended, and not in good order. The event may be late: a redriven execution runs again."""
+def leaves_work(execution: WorkflowExecution) -> bool:
+    """It ended without success. The event may be late: a redriven execution runs again."""
     return execution.ended and execution.status != "SUCCEEDED"
 
 
-def told_nobody(execution: Execution) -> bool:
-    """No state of the machine sees these ends. FAILED is told by the machine itself, or, where it
-    could not, by the reconciler."""
+def notified_nobody(execution: WorkflowExecution) -> bool:
+    """No state of the machine sees these ends. The machine itself notifies people of FAILED, or, if
+    it could not, the reconciler does."""
     return execution.status in {"ABORTED", "TIMED_OUT"}

@@ -1,4 +1,4 @@
-"""Which Batch event asks for what. Pure."""
+"""What a Batch event asks for. Pure."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -44,7 +44,7 @@ class JobChange:
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self | None:
-        """None for a job that the pipeline did not name. Raises ContractError."""
+        """None for a job that is not the pipeline's. Raises ContractError."""
         try:
             detail = _Detail.model_validate(event.get("detail"))
         except ValidationError as error:
@@ -62,7 +62,7 @@ class JobChange:
 
 
 def reason_to_end_array(index: int, child: BatchJob | None, parent: BatchJob | None) -> str | None:
-    """Why the whole array must end now, or None: its child is not lost, or it ends already."""
+    """Why the whole array must end now; None if the child is not lost or the array ends already."""
     if child is None or child.status != "FAILED" or child.status_reason.startswith(EARLY_END):
         return None
     if parent is None or parent.terminal or parent.ending:

@@ -1,150 +1,131 @@
-"""On a schedule: look at every running job, and make good what no event brought about."""
+"""On a schedule: look at every running job, and do what a lost event should have done."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contracts.names import Metric, Stage, batch_job_name, execution_arn
 from contracts.stack.environ import ReconcilerEnvironment
-from lambdas.common.answers import Answers
-from lambdas.common.aws import Batch, Store, Topic, Workflow, client
 from lambdas.common.endings import END_REASON, end_work
 from lambdas.common.observability import count, gauge, logger
-from lambdas.common.registry import Registry
-from lambdas.common.values import BatchJob, Execution
+from lambdas.common.services import Services
+from lambdas.common.stage_jobs import unrecorded_job
+from lambdas.common.values import BatchJob, WorkflowExecution
 from lambdas.reconciler import decide
 
 RESERVE_MILLISECONDS = 20_000
-"""No further page of jobs is begun with less time left; a page takes a few seconds."""
+"""With less time left, no further page of jobs is begun; a page takes a few seconds."""
 
-RUNNING = Execution(status="RUNNING")
+RUNNING = WorkflowExecution(status="RUNNING")
+BatchJobs = dict[Stage, list[BatchJob]]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    environment: ReconcilerEnvironment
-    store: Store
-    registry: Registry
-    batch: Batch
-    workflow: Workflow
-    topic: Topic
-
-
-@cache
-def services() -> Services:
-    environment = ReconcilerEnvironment.read(os.environ)
-    batch = client("batch")
-    return Services(
-        environment=environment,
-        store=Store(client("s3")),
-        registry=Registry(client("dynamodb"), environment.registry_table),
-        batch=Batch(reader=batch, submitter=batch),
-        workflow=Workflow(client("stepfunctions")),
-        topic=Topic(client("sns"), environment.notification_topic_arn),
-    )
+services = Services(ReconcilerEnvironment.read)
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Any) -> None:
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """One round. What it has no time for waits for the next; the oldest jobs come first."""
-    to, now = services(), datetime.now(UTC)
-    running = to.workflow.running(to.environment.state_machine_arn)
-    jobs, repaired = 0, 0
-    batch_jobs: dict[Stage, list[BatchJob]] = defaultdict(list)
-    for job_ids in to.registry.open_jobs():
-        jobs += len(job_ids)
+    now = datetime.now(UTC)
+    running = services.workflow.running_names(services.environment.state_machine_arn)
+    open_jobs, repaired = 0, 0
+    batch_jobs: BatchJobs = defaultdict(list)
+    for job_ids in services.registry.open_jobs():
+        open_jobs += len(job_ids)
         if context.get_remaining_time_in_millis() < RESERVE_MILLISECONDS:
-            logger.warning("no time left for the younger jobs", extra={"listed": jobs})
+            logger.warning("no time left for the newer jobs", extra={"listed": open_jobs})
             continue  # they are counted all the same
-        page = look(job_ids, running)
-        described = describe(page)
-        for seen in page:
-            with alone(seen.job_id):
-                job = serving(seen, described)
-                if seen.waiting is not None and job is not None:
-                    batch_jobs[seen.waiting.stage].append(job)
-                repaired += reconcile(seen, job, now)
-    tell_gauges(jobs, batch_jobs, now)
+        repaired += reconcile_page(read_jobs(job_ids, running), batch_jobs, now)
+    write_gauges(open_jobs, batch_jobs, now)
     called_by = event.get("source", "hand")
     logger.info(
-        "round done", extra={"open_jobs": jobs, "repaired": repaired, "called_by": called_by}
+        "round done", extra={"open_jobs": open_jobs, "repaired": repaired, "called_by": called_by}
     )
 
 
+def read_jobs(job_ids: Sequence[str], running: frozenset[str]) -> list[decide.RunningJob]:
+    """The jobs as they are now, without those that have ended since they were listed."""
+    jobs: list[decide.RunningJob] = []
+    for job_id in job_ids:
+        with log_failure(job_id):
+            records = services.registry.read_job(job_id)
+            if records is not None and not records.job.status.final:
+                arn = execution_arn(services.environment.state_machine_arn, job_id)
+                execution = RUNNING if job_id in running else services.workflow.describe(arn)
+                jobs.append(decide.RunningJob(records=records, execution=execution))
+    return jobs
+
+
+def reconcile_page(jobs: Sequence[decide.RunningJob], batch_jobs: BatchJobs, now: datetime) -> int:
+    """The number of jobs repaired. Adds the Batch jobs that stages wait for to `batch_jobs`."""
+    described, repaired = describe_recorded(jobs), 0
+    for job in jobs:
+        with log_failure(job.job_id):
+            batch_job = find_batch_job(job, described)
+            if job.waiting is not None and batch_job is not None:
+                batch_jobs[job.waiting.stage].append(batch_job)
+            repaired += reconcile(job, batch_job, now)
+    return repaired
+
+
 @contextmanager
-def alone(job_id: str) -> Iterator[None]:
-    """One job's fault must not take the others along."""
+def log_failure(job_id: str) -> Iterator[None]:
+    """Log an error and go on: one job's fault must not affect the others."""
     try:
         yield
     except Exception:  # noqa: BLE001
         logger.exception("job not reconciled", extra={"job_id": job_id})
 
 
-def look(job_ids: Sequence[str], running: frozenset[str]) -> list[decide.Seen]:
-    """The jobs as they are now, without those that have ended since they were listed."""
-    to, page = services(), list[decide.Seen]()
-    for job_id in job_ids:
-        with alone(job_id):
-            records = to.registry.everything(job_id)
-            if records is not None and not records.job.status.final:
-                arn = execution_arn(to.environment.state_machine_arn, job_id)
-                execution = RUNNING if job_id in running else to.workflow.describe(arn)
-                page.append(decide.Seen(records=records, execution=execution))
-    return page
-
-
-def describe(page: Sequence[decide.Seen]) -> dict[str, BatchJob]:
-    """The Batch jobs that the page's stages are recorded to wait for."""
-    waits = [seen.waiting for seen in page]
+def describe_recorded(jobs: Sequence[decide.RunningJob]) -> dict[str, BatchJob]:
+    """The Batch jobs that the registry records for the jobs' waiting stages, by id."""
+    waits = [job.waiting for job in jobs]
     ids = [w.batch_job_id for w in waits if w is not None and w.batch_job_id is not None]
-    return services().batch.describe(ids) if ids else {}
+    return services.batch.describe(ids) if ids else {}
 
 
-def serving(seen: decide.Seen, described: Mapping[str, BatchJob]) -> BatchJob | None:
+def find_batch_job(job: decide.RunningJob, described: Mapping[str, BatchJob]) -> BatchJob | None:
     """The Batch job that will answer the job's waiting stage."""
-    to, waiting = services(), seen.waiting
+    waiting = job.waiting
     if waiting is None:
         return None
     if waiting.batch_job_id is not None:
         return described.get(waiting.batch_job_id)
-    stage = waiting.stage
-    named = to.batch.named(to.environment.queue(stage), batch_job_name(seen.job_id, stage))
-    return decide.serving(waiting.record, named)
+    queue, name = (
+        services.environment.queue(waiting.stage),
+        batch_job_name(job.job_id, waiting.stage),
+    )
+    return unrecorded_job(waiting.record, services.batch.list_named(queue, name))
 
 
-def reconcile(seen: decide.Seen, job: BatchJob | None, now: datetime) -> bool:
-    """False where nothing was due, or somebody else was faster."""
-    due = decide.due(seen, job, now)
-    if due is None or not perform(seen, due):
+def reconcile(job: decide.RunningJob, batch_job: BatchJob | None, now: datetime) -> bool:
+    """False if nothing was due, or something else was faster."""
+    repair = decide.choose_repair(job, batch_job, now)
+    if repair is None or not perform(job, repair):
         return False
     count(Metric.REPAIRED)
-    logger.warning("made good", extra={"job_id": seen.job_id, "what": type(due).__name__})
+    logger.warning("job repaired", extra={"job_id": job.job_id, "what": type(repair).__name__})
     return True
 
 
-def perform(seen: decide.Seen, due: decide.Repair) -> bool:
-    to = services()
-    if isinstance(due, decide.Tell):
-        news = due.notification
-        end_work(to.batch, to.environment, seen.job_id, END_REASON.format(news.status))
-        to.topic.send(news.to_json())
+def perform(job: decide.RunningJob, repair: decide.Repair) -> bool:
+    """False if the stage's tokens were answered meanwhile."""
+    if isinstance(repair, decide.NotifyPeople):
+        reason = END_REASON.format(repair.notification.status)
+        end_work(services.batch, services.environment, job.job_id, reason)
+        services.notification_topic.publish_json(repair.notification.to_json())
         return True
-    answers = Answers(
-        store=to.store, bucket=to.environment.intermediate_bucket, workflow=to.workflow
-    )
-    stage, record = due.waiting.stage, due.waiting.record
-    if isinstance(due.end, BatchJob):
-        return answers.give(seen.job_id, stage, record, due.end)
-    return answers.tell(stage, record, due.end)
+    stage, record = repair.waiting.stage, repair.waiting.record
+    if isinstance(repair.end, BatchJob):
+        return services.answerer.answer_with_job(job.job_id, stage, record, repair.end)
+    return services.answerer.answer(stage, record, repair.end)
 
 
-def tell_gauges(jobs: int, batch_jobs: Mapping[Stage, Sequence[BatchJob]], now: datetime) -> None:
-    gauge(Metric.RUNNING_JOBS, jobs)
+def write_gauges(open_jobs: int, batch_jobs: BatchJobs, now: datetime) -> None:
+    gauge(Metric.RUNNING_JOBS, open_jobs)
     for stage in Stage:
         age = decide.oldest_wait(batch_jobs.get(stage, ()), now)
         gauge(Metric.RUNNABLE_AGE_SECONDS, age, stage)

@@ -1,4 +1,4 @@
-"""Which Batch job serves a stage request. Pure."""
+"""The Batch job for a stage request: its SubmitJob arguments, or the one to keep. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from contracts.limits import BATCH_ARRAY_MAX, BATCH_ARRAY_MIN, BATCH_CONTAINER_O
 from contracts.messages import StageRequest
 from contracts.names import batch_job_name
 from contracts.stack.environ import WORKERS, StageEnvironment
+from lambdas.common.stage_jobs import unrecorded_job
 from lambdas.common.values import BatchJob, StageRecord
 
 
@@ -47,14 +48,9 @@ def submission(request: StageRequest, environment: StageEnvironment) -> dict[str
 def job_to_keep(token: str, record: StageRecord, jobs: Sequence[BatchJob]) -> str | None:
     """Id of the job that serves the token already, or None: submit one.
 
-    `record` is the registry's, `jobs` are all of the stage's name. A job that has ended serves only
-    those tokens that were there before: a token that comes later (Step Functions published again,
-    or was redriven) would wait for ever. An ended job that the registry does not name was submitted
-    by a delivery that died before it could write so.
+    `jobs` are all of the stage's name.
     """
     if token in record.served_tokens:
         return record.batch_job_id
-    newest = max(jobs, key=lambda job: job.created_at, default=None)
-    if newest is None or (newest.terminal and newest.job_id == record.batch_job_id):
-        return None
-    return newest.job_id
+    job = unrecorded_job(record, jobs)
+    return None if job is None else job.job_id

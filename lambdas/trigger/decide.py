@@ -26,10 +26,10 @@ class _Object(BaseModel):
 
 
 class Upload(BaseModel):
-    """The part of an S3 "Object Created" event from EventBridge that decides.
+    """The part of an S3 "Object Created" event from EventBridge that matters.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
-    Keys come as they are, not URL-encoded as in S3's own notifications.
+    Keys are plain, not URL-encoded as in S3's own notifications.
     """
 
     bucket: _Bucket
@@ -37,7 +37,7 @@ class Upload(BaseModel):
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        """Raises ContractError, for one where the bucket keeps no versions."""
+        """Raises ContractError, for example if the bucket keeps no versions."""
         try:
             return cls.model_validate(event.get("detail"))
         except ValidationError as error:
@@ -45,13 +45,13 @@ class Upload(BaseModel):
 
     @property
     def is_folder(self) -> bool:
-        """Consoles make an empty object ending in a slash to show a folder."""
+        """Consoles create an empty object whose key ends in a slash to show a folder."""
         return self.object.key.endswith("/")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
-    """All that the trigger writes. `job` is None where the settings were refused."""
+class JobStart:
+    """All that the trigger writes. `job` is None if the settings were refused."""
 
     job: Job | None
     execution: ExecutionInput
@@ -76,7 +76,7 @@ class Start:
         )
 
 
-def plan(upload: Upload, head: ObjectHead) -> Start:
+def plan(upload: Upload, head: ObjectHead) -> JobStart:
     """Judge the settings in the upload's metadata. The same upload always gives the same plan."""
     source = SourceObject(
         bucket=upload.bucket.name,
@@ -92,16 +92,18 @@ def plan(upload: Upload, head: ObjectHead) -> Start:
         ours = {k: v for k, v in head.metadata.items() if k.startswith(METADATA_PREFIX)}
         job_id = make_job_id(source, json.dumps(ours, sort_keys=True))
         info = ErrorInfo(Error=REJECTED_ERROR, Cause=str(error))
-        return Start(job=None, execution=ExecutionInput(job_id=job_id, source=source, error=info))
+        return JobStart(
+            job=None, execution=ExecutionInput(job_id=job_id, source=source, error=info)
+        )
     job_id = make_job_id(source, settings.to_json())
-    return Start(
+    return JobStart(
         job=Job(job_id=job_id, source=source, settings=settings),
         execution=ExecutionInput(job_id=job_id, source=source),
     )
 
 
 def _check_name(source: SourceObject, settings: Settings) -> None:
-    """The result's key keeps the upload's name. Raises ContractError where it would not fit."""
+    """The result's key keeps the upload's name. Raises ContractError if it would not fit."""
     job_id = make_job_id(source, settings.to_json())
     key = result_key(job_id, source.key, settings.label, LONGEST_EXTENSION)
     over = len(key.encode()) - S3_KEY_BYTES

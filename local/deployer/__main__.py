@@ -49,5 +49,5 @@ def _fail(sentence: str) -> int:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    # Nothing is left to be finished, and taking the loaded modules down costs half a second.
+    # Nothing is left to finish, and tearing the loaded modules down takes half a second.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Pulumi's questions, answered by creating things in the embedded AWS."""
+"""Answers Pulumi's requests by creating resources in the embedded AWS."""
 
 import logging
 from typing import Any
@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from local.deployer.invokes import INVOKES
-from local.deployer.resource import Aws, DeployError, Resource
+from local.deployer.resource import Aws, DeployError, RequestedResource
 from local.deployer.resources import HANDLERS
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class Deployer(Mocks):
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self.failure: DeployError | None = None
-        """The first; Pulumi wraps what is raised here beyond recognition."""
+        """The first one; Pulumi wraps what is raised here beyond recognition."""
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         answer = INVOKES.get(args.token)
@@ -30,7 +30,7 @@ class Deployer(Mocks):
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if not args.custom or args.typ.startswith("pulumi:"):
             return args.name, args.inputs
-        resource = Resource.of(args.typ, args.name, args.inputs)
+        resource = RequestedResource.of(args.typ, args.name, args.inputs)
         try:
             identifier, outputs = self._create(resource)
         except DeployError as error:
@@ -40,7 +40,7 @@ class Deployer(Mocks):
         log.info("created %s: %s", resource, identifier)
         return identifier, {**args.inputs, **outputs}
 
-    def _create(self, resource: Resource) -> tuple[str, dict[str, Any]]:
+    def _create(self, resource: RequestedResource) -> tuple[str, dict[str, Any]]:
         handler = HANDLERS.get(resource.type)
         if handler is None:
             raise DeployError(

@@ -47,8 +47,8 @@ class Aws:
 
 
 @dataclass
-class Resource:
-    """What Pulumi asks for. Every input must be read or ignored by name: none gets lost."""
+class RequestedResource:
+    """What Pulumi requests. Every input must be read, or ignored by name: none gets lost."""
 
     type: str
     """Token, e.g. aws:sqs/queue:Queue."""
@@ -86,7 +86,7 @@ class Resource:
         return sorted(set(self.inputs) - self._read)
 
     def physical_name(self, key: str = "name") -> str:
-        """The given name, or the logical one with a suffix that is the same every time."""
+        """The given name, or the logical one with a suffix that never changes."""
         digest = hashlib.sha256(f"{self.type} {self.name}".encode()).hexdigest()
         return self.get(key) or f"{self.name}-{digest[:_NAME_HASH_CHARS]}"
 

@@ -1,6 +1,6 @@
 """A small process that outlives the emulator just long enough to leave nothing behind.
 
-It is forked before any thread exists, and hears over a pipe which process groups run. When the
+It is forked before any thread exists, and reads from a pipe which process groups run. When the
 pipe closes, for whatever reason, it kills those that remain and removes the scratch directory.
 """
 
@@ -10,24 +10,32 @@ import shutil
 import signal
 import threading
 from pathlib import Path
+from typing import Self
 
 
 class Guard:
     """The emulator's end of the pipe."""
 
-    def __init__(self, scratch: Path) -> None:
-        """Forks. `scratch` is removed at the end."""
-        reader, self._writer = os.pipe()
+    def __init__(self, pid: int, writer: int) -> None:
+        """`writer` is the pipe's file descriptor."""
+        self._pid = pid
+        self._writer = writer
         self._lock = threading.Lock()
-        self._pid = os.fork()
-        if self._pid == 0:
+
+    @classmethod
+    def fork(cls, scratch: Path) -> Self:
+        """Fork the process, which removes `scratch` at the end."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
             try:
-                os.close(self._writer)
+                os.close(writer)
                 _detach()
                 _clean_up(_remaining_groups(reader), scratch)
             finally:
                 os._exit(0)
         os.close(reader)
+        return cls(pid, writer)
 
     def watch(self, group: int) -> None:
         """A process group that must not outlive the emulator."""

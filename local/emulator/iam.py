@@ -1,7 +1,7 @@
 """Roles as services use them: assume one, then ask whether it may do something.
 
 ministack checks only signed requests. What a service does by itself as a role (Step Functions'
-tasks, EventBridge's targets, event source mappings) is asked here, with the same evaluator.
+tasks, EventBridge's targets, event source mappings) is checked here, with the same evaluator.
 """
 
 import json
@@ -78,7 +78,7 @@ def assume(role_arn: str, principal: str, session: str) -> Session:
 
 
 def why_denied(role_arn: str, principal: str, action: str, resource: str) -> str | None:
-    """Why the service `principal`, acting as the role, may not do `action`; None where it may."""
+    """Why the service `principal`, acting as the role, may not do `action`; None if it may."""
     try:
         session = assume(role_arn, principal, principal.partition(".")[0])
     except CannotAssumeError as error:
@@ -94,8 +94,8 @@ def policy_allows(
     policy: str | dict[str, Any] | None, principal: str, action: str, resource: str, source: str
 ) -> bool:
     """Whether a resource's policy lets the service `principal` do `action` for `source` (ARN)."""
-    told = {"aws:sourcearn": source, "aws:sourceaccount": resource.split(":")[4]}
-    return policy_allows_in(policy, principal, action, resource, told)
+    context = {"aws:sourcearn": source, "aws:sourceaccount": resource.split(":")[4]}
+    return policy_allows_in(policy, principal, action, resource, context)
 
 
 def policy_allows_in(

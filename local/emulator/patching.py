@@ -1,4 +1,4 @@
-"""Replacing ministack's private names, and refusing to start where one is missing."""
+"""Replaces ministack's private names, and refuses to start if one is missing."""
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping

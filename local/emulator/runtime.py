@@ -17,9 +17,9 @@ from ministack.services import eventbridge, lambda_svc
 
 from local.emulator import patches
 from local.emulator.batch import api
-from local.emulator.batch.aws import AwsSurroundings
 from local.emulator.batch.executor import Executor
-from local.emulator.batch.processes.process import Settings
+from local.emulator.batch.processes.attempt import AttemptSettings
+from local.emulator.batch.surroundings import AwsSurroundings
 from local.emulator.guard import Guard
 from local.emulator.patches.permissions import access_log
 from local.emulator.settings import EmulatorSettings
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 JOB_GRACE_SECONDS = 30.0
 """Between a job's SIGTERM and SIGKILL, as ECS's default stop timeout."""
 STOP_GRACE_SECONDS = 5.0
-"""The same when the emulator itself is told to stop."""
+"""The same when the emulator itself stops."""
 _PUBLIC_ADMIN_PATHS = ("/_ministack/health", "/_ministack/ready")
 _KEEP_ALIVE_SECONDS = 75
 
@@ -48,12 +48,12 @@ class Runtime:
     """ministack, patched, with the Batch executor in it."""
 
     def __init__(self, settings: EmulatorSettings, guard: Guard) -> None:
-        """Raises patching.PatchError where ministack is not the version we know."""
+        """Raises patching.PatchError if ministack is not the version that we know."""
         patches.apply_all(NEEDS)
         access_log.write_to(settings.access_log)
         vcpus = float(_cores())
         self.executor = Executor(
-            Settings(
+            AttemptSettings(
                 scratch=settings.scratch / "jobs",
                 logs=settings.logs,
                 python_path=settings.code,
@@ -79,19 +79,19 @@ class Runtime:
     def warm_functions(self) -> None:
         """Start a worker for each function, so that no first call waits for its imports.
 
-        Those that no queue feeds come first: events reach them before any queue is filled. Nobody
-        waits for those that the clock calls.
+        Functions without a queue come first: events reach them before any queue is filled. Nothing
+        waits for scheduled functions, so they are left out.
         """
         fed = {mapping["FunctionName"] for mapping in lambda_svc._esms._data.values()}
-        clocked = _called_by_the_clock()
+        scheduled = _scheduled_functions()
         functions = [
             function
             for function in lambda_svc._functions._data.values()
-            if function["config"]["FunctionArn"] not in clocked
+            if function["config"]["FunctionArn"] not in scheduled
         ]
         functions.sort(key=lambda function: function["config"]["FunctionName"] in fed)
         began = time.monotonic()
-        # a core stays free for the first film, which comes meanwhile
+        # one core stays free for the first film, which comes meanwhile
         with concurrent.futures.ThreadPoolExecutor(max(1, _cores() - 1)) as pool:
             pool.map(_warm, functions)
         log.info("%d functions warmed in %.2f s", len(functions), time.monotonic() - began)
@@ -102,7 +102,7 @@ class Runtime:
         lambda_runtime.reset()
 
 
-def _called_by_the_clock() -> set[str]:
+def _scheduled_functions() -> set[str]:
     """ARNs of the targets of scheduled rules."""
     return {
         target["Arn"]

@@ -1,4 +1,4 @@
-"""Where the emulator listens, who its root is, and the environment that ministack reads of it."""
+"""Where the emulator listens, its root credentials, and the environment that ministack reads."""
 
 import os
 import re
@@ -15,7 +15,7 @@ SERVICES = (
     "batch", "budgets", "dynamodb", "ec2", "ecr", "events", "iam", "kms", "lambda", "logs",
     "monitoring", "s3", "sns", "sqs", "ssm", "states", "sts", "tagging",
 )  # fmt: skip
-"""The rest of ministack is not reachable: it would answer for services nobody checked."""
+"""The rest of ministack is unreachable: it would answer for services that nobody checked."""
 
 _KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TERM|VIRTUAL_ENV|LD_LIBRARY_PATH|XDG_[A-Z_]+"
@@ -43,7 +43,7 @@ class EmulatorSettings:
     access_key_id: str = field(
         default_factory=lambda: "AKIA" + secrets.token_hex(20).upper(), repr=False
     )
-    """Of the root. Random, so that on a shared machine the open port serves nobody else."""
+    """Of the account's root. Random, so that the open port serves nobody else on the machine."""
     secret_access_key: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
 
     @property

@@ -24,7 +24,7 @@ from contracts.stack.environ import (
     StageEnvironment,
     TriggerEnvironment,
 )
-from lambdas.common.registry import LEASE
+from lambdas.common.job_registry import LEASE
 from lambdas.stage.decide import submission
 from tests.infra.support.recorder import (
     STACKS,

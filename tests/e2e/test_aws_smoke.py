@@ -7,15 +7,17 @@ import pytest
 from cli.errors import UserError
 from contracts.job import Settings
 from contracts.models import ModelName
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import SAMPLE, Bench
 from tools.aws_smoke import check_job, verify_result
 from tools.throwaway import Deadline
 
 JOB = Settings(model=ModelName.LANCZOS, scale=3)
 
 
-def test_a_clip_goes_through_and_its_ledger_is_verified(bench: Bench, tmp_path: Path) -> None:
-    found = check_job(bench.stack, SAMPLE, JOB, Deadline(120), poll=0.1)
+def test_a_clip_goes_through_and_its_ledger_is_verified(
+    bench: Bench, tiny: Path, tmp_path: Path
+) -> None:
+    found = check_job(bench.stack, tiny, JOB, Deadline(120), poll=0.1)
     assert found.report.ledger.balanced
     other = tmp_path / "other"
     other.write_bytes(b"not the result")

@@ -1,13 +1,12 @@
 """Bad input through the whole pipeline: one sentence, no upscaling, a notification."""
 
 import io
-import time
 
 import av
 import pytest
 
 from contracts.names import REJECTED_ERROR, ExitCode, Stage
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import SAMPLE, Bench, eventually
 
 
 def audio_only() -> bytes:
@@ -76,10 +75,10 @@ def test_wrong_settings_are_refused_and_notified(
 
 def wait_for_execution(bench: Bench, prefix: str) -> str:
     machine = bench.stack.outputs["state_machine_arn"]
-    for _ in range(200):
+
+    def look() -> str | None:
         found = bench.client("stepfunctions").list_executions(stateMachineArn=machine)
-        for execution in found["executions"]:
-            if execution["name"].startswith(prefix):
-                return execution["name"]
-        time.sleep(0.1)
-    raise TimeoutError(prefix)
+        names = (execution["name"] for execution in found["executions"])
+        return next((name for name in names if name.startswith(prefix)), None)
+
+    return eventually(look)

@@ -13,7 +13,7 @@ import pytest
 
 from containers.upscaler.inspection.model_file import read_model
 from contracts.names import ExitCode
-from tests.e2e.conftest import SAMPLE
+from tests.e2e.support import SAMPLE
 from tests.support.films import make
 from tests.support.users_models import saved
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from contracts.job import Settings
 from contracts.models import ModelName
-from tests.e2e.conftest import SAMPLE, Bench
+from tests.e2e.support import Bench
 
 USE_KEY = {
     "Effect": "Allow",
@@ -29,8 +29,10 @@ def data_key(bench: Bench) -> str:
     return bench.client("kms").describe_key(KeyId=alias["TargetKeyId"])["KeyMetadata"]["Arn"]
 
 
-def test_a_film_comes_back_under_the_key_and_people_are_told(kms: Bench, tmp_path: Path) -> None:
-    job_id = kms.upload(SAMPLE, Settings(model=ModelName.LANCZOS))
+def test_a_film_comes_back_under_the_key_and_people_are_told(
+    kms: Bench, tiny: Path, tmp_path: Path
+) -> None:
+    job_id = kms.upload(tiny, Settings(model=ModelName.LANCZOS))
     _, report = kms.result(job_id, tmp_path)
     assert report.ledger.balanced
     bucket = kms.stack.outputs["final_bucket"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from contracts.film.ledger import Report
 from contracts.job import Codec, Container, Settings
 from contracts.keys import shards_prefix
 from contracts.models import ModelName
 from contracts.names import Stage
-from tests.e2e.conftest import SAMPLE, Bench
-from tests.support.films import make
+from tests.e2e.support import SAMPLE, Bench
 
 
 def times(video: Path) -> list[Fraction]:
@@ -51,12 +52,25 @@ def words(video: Path) -> list[str]:
         return [bytes(p)[2:].decode() for p in packets if p.size > 2]
 
 
-def test_a_film_comes_back_larger_with_every_frame_sound_and_word(
-    bench: Bench, tmp_path: Path
-) -> None:
-    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, scale=2))
-    result, report = bench.result(job_id, tmp_path)
+@dataclass(frozen=True)
+class Finished:
+    """A job that succeeded, with what it made."""
 
+    job_id: str
+    result: Path
+    report: Report
+
+
+@pytest.fixture(scope="module")
+def finished(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The sample at twice its size, in four shards that two children share."""
+    settings = Settings(model=ModelName.LANCZOS, scale=2, shard_seconds=0.6)
+    job_id = bench.upload(SAMPLE, settings)
+    return Finished(job_id, *bench.result(job_id, tmp_path_factory.mktemp("finished")))
+
+
+def test_a_film_comes_back_larger_with_every_frame_sound_and_word(finished: Finished) -> None:
+    result, report = finished.result, finished.report
     with av.open(str(result)) as container:
         video = container.streams.video[0]
         assert (video.width, video.height) == (640, 360)
@@ -75,21 +89,17 @@ def test_a_film_comes_back_larger_with_every_frame_sound_and_word(
     assert report.ledger.dropped == ()
 
 
-def test_the_job_is_announced_by_mail(bench: Bench) -> None:
-    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=1.25))
-    assert bench.finish(job_id).state == "SUCCEEDED"
-    mail = bench.mail(job_id)
+def test_the_job_is_announced_by_mail(bench: Bench, finished: Finished) -> None:
+    mail = bench.mail(finished.job_id)
     assert "bunny.mp4" in mail["Subject"] + mail["Message"]
-    assert f"results/{job_id}/" in mail["Message"]
+    assert f"results/{finished.job_id}/" in mail["Message"]
 
 
-def test_work_is_shared_by_the_children_of_an_array_job(bench: Bench) -> None:
-    job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=0.6))
-    assert bench.finish(job_id).state == "SUCCEEDED"
-    (parent,) = bench.batch_jobs(job_id, Stage.PROCESS)
+def test_work_is_shared_by_the_children_of_an_array_job(bench: Bench, finished: Finished) -> None:
+    (parent,) = bench.batch_jobs(finished.job_id, Stage.PROCESS)
     assert parent["arrayProperties"]["size"] == 2
     shards = bench.client("s3").list_objects_v2(
-        Bucket=bench.stack.outputs["intermediate_bucket"], Prefix=shards_prefix(job_id)
+        Bucket=bench.stack.outputs["intermediate_bucket"], Prefix=shards_prefix(finished.job_id)
     )
     assert shards["KeyCount"] == 4
 
@@ -107,7 +117,7 @@ def test_a_film_of_many_parts_and_ranges_comes_back_whole(bench: Bench, tmp_path
         out.mux(stream.encode(None))
     assert large.stat().st_size > 10_000_000
 
-    settings = Settings(model=ModelName.LANCZOS, preset="ultrafast", shard_seconds=2)
+    settings = Settings(model=ModelName.LANCZOS, scale=2, preset="ultrafast", shard_seconds=2)
     (tmp_path / "out").mkdir()
     result, report = bench.result(bench.upload(large, settings), tmp_path / "out")
     assert report.ledger.balanced
@@ -116,15 +126,15 @@ def test_a_film_of_many_parts_and_ranges_comes_back_whole(bench: Bench, tmp_path
 
 @pytest.fixture(scope="module")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """51 frames of 96x54 with B-frames, cut from the sample's picture."""
+    """33 frames of 64x36 with B-frames, cut from the sample's picture."""
     target = tmp_path_factory.mktemp("clip") / "short.mp4"
     with av.open(str(SAMPLE)) as source, av.open(str(target), "w") as out:
-        stream = out.add_stream("libx264", rate=25, options={"bf": "3", "g": "30"})
-        stream.width, stream.height, stream.pix_fmt = 96, 54, "yuv420p"
+        stream = out.add_stream("libx264", rate=25, options={"bf": "3", "g": "20"})
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
-            if number == 51:
+            if number == 33:
                 break
-            out.mux(stream.encode(frame.reformat(96, 54)))
+            out.mux(stream.encode(frame.reformat(64, 36)))
         out.mux(stream.encode(None))
     return target
 
@@ -138,19 +148,25 @@ def test_sharding_changes_no_pixel(
 ) -> None:
     """Lossless codecs, so that what is compared is what the model drew."""
     quality = 0 if codec is Codec.H264 else None
+    jobs = {
+        shards: bench.upload(
+            short_clip,
+            Settings(
+                model=model, codec=codec, quality=quality, shard_seconds=frames / 25,
+                container=Container.MKV,
+            ),
+        )
+        for frames, shards in ((33, 1), (11, 3), (3, 11))
+    }  # fmt: skip
     results: list[list[str]] = []
-    for seconds, shards in ((51 / 25, 1), (17 / 25, 3), (5 / 25, 11)):
-        settings = Settings(
-            model=model, codec=codec, quality=quality, shard_seconds=seconds,
-            container=Container.MKV,
-        )  # fmt: skip
+    for shards, job_id in jobs.items():
         folder = tmp_path / str(shards)
         folder.mkdir()
-        result, report = bench.result(bench.upload(short_clip, settings), folder)
+        result, report = bench.result(job_id, folder)
         assert len(report.shards) == shards
         assert report.ledger.balanced
         results.append(pictures(result))
-    assert len(results[0]) == 51
+    assert len(results[0]) == 33
     assert results[0] == results[1] == results[2]
 
 
@@ -158,31 +174,29 @@ def test_sharding_changes_no_pixel(
 def test_other_codecs_join_without_re_encoding(
     bench: Bench, short_clip: Path, tmp_path: Path, codec: Codec
 ) -> None:
-    settings = Settings(model=ModelName.LANCZOS, codec=codec, scale=3, shard_seconds=17 / 25)
+    settings = Settings(model=ModelName.LANCZOS, codec=codec, scale=3, shard_seconds=11 / 25)
     result, report = bench.result(bench.upload(short_clip, settings), tmp_path)
     assert report.ledger.balanced
     assert times(result) == times(short_clip)
     with av.open(str(result)) as container:
         video = container.streams.video[0]
-        assert (video.width, video.height) == (288, 162)
-        assert len(list(container.decode(video=0))) == 51
+        assert (video.width, video.height) == (192, 108)
+        assert len(list(container.decode(video=0))) == 33
 
 
 @pytest.mark.parametrize(
     "name", ["a b+c%2F.mp4", "e\u0301te\u0301 \N{BEAR FACE}.mp4", "-rf.mp4", "two\nlines.mp4"]
 )
-def test_odd_names_go_through_untouched(bench: Bench, name: str) -> None:
-    metadata = {"superres-model": "lanczos"}
-    job_id = bench.drop(SAMPLE.read_bytes(), name, metadata)
+def test_odd_names_go_through_untouched(bench: Bench, tiny: Path, name: str) -> None:
+    job_id = bench.drop(tiny.read_bytes(), name, {"superres-model": "lanczos"})
     snapshot = bench.finish(job_id)
     assert snapshot.state == "SUCCEEDED", snapshot
     assert snapshot.output["source"]["key"] == f"uploads/{name}"
 
 
-def test_an_event_delivered_twice_starts_one_execution(bench: Bench) -> None:
-    job_id = bench.drop(SAMPLE.read_bytes(), "twice.mp4", {"superres-model": "lanczos"})
-    snapshot = bench.finish(job_id)
-    source = snapshot.output["source"]
+def test_an_event_delivered_twice_starts_one_execution(bench: Bench, finished: Finished) -> None:
+    job_id = finished.job_id
+    source = bench.finish(job_id).output["source"]
     functions = bench.client("lambda").list_functions()["Functions"]
     (trigger,) = [f["FunctionName"] for f in functions if "trigger" in f["FunctionName"]]
     event = {
@@ -204,13 +218,22 @@ def test_an_event_delivered_twice_starts_one_execution(bench: Bench) -> None:
     assert [e["name"] for e in executions].count(job_id) == 1
 
 
+EXTRACTED = {"model": "lanczos", "codec": "ffv1"}
+
+
+@pytest.fixture(scope="module")
+def ranged(bench: Bench, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The pictures of a result whose workers read the source itself."""
+    settings = Settings.parse({**EXTRACTED, "extraction": "ranged"})
+    result, _ = bench.result(bench.upload(tiny, settings), tmp_path_factory.mktemp("ranged"))
+    return pictures(result)
+
+
 @pytest.mark.parametrize("mode", ["shards", "frames"])
-def test_extract_may_write_the_pictures_down(bench: Bench, tmp_path: Path, mode: str) -> None:
-    settings = Settings.parse({"model": "lanczos", "codec": "ffv1", "extraction": mode})
-    film = make(tmp_path / "film.mp4", frames=20, width=64, height=36)
-    written, report = bench.result(bench.upload(film, settings), tmp_path)
+def test_extract_may_write_the_pictures_down(
+    bench: Bench, tiny: Path, ranged: list[str], tmp_path: Path, mode: str
+) -> None:
+    settings = Settings.parse({**EXTRACTED, "extraction": mode})
+    written, report = bench.result(bench.upload(tiny, settings), tmp_path)
     assert report.ledger.balanced
-    found = pictures(written)
-    plain = settings.model_copy(update={"extraction": "ranged"})
-    ranged, _ = bench.result(bench.upload(film, plain), tmp_path)
-    assert found == pictures(ranged)
+    assert pictures(written) == ranged

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contracts import keys
-from tests.e2e.conftest import Bench
+from tests.e2e.support import Bench
 from tests.support.films import make
 
 NAME = "../-rf $(touch x) %2F + caf\u00e9 cafe\u0301 \U0001f3ac\nsecond line.mp4"

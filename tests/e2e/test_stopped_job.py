@@ -1,8 +1,7 @@
 """A job that is stopped: its work ends, the registry knows, and one mail is written."""
 
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -10,18 +9,7 @@ from contracts.job import Settings, SourceObject
 from contracts.messages import REGISTRY_JOB_SORT, REGISTRY_OPEN, RegistryRecord
 from contracts.models import ModelName
 from contracts.names import NOT_STARTED_ERROR, JobStatus, Stage, execution_arn
-from tests.e2e.conftest import PATIENCE_SECONDS, SAMPLE, Bench
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise TimeoutError("it did not happen")
+from tests.e2e.support import SAMPLE, Bench, eventually
 
 
 def item(bench: Bench, job_id: str) -> dict[str, Any]:
@@ -87,14 +75,14 @@ def reconcile(bench: Bench) -> None:
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
-def test_a_film_comes_through_though_no_end_of_a_job_is_heard(bench: Bench) -> None:
+def test_a_film_comes_through_though_no_end_of_a_job_is_heard(bench: Bench, tiny: Path) -> None:
     """The reconciler, called here in place of its schedule, answers for every stage."""
     events = bench.client("events")
     (rule,) = [r["Name"] for r in events.list_rules()["Rules"] if "job-state" in r["Name"]]
     states = bench.client("stepfunctions")
     events.disable_rule(Name=rule)
     try:
-        job_id = bench.upload(SAMPLE, Settings(model=ModelName.LANCZOS, shard_seconds=1.5))
+        job_id = bench.upload(tiny, Settings(model=ModelName.LANCZOS, shard_seconds=0.5))
 
         def done() -> str | None:
             reconcile(bench)

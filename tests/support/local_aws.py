@@ -1,4 +1,4 @@
-"""A small Pulumi program of our own, the embedded AWS that runs it, and waiting for it."""
+"""A small Pulumi program of our own, the embedded AWS that runs it, and ways to wait for it."""
 
 import atexit
 import functools
@@ -201,7 +201,7 @@ def serve(project: Path, state_dir: Path, *arguments: str) -> Server:
 
 
 def refused(project: Path, state_dir: Path, *arguments: str) -> str:
-    """What the server says when it does not start."""
+    """The server's message when it does not start."""
     process = launch(project, state_dir, *arguments)
     assert process.stderr is not None
     with process:
@@ -253,7 +253,7 @@ def eventually(look: Callable[[], T | None]) -> T:
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError("it did not happen")
 
 

@@ -35,6 +35,8 @@ class Walker:
     enough: Callable[[], bool] = lambda: False
     patience_seconds: float = 120.0
     _clients: dict[str, Any] = field(default_factory=dict)
+    _pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    """By job: making one costs more than many looks."""
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
@@ -81,7 +83,9 @@ class Walker:
         return make_job_id(source, Settings.from_metadata(metadata).to_json())
 
     def look(self, job_id: str) -> Snapshot:
-        return Pipeline(self.stack).look(job_id)
+        if job_id not in self._pipelines:
+            self._pipelines[job_id] = Pipeline(self.stack)
+        return self._pipelines[job_id].look(job_id)
 
     def finish(self, job_id: str, state: str) -> None:
         """Wait for the execution's end, which must be this."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, RequestedResource
 from local.deployer.resources import (
     batch,
     compute_network,
@@ -16,7 +16,7 @@ from local.deployer.resources import (
     workflows,
 )
 
-Handler = Callable[[Aws, Resource], Created]
+Handler = Callable[[Aws, RequestedResource], Created]
 
 HANDLERS: dict[str, Handler] = {
     **batch.HANDLERS,

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, RequestedResource
 
 _COMPUTE_NAMES = {
     "minVcpus": "minvCpus",
@@ -13,7 +13,7 @@ _COMPUTE_NAMES = {
 }
 
 
-def _compute_environment(aws: Aws, r: Resource) -> Created:
+def _compute_environment(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("updatePolicy")
     name = r.physical_name()
     resources = r.get("computeResources")
@@ -33,7 +33,7 @@ def _compute_environment(aws: Aws, r: Resource) -> Created:
     return Created(name, outputs)
 
 
-def _job_queue(aws: Aws, r: Resource) -> Created:
+def _job_queue(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     arn = aws.client("batch").create_job_queue(
         jobQueueName=name,
@@ -48,7 +48,7 @@ def _job_queue(aws: Aws, r: Resource) -> Created:
     return Created(arn, {"name": name, "arn": arn})
 
 
-def _job_definition(aws: Aws, r: Resource) -> Created:
+def _job_definition(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("deregisterOnNewRevision")
     name = r.physical_name()
     parameters: dict[str, Any] = r.pick(

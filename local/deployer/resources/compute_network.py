@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, DeployError, Resource, pascal
+from local.deployer.resource import Aws, Created, DeployError, RequestedResource, pascal
 
 _RULE_NAMES = {
     "protocol": "IpProtocol",
@@ -11,7 +11,7 @@ _RULE_NAMES = {
 }
 
 
-def _vpc(aws: Aws, r: Resource) -> Created:
+def _vpc(aws: Aws, r: RequestedResource) -> Created:
     ec2 = aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=r["cidrBlock"])["Vpc"]["VpcId"]
     for parameter, key in (
@@ -23,7 +23,7 @@ def _vpc(aws: Aws, r: Resource) -> Created:
     return Created(vpc, {"arn": aws.arn("ec2", f"vpc/{vpc}"), "ownerId": aws.account})
 
 
-def _subnet(aws: Aws, r: Resource) -> Created:
+def _subnet(aws: Aws, r: RequestedResource) -> Created:
     ec2 = aws.client("ec2")
     subnet = ec2.create_subnet(
         VpcId=r["vpcId"],
@@ -35,7 +35,7 @@ def _subnet(aws: Aws, r: Resource) -> Created:
     return Created(subnet, {"arn": aws.arn("ec2", f"subnet/{subnet}")})
 
 
-def _internet_gateway(aws: Aws, r: Resource) -> Created:
+def _internet_gateway(aws: Aws, r: RequestedResource) -> Created:
     ec2 = aws.client("ec2")
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     if vpc := r.get("vpcId"):
@@ -43,13 +43,13 @@ def _internet_gateway(aws: Aws, r: Resource) -> Created:
     return Created(gateway, {"arn": aws.arn("ec2", f"internet-gateway/{gateway}")})
 
 
-def _route_table(aws: Aws, r: Resource) -> Created:
+def _route_table(aws: Aws, r: RequestedResource) -> Created:
     answer = aws.client("ec2").create_route_table(VpcId=r["vpcId"])
     table = answer["RouteTable"]["RouteTableId"]
     return Created(table, {"arn": aws.arn("ec2", f"route-table/{table}")})
 
 
-def _route(aws: Aws, r: Resource) -> Created:
+def _route(aws: Aws, r: RequestedResource) -> Created:
     aws.client("ec2").create_route(
         RouteTableId=r["routeTableId"],
         DestinationCidrBlock=r["destinationCidrBlock"],
@@ -58,14 +58,14 @@ def _route(aws: Aws, r: Resource) -> Created:
     return Created(f"r-{r['routeTableId']}-{r['destinationCidrBlock']}", {"state": "active"})
 
 
-def _route_table_association(aws: Aws, r: Resource) -> Created:
+def _route_table_association(aws: Aws, r: RequestedResource) -> Created:
     answer = aws.client("ec2").associate_route_table(
         RouteTableId=r["routeTableId"], SubnetId=r["subnetId"]
     )
     return Created(answer["AssociationId"], {})
 
 
-def _vpc_endpoint(aws: Aws, r: Resource) -> Created:
+def _vpc_endpoint(aws: Aws, r: RequestedResource) -> Created:
     ec2 = aws.client("ec2")
     answer = ec2.create_vpc_endpoint(
         VpcId=r["vpcId"],
@@ -89,7 +89,7 @@ def _vpc_endpoint(aws: Aws, r: Resource) -> Created:
     return Created(endpoint, outputs)
 
 
-def _security_group(aws: Aws, r: Resource) -> Created:
+def _security_group(aws: Aws, r: RequestedResource) -> Created:
     ec2 = aws.client("ec2")
     name = r.physical_name()
     group = ec2.create_security_group(
@@ -97,7 +97,7 @@ def _security_group(aws: Aws, r: Resource) -> Created:
         Description=r.get("description") or "Managed by Pulumi",
         **r.pick(VpcId="vpcId"),
     )["GroupId"]
-    # AWS lets everything out of a new group; a Pulumi group says itself what may leave.
+    # AWS allows all egress of a new group; a Pulumi group states its own egress.
     everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[everything])
     if ingress := r.get("ingress"):
@@ -111,7 +111,7 @@ def _security_group(aws: Aws, r: Resource) -> Created:
     return Created(group, {"name": name, "arn": aws.arn("ec2", f"security-group/{group}")})
 
 
-def _default_security_group(aws: Aws, r: Resource) -> Created:
+def _default_security_group(aws: Aws, r: RequestedResource) -> Created:
     """Takes over the group that every VPC has; only one that lets nothing through is known."""
     if r.get("ingress") or r.get("egress"):
         raise DeployError(f"{r}: the local stack only knows a default group without rules.")
@@ -131,7 +131,7 @@ def _default_security_group(aws: Aws, r: Resource) -> Created:
     return Created(group["GroupId"], {"arn": arn, "name": "default"})
 
 
-def _ingress_rule(aws: Aws, r: Resource) -> Created:
+def _ingress_rule(aws: Aws, r: RequestedResource) -> Created:
     described = r.pick(Description="description")
     permission: dict[str, Any] = r.pick(
         IpProtocol="ipProtocol", FromPort="fromPort", ToPort="toPort"
@@ -148,7 +148,7 @@ def _ingress_rule(aws: Aws, r: Resource) -> Created:
     )
 
 
-def _flow_log(aws: Aws, r: Resource) -> Created:
+def _flow_log(aws: Aws, r: RequestedResource) -> Created:
     answer = aws.client("ec2").create_flow_logs(
         ResourceIds=[r["vpcId"]],
         ResourceType="VPC",
@@ -177,7 +177,7 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
     return permission
 
 
-def _launch_template(aws: Aws, r: Resource) -> Created:
+def _launch_template(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("updateDefaultVersion")
     name = r.physical_name()
     data = r.pick(UserData="userData", ImageId="imageId", InstanceType="instanceType")
@@ -210,7 +210,7 @@ def _launch_template(aws: Aws, r: Resource) -> Created:
     return Created(template, outputs)
 
 
-def _spot_fleet(aws: Aws, r: Resource) -> Created:
+def _spot_fleet(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("terminateInstancesOnDelete", "waitForFulfillment")
     request = r.pick(
         IamFleetRole="iamFleetRole",

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, DeployError, Resource, pascal
+from local.deployer.resource import Aws, Created, DeployError, RequestedResource, pascal
 
 
-def _rule(aws: Aws, r: Resource) -> Created:
+def _rule(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("forceDestroy")
     name = r.physical_name()
     arn = aws.client("events").put_rule(
@@ -22,7 +22,7 @@ def _rule(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": arn})
 
 
-def _target(aws: Aws, r: Resource) -> Created:
+def _target(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("forceDestroy")
     identifier = r.get("targetId") or r.name
     nested = {
@@ -49,7 +49,7 @@ def _target(aws: Aws, r: Resource) -> Created:
     return Created(f"{r['rule']}-{identifier}", {"targetId": identifier})
 
 
-def _log_group(aws: Aws, r: Resource) -> Created:
+def _log_group(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("skipDestroy")
     name = r.physical_name()
     logs = aws.client("logs")
@@ -59,13 +59,13 @@ def _log_group(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": aws.arn("logs", f"log-group:{name}")})
 
 
-def _log_resource_policy(aws: Aws, r: Resource) -> Created:
+def _log_resource_policy(aws: Aws, r: RequestedResource) -> Created:
     name = r["policyName"]
     aws.client("logs").put_resource_policy(policyName=name, policyDocument=r["policyDocument"])
     return Created(name, {})
 
 
-def _metric_alarm(aws: Aws, r: Resource) -> Created:
+def _metric_alarm(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     dimensions = [{"Name": k, "Value": v} for k, v in (r.get("dimensions") or {}).items()]
     aws.client("cloudwatch").put_metric_alarm(
@@ -91,7 +91,7 @@ def _metric_alarm(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": aws.arn("cloudwatch", f"alarm:{name}")})
 
 
-def _dashboard(aws: Aws, r: Resource) -> Created:
+def _dashboard(aws: Aws, r: RequestedResource) -> Created:
     name = r["dashboardName"]
     answer = aws.client("cloudwatch").put_dashboard(
         DashboardName=name, DashboardBody=r["dashboardBody"]
@@ -101,7 +101,7 @@ def _dashboard(aws: Aws, r: Resource) -> Created:
     return Created(name, {"dashboardArn": f"arn:aws:cloudwatch::{aws.account}:dashboard/{name}"})
 
 
-def _budget(aws: Aws, r: Resource) -> Created:
+def _budget(aws: Aws, r: RequestedResource) -> Created:
     """Kept by the embedded AWS, which never charges and so never warns."""
     name = r.physical_name()
     filters = {one["name"]: one["values"] for one in r.get("costFilters") or []}

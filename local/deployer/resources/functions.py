@@ -1,10 +1,10 @@
 """Lambda."""
 
 from local.deployer.archive import zip_bytes
-from local.deployer.resource import Aws, Created, Resource, pascal
+from local.deployer.resource import Aws, Created, RequestedResource, pascal
 
 
-def _function(aws: Aws, r: Resource) -> Created:
+def _function(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("publish", "skipDestroy", "sourceCodeHash")
     name = r.physical_name()
     client = aws.client("lambda")
@@ -48,7 +48,7 @@ def _function(aws: Aws, r: Resource) -> Created:
     return Created(name, outputs)
 
 
-def _permission(aws: Aws, r: Resource) -> Created:
+def _permission(aws: Aws, r: RequestedResource) -> Created:
     statement = r.get("statementId") or r.name
     aws.client("lambda").add_permission(
         FunctionName=r["function"],
@@ -60,7 +60,7 @@ def _permission(aws: Aws, r: Resource) -> Created:
     return Created(statement, {"statementId": statement})
 
 
-def _event_source_mapping(aws: Aws, r: Resource) -> Created:
+def _event_source_mapping(aws: Aws, r: RequestedResource) -> Created:
     nested = {"ScalingConfig": r.get("scalingConfig"), "FilterCriteria": r.get("filterCriteria")}
     answer = aws.client("lambda").create_event_source_mapping(
         FunctionName=r["functionName"],
@@ -76,7 +76,7 @@ def _event_source_mapping(aws: Aws, r: Resource) -> Created:
     return Created(answer["UUID"], {"uuid": answer["UUID"], "functionArn": answer["FunctionArn"]})
 
 
-def _event_invoke_config(aws: Aws, r: Resource) -> Created:
+def _event_invoke_config(aws: Aws, r: RequestedResource) -> Created:
     destination = r.get("destinationConfig")
     aws.client("lambda").put_function_event_invoke_config(
         FunctionName=r["functionName"],

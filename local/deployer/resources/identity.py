@@ -1,9 +1,9 @@
 """IAM."""
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, RequestedResource
 
 
-def _role(aws: Aws, r: Resource) -> Created:
+def _role(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     role = aws.client("iam").create_role(
         RoleName=name,
@@ -18,7 +18,7 @@ def _role(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": role["Arn"], "uniqueId": role["RoleId"]})
 
 
-def _role_policy(aws: Aws, r: Resource) -> Created:
+def _role_policy(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     aws.client("iam").put_role_policy(
         RoleName=r["role"], PolicyName=name, PolicyDocument=r["policy"]
@@ -26,7 +26,7 @@ def _role_policy(aws: Aws, r: Resource) -> Created:
     return Created(f"{r['role']}:{name}", {"name": name})
 
 
-def _policy(aws: Aws, r: Resource) -> Created:
+def _policy(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     policy = aws.client("iam").create_policy(
         PolicyName=name,
@@ -36,7 +36,7 @@ def _policy(aws: Aws, r: Resource) -> Created:
     return Created(policy["Arn"], {"name": name, "arn": policy["Arn"]})
 
 
-def _identity_provider(aws: Aws, r: Resource) -> Created:
+def _identity_provider(aws: Aws, r: RequestedResource) -> Created:
     parameters = r.pick(ClientIDList="clientIdLists", ThumbprintList="thumbprintLists")
     arn = aws.client("iam").create_open_id_connect_provider(Url=r["url"], **parameters)[
         "OpenIDConnectProviderArn"
@@ -44,12 +44,12 @@ def _identity_provider(aws: Aws, r: Resource) -> Created:
     return Created(arn, {"arn": arn})
 
 
-def _attachment(aws: Aws, r: Resource) -> Created:
+def _attachment(aws: Aws, r: RequestedResource) -> Created:
     aws.client("iam").attach_role_policy(RoleName=r["role"], PolicyArn=r["policyArn"])
     return Created(f"{r['role']}-{r['policyArn']}", {})
 
 
-def _instance_profile(aws: Aws, r: Resource) -> Created:
+def _instance_profile(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     iam = aws.client("iam")
     profile = iam.create_instance_profile(InstanceProfileName=name, **r.pick(Path="path"))

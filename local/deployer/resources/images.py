@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contracts.stack.images import EcrRepository
-from local.deployer.resource import Aws, Created, DeployError, Resource
+from local.deployer.resource import Aws, Created, DeployError, RequestedResource
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = {
@@ -17,7 +17,7 @@ EMPTY = {
 """https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor"""
 
 
-def _repository(aws: Aws, r: Resource) -> Created:
+def _repository(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("forceDelete")
     name = r.physical_name()
     parameters = r.pick(
@@ -37,20 +37,20 @@ def _repository(aws: Aws, r: Resource) -> Created:
     return Created(name, outputs)
 
 
-def _lifecycle_policy(aws: Aws, r: Resource) -> Created:
+def _lifecycle_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("ecr").put_lifecycle_policy(
         repositoryName=r["repository"], lifecyclePolicyText=r["policy"]
     )
     return Created(r["repository"], {"registryId": aws.account})
 
 
-def _repository_policy(aws: Aws, r: Resource) -> Created:
+def _repository_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("ecr").set_repository_policy(repositoryName=r["repository"], policyText=r["policy"])
     return Created(r["repository"], {"registryId": aws.account})
 
 
-def _image(aws: Aws, r: Resource) -> Created:
-    """A placeholder is pushed: nothing can be built here, and jobs run the repository's code.
+def _image(aws: Aws, r: RequestedResource) -> Created:
+    """Push a placeholder: nothing can be built here, and jobs run the repository's code.
 
     Its manifest says so. The digest is the one of that manifest, so whoever pulls it finds out.
     """

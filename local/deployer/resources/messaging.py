@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, RequestedResource
 
 _TOPIC_ATTRIBUTES = {
     "KmsMasterKeyId": "kmsMasterKeyId",
@@ -37,7 +37,7 @@ _SUBSCRIPTION_ATTRIBUTES = {
 }
 
 
-def _attributes(r: Resource, names: dict[str, str]) -> dict[str, str]:
+def _attributes(r: RequestedResource, names: dict[str, str]) -> dict[str, str]:
     return {name: _text(value) for name, value in r.pick(**names).items()}
 
 
@@ -45,21 +45,21 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _topic(aws: Aws, r: Resource) -> Created:
+def _topic(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     attributes = _attributes(r, _TOPIC_ATTRIBUTES)
     arn = aws.client("sns").create_topic(Name=name, Attributes=attributes)["TopicArn"]
     return Created(arn, {"name": name, "arn": arn, "owner": aws.account})
 
 
-def _topic_policy(aws: Aws, r: Resource) -> Created:
+def _topic_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("sns").set_topic_attributes(
         TopicArn=r["arn"], AttributeName="Policy", AttributeValue=r["policy"]
     )
     return Created(r["arn"], {"owner": aws.account})
 
 
-def _subscription(aws: Aws, r: Resource) -> Created:
+def _subscription(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("confirmationTimeoutInMinutes", "endpointAutoConfirms")
     arn = aws.client("sns").subscribe(
         TopicArn=r["topic"],
@@ -71,7 +71,7 @@ def _subscription(aws: Aws, r: Resource) -> Created:
     return Created(arn, {"arn": arn, "ownerId": aws.account})
 
 
-def _queue(aws: Aws, r: Resource) -> Created:
+def _queue(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     url = aws.client("sqs").create_queue(
         QueueName=name, Attributes=_attributes(r, _QUEUE_ATTRIBUTES)
@@ -79,21 +79,21 @@ def _queue(aws: Aws, r: Resource) -> Created:
     return Created(url, {"name": name, "url": url, "arn": aws.arn("sqs", name)})
 
 
-def _queue_policy(aws: Aws, r: Resource) -> Created:
+def _queue_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("sqs").set_queue_attributes(
         QueueUrl=r["queueUrl"], Attributes={"Policy": r["policy"]}
     )
     return Created(r["queueUrl"], {})
 
 
-def _redrive_policy(aws: Aws, r: Resource) -> Created:
+def _redrive_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("sqs").set_queue_attributes(
         QueueUrl=r["queueUrl"], Attributes={"RedrivePolicy": r["redrivePolicy"]}
     )
     return Created(r["queueUrl"], {})
 
 
-def _redrive_allow_policy(aws: Aws, r: Resource) -> Created:
+def _redrive_allow_policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("sqs").set_queue_attributes(
         QueueUrl=r["queueUrl"], Attributes={"RedriveAllowPolicy": r["redriveAllowPolicy"]}
     )

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource, pascal
+from local.deployer.resource import Aws, Created, RequestedResource, pascal
 
 
-def _bucket(aws: Aws, r: Resource) -> Created:
+def _bucket(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("forceDestroy")
     name = r.physical_name("bucket")
     elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
@@ -20,14 +20,14 @@ def _bucket(aws: Aws, r: Resource) -> Created:
     return Created(name, outputs)
 
 
-def _versioning(aws: Aws, r: Resource) -> Created:
+def _versioning(aws: Aws, r: RequestedResource) -> Created:
     aws.client("s3").put_bucket_versioning(
         Bucket=r["bucket"], VersioningConfiguration=pascal(r["versioningConfiguration"])
     )
     return Created(r["bucket"], {})
 
 
-def _encryption(aws: Aws, r: Resource) -> Created:
+def _encryption(aws: Aws, r: RequestedResource) -> Created:
     rules = [_encryption_rule(rule) for rule in r["rules"]]
     aws.client("s3").put_bucket_encryption(
         Bucket=r["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
@@ -46,7 +46,7 @@ def _encryption_rule(rule: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _public_access_block(aws: Aws, r: Resource) -> Created:
+def _public_access_block(aws: Aws, r: RequestedResource) -> Created:
     settings = r.pick(
         BlockPublicAcls="blockPublicAcls",
         BlockPublicPolicy="blockPublicPolicy",
@@ -59,12 +59,12 @@ def _public_access_block(aws: Aws, r: Resource) -> Created:
     return Created(r["bucket"], {})
 
 
-def _policy(aws: Aws, r: Resource) -> Created:
+def _policy(aws: Aws, r: RequestedResource) -> Created:
     aws.client("s3").put_bucket_policy(Bucket=r["bucket"], Policy=r["policy"])
     return Created(r["bucket"], {})
 
 
-def _lifecycle(aws: Aws, r: Resource) -> Created:
+def _lifecycle(aws: Aws, r: RequestedResource) -> Created:
     rules = [_lifecycle_rule(rule) for rule in r["rules"]]
     aws.client("s3").put_bucket_lifecycle_configuration(
         Bucket=r["bucket"], LifecycleConfiguration={"Rules": rules}
@@ -78,7 +78,7 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _notification(aws: Aws, r: Resource) -> Created:
+def _notification(aws: Aws, r: RequestedResource) -> Created:
     configuration = {"EventBridgeConfiguration": {}} if r.get("eventbridge") else {}
     aws.client("s3").put_bucket_notification_configuration(
         Bucket=r["bucket"], NotificationConfiguration=configuration
@@ -86,14 +86,14 @@ def _notification(aws: Aws, r: Resource) -> Created:
     return Created(r["bucket"], {})
 
 
-def _ownership(aws: Aws, r: Resource) -> Created:
+def _ownership(aws: Aws, r: RequestedResource) -> Created:
     aws.client("s3").put_bucket_ownership_controls(
         Bucket=r["bucket"], OwnershipControls={"Rules": [pascal(r["rule"])]}
     )
     return Created(r["bucket"], {})
 
 
-def _logging(aws: Aws, r: Resource) -> Created:
+def _logging(aws: Aws, r: RequestedResource) -> Created:
     target = r.pick(TargetBucket="targetBucket", TargetPrefix="targetPrefix")
     if key_format := r.get("targetObjectKeyFormat"):
         target["TargetObjectKeyFormat"] = pascal(key_format)

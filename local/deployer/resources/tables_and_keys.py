@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from local.deployer.resource import Aws, Created, Resource, pascal
+from local.deployer.resource import Aws, Created, RequestedResource, pascal
 
 
-def _table(aws: Aws, r: Resource) -> Created:
+def _table(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     dynamodb = aws.client("dynamodb")
     keys = [{"AttributeName": r["hashKey"], "KeyType": "HASH"}]
@@ -24,7 +24,7 @@ def _table(aws: Aws, r: Resource) -> Created:
     return Created(name, {"name": name, "arn": description["TableArn"]})
 
 
-def _table_options(r: Resource) -> dict[str, Any]:
+def _table_options(r: RequestedResource) -> dict[str, Any]:
     options = r.pick(
         BillingMode="billingMode",
         DeletionProtectionEnabled="deletionProtectionEnabled",
@@ -65,7 +65,7 @@ def _index(index: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table_upkeep(dynamodb: Any, name: str, r: Resource) -> None:
+def _table_upkeep(dynamodb: Any, name: str, r: RequestedResource) -> None:
     if ttl := r.get("ttl"):
         dynamodb.update_time_to_live(
             TableName=name,
@@ -81,7 +81,7 @@ def _table_upkeep(dynamodb: Any, name: str, r: Resource) -> None:
         )
 
 
-def _key(aws: Aws, r: Resource) -> Created:
+def _key(aws: Aws, r: RequestedResource) -> Created:
     r.ignore("deletionWindowInDays", "bypassPolicyLockoutSafetyCheck")
     kms = aws.client("kms")
     metadata = kms.create_key(
@@ -98,7 +98,7 @@ def _key(aws: Aws, r: Resource) -> Created:
     return Created(metadata["KeyId"], {"keyId": metadata["KeyId"], "arn": metadata["Arn"]})
 
 
-def _alias(aws: Aws, r: Resource) -> Created:
+def _alias(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     target = r["targetKeyId"]
     aws.client("kms").create_alias(AliasName=name, TargetKeyId=target)

@@ -1,9 +1,9 @@
 """Step Functions."""
 
-from local.deployer.resource import Aws, Created, Resource
+from local.deployer.resource import Aws, Created, RequestedResource
 
 
-def _state_machine(aws: Aws, r: Resource) -> Created:
+def _state_machine(aws: Aws, r: RequestedResource) -> Created:
     name = r.physical_name()
     parameters = r.pick(type="type", tracingConfiguration="tracingConfiguration")
     if logging := r.get("loggingConfiguration"):

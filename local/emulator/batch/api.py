@@ -1,4 +1,4 @@
-"""The Batch operations that ministack only pretends to do, on its routes."""
+"""The Batch operations that ministack only pretends to perform, on its routes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from ministack.core.responses import error_response_json
 from ministack.services import batch
 
 from contracts.limits import BATCH_DESCRIBE_JOBS_MAX
-from local.emulator.batch import aws, listing, request
+from local.emulator.batch import listing, request, surroundings
 from local.emulator.batch.executor import Executor
 from local.emulator.batch.model import BatchError
 
@@ -72,7 +72,7 @@ def _register_job_definition(_: Executor, payload: Payload) -> Payload:
 def _describe_job_definitions(_: Executor, payload: Payload) -> Payload:
     references = payload.get("jobDefinitions") or []
     if references:
-        named = (aws.find_definition(reference) for reference in references)
+        named = (surroundings.find_definition(reference) for reference in references)
         return {"jobDefinitions": [one for one in named if one is not None]}
     name = payload.get("jobDefinitionName")
     found = [
@@ -86,10 +86,10 @@ def _describe_job_definitions(_: Executor, payload: Payload) -> Payload:
 
 
 def _submit_job(executor: Executor, payload: Payload) -> Payload:
-    queue = aws.find_queue(payload.get("jobQueue") or "")
+    queue = surroundings.find_queue(payload.get("jobQueue") or "")
     if queue is None or queue["state"] != "ENABLED":
         raise BatchError(f"Job queue {payload.get('jobQueue')} does not exist or is disabled.")
-    definition = aws.find_definition(payload.get("jobDefinition") or "")
+    definition = surroundings.find_definition(payload.get("jobDefinition") or "")
     if definition is None:
         raise BatchError(f"JobDefinition {payload.get('jobDefinition')} does not exist.")
     spec = request.build_spec(payload, queue["jobQueueArn"], definition)
@@ -108,11 +108,11 @@ def _describe_jobs(executor: Executor, payload: Payload) -> Payload:
 def _list_jobs(executor: Executor, payload: Payload) -> Payload:
     queue_arn = None
     if payload.get("jobQueue"):
-        queue = aws.find_queue(payload["jobQueue"])
+        queue = surroundings.find_queue(payload["jobQueue"])
         if queue is None:
             raise BatchError(f"Job queue {payload['jobQueue']} does not exist.")
         queue_arn = queue["jobQueueArn"]
-    return listing.page(executor.find(listing.wanted(payload, queue_arn)), payload)
+    return listing.build_page(executor.find(listing.build_filter(payload, queue_arn)), payload)
 
 
 def _terminate_job(executor: Executor, payload: Payload) -> Payload:

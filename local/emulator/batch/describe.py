@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from local.emulator.batch.model import Attempt, Job, Outcome, Status
+from local.emulator.batch.model import Attempt, AttemptOutcome, EmulatedJob, Status
 
 
-def detail(job: Job, status: Status | None = None) -> dict[str, Any]:
+def detail(job: EmulatedJob, status: Status | None = None) -> dict[str, Any]:
     """JobDetail; also the detail of the "Batch Job State Change" event on entering `status`."""
     spec = job.spec
     last = job.attempts[-1] if job.attempts else None
@@ -26,7 +26,7 @@ def detail(job: Job, status: Status | None = None) -> dict[str, Any]:
     return body | _times(job) | _array(job)
 
 
-def summary(job: Job) -> dict[str, Any]:
+def summary(job: EmulatedJob) -> dict[str, Any]:
     """JobSummary."""
     last = job.attempts[-1] if job.attempts else None
     outcome = last.outcome if last else None
@@ -45,7 +45,7 @@ def summary(job: Job) -> dict[str, Any]:
     )
 
 
-def _times(job: Job) -> dict[str, Any]:
+def _times(job: EmulatedJob) -> dict[str, Any]:
     fields = {
         "startedAt": job.started_at,
         "stoppedAt": job.stopped_at,
@@ -54,7 +54,7 @@ def _times(job: Job) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _array(job: Job) -> dict[str, Any]:
+def _array(job: EmulatedJob) -> dict[str, Any]:
     if job.is_array:
         counts = {status.value: job.summary[status] for status in Status}
         return {"arrayProperties": {"size": job.spec.size, "statusSummary": counts}}
@@ -80,6 +80,6 @@ def _attempt_container(attempt: Attempt) -> dict[str, Any]:
     return {"logStreamName": attempt.log_stream, **ending}
 
 
-def _ending(outcome: Outcome) -> dict[str, Any]:
+def _ending(outcome: AttemptOutcome) -> dict[str, Any]:
     fields = {"exitCode": outcome.exit_code, "reason": outcome.reason}
     return {name: value for name, value in fields.items() if value is not None}

@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/batch/latest/APIReference/API_ListJobs.html
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.emulator.batch.model import BatchError, Job, Status
+from local.emulator.batch.model import BatchError, EmulatedJob, Status
 from local.emulator.batch.retry import glob
 
 _PAGE_MAX = 100
-_FILTERS: dict[str, Callable[[Job, str], bool]] = {
+_FILTERS: dict[str, Callable[[EmulatedJob, str], bool]] = {
     "JOB_NAME": lambda job, value: glob(value, job.spec.name),
     "JOB_DEFINITION": lambda job, value: glob(value, _definition_name(job)),
     "BEFORE_CREATED_AT": lambda job, value: job.created_at < int(value),
@@ -18,8 +18,10 @@ _FILTERS: dict[str, Callable[[Job, str], bool]] = {
 }
 
 
-def wanted(request: Mapping[str, Any], queue_arn: str | None) -> Callable[[Job], bool]:
-    """The request's choice. A filter replaces jobStatus, whose default is RUNNING.
+def build_filter(
+    request: Mapping[str, Any], queue_arn: str | None
+) -> Callable[[EmulatedJob], bool]:
+    """Whether the request asks for a job. A filter replaces jobStatus, whose default is RUNNING.
 
     Raises BatchError for what AWS would refuse.
     """
@@ -41,7 +43,7 @@ def wanted(request: Mapping[str, Any], queue_arn: str | None) -> Callable[[Job],
     )
 
 
-def page(summaries: list[dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
+def build_page(summaries: list[dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
     """The response's body; nextToken is an offset."""
     start = int(request.get("nextToken") or 0)
     end = start + min(int(request.get("maxResults") or _PAGE_MAX), _PAGE_MAX)
@@ -49,11 +51,11 @@ def page(summaries: list[dict[str, Any]], request: Mapping[str, Any]) -> dict[st
     return body | ({"nextToken": str(end)} if end < len(summaries) else {})
 
 
-def _listed(job: Job, queue_arn: str | None, array_id: str | None) -> bool:
+def _listed(job: EmulatedJob, queue_arn: str | None, array_id: str | None) -> bool:
     if array_id is not None:
         return job.parent is not None and job.parent.id == array_id
     return job.parent is None and job.spec.queue == queue_arn
 
 
-def _definition_name(job: Job) -> str:
+def _definition_name(job: EmulatedJob) -> str:
     return job.spec.definition.rsplit("/", 1)[-1].rsplit(":", 1)[0]

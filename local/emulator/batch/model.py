@@ -1,4 +1,4 @@
-"""What a Batch job is here. Times are milliseconds since the epoch, as on the wire."""
+"""What the emulated Batch knows of a job. Times are milliseconds since the epoch, as in the API."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class BatchError(Exception):
 
 @dataclass(frozen=True)
 class ExitRule:
-    """One evaluateOnExit entry; None is a condition that was not given."""
+    """One evaluateOnExit entry; None for a condition that was not given."""
 
     retry: bool
     on_status_reason: str | None = None
@@ -42,7 +42,7 @@ class ExitRule:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptOutcome:
     """How one attempt ended."""
 
     exit_code: int | None
@@ -57,12 +57,12 @@ class Attempt:
     started_at: int
     log_stream: str
     stopped_at: int | None = None
-    outcome: Outcome | None = None
+    outcome: AttemptOutcome | None = None
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What was asked for, job definition and overrides merged; shared by an array's children."""
+class JobSpec:
+    """What was requested: job definition and overrides merged. An array's children share it."""
 
     name: str
     queue: str
@@ -90,18 +90,18 @@ class Spec:
 
 
 @dataclass
-class Job:
+class EmulatedJob:
     """A plain job, an array's parent (`children`) or one of its children (`parent`)."""
 
     id: str
     arn: str
-    spec: Spec
+    spec: JobSpec
     created_at: int
     sequence: int
     """Order of submission, for listings."""
-    parent: "Job | None" = None
+    parent: "EmulatedJob | None" = None
     index: int | None = None
-    children: "list[Job]" = field(default_factory=list)
+    children: "list[EmulatedJob]" = field(default_factory=list)
     waits_for: set[str] = field(default_factory=set)
     """Ids of the jobs that must succeed first."""
     status: Status = Status.SUBMITTED

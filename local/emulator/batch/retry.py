@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from contracts.limits import BATCH_ATTEMPTS_MAX, BATCH_EXIT_RULES_MAX
-from local.emulator.batch.model import BatchError, ExitRule, Outcome
+from local.emulator.batch.model import AttemptOutcome, BatchError, ExitRule
 
 _PATTERN_CHARS = 512
 _EXIT_CODE = re.compile(r"[0-9]*\*?")
@@ -15,7 +15,9 @@ _REASON = re.compile(r"[A-Za-z0-9.:\s]*\*?")
 _CONDITIONS = {"onStatusReason": _REASON, "onReason": _REASON, "onExitCode": _EXIT_CODE}
 
 
-def should_retry(rules: tuple[ExitRule, ...], attempts: int, done: int, outcome: Outcome) -> bool:
+def should_retry(
+    rules: tuple[ExitRule, ...], attempts: int, done: int, outcome: AttemptOutcome
+) -> bool:
     """`done` attempts of `attempts` have run and the last ended as `outcome`.
 
     The first rule whose conditions all match decides; without a match the job is retried.
@@ -28,7 +30,7 @@ def should_retry(rules: tuple[ExitRule, ...], attempts: int, done: int, outcome:
     return True
 
 
-def _matches(rule: ExitRule, outcome: Outcome) -> bool:
+def _matches(rule: ExitRule, outcome: AttemptOutcome) -> bool:
     code = "" if outcome.exit_code is None else str(outcome.exit_code)
     pairs = (
         (rule.on_status_reason, outcome.status_reason),

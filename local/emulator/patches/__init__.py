@@ -1,44 +1,49 @@
-"""What ministack 1.5.33 does differently from AWS and matters to us, one module a subject."""
+"""Where ministack 1.5.33 differs from AWS in what matters to us: one module for each subject."""
 
-from local.emulator import iam, keys, state
+from local.emulator import iam, key_usage, snapshot_state
 from local.emulator.batch import api as batch_api
 from local.emulator.patches import (
-    events_content,
-    events_delivery,
-    image_registry,
-    lambda_errors,
-    lambda_readiness,
-    missing_objects,
+    ecr_images,
+    event_object_versions,
+    event_retries,
+    execution_ends,
+    lambda_activation,
+    lambda_error_names,
+    missing_object_errors,
     permissions,
-    spot_fleets,
-    version_ranges,
-    workflow_endings,
-    workflow_waiting,
+    ranged_version_reads,
+    spot_fleet_requests,
+    task_token_timeouts,
 )
 from local.emulator.patching import Needs, verify
 
 _PATCHES = (
     permissions.access_log,  # innermost: it sees each resource of a call by itself
-    events_content,
-    events_delivery,
+    event_object_versions,
+    event_retries,
     permissions.events,
-    image_registry,
-    lambda_errors,
+    ecr_images,
+    lambda_error_names,
     permissions.functions,
-    lambda_readiness,
-    missing_objects,
+    lambda_activation,
+    missing_object_errors,
     permissions.requests,
-    spot_fleets,
-    version_ranges,
-    workflow_endings,
+    spot_fleet_requests,
+    ranged_version_reads,
+    execution_ends,
     permissions.workflows,
-    workflow_waiting,
-    permissions.keys,  # outermost: a call and each use of a key that it takes are asked one by one
+    task_token_timeouts,
+    permissions.keys,  # outermost: checks a call and each use of a key that it needs
 )
 
 
 def apply_all(*further: Needs) -> None:
-    """Raises patching.PatchError, where a name of ours or of `further` is missing, unchanged."""
-    verify([*(module.NEEDS for module in (*_PATCHES, batch_api, iam, keys, state)), *further])
+    """Raises patching.PatchError, with nothing changed, if a name that a patch needs is missing."""
+    verify(
+        [
+            *(module.NEEDS for module in (*_PATCHES, batch_api, iam, key_usage, snapshot_state)),
+            *further,
+        ]
+    )
     for patch in _PATCHES:
         patch.apply()

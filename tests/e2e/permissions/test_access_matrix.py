@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from contracts.names import PROJECT
-from tests.e2e.conftest import Bench
 from tests.e2e.permissions.access_matrix import (
     MAY,
     S3_FILES,
@@ -20,6 +18,7 @@ from tests.e2e.permissions.access_matrix import (
     Clients,
     calls,
 )
+from tests.e2e.support import Bench, make_client
 from tools.least_privilege import roles
 
 TRUST_ROOT = {
@@ -82,14 +81,16 @@ def as_role(bench: Bench, role: str) -> Iterator[Clients]:
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
     arn = iam.get_role(RoleName=name)["Role"]["Arn"]
     taken = bench.client("sts").assume_role(RoleArn=arn, RoleSessionName="matrix")["Credentials"]
-    session = boto3.Session(
-        taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"], bench.stack.region
-    )
+    credentials = {
+        "aws_access_key_id": taken["AccessKeyId"],
+        "aws_secret_access_key": taken["SecretAccessKey"],
+        "aws_session_token": taken["SessionToken"],
+    }
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
 
     @cache
     def client(service: str) -> Any:
-        return session.client(service, endpoint_url=bench.stack.endpoint, config=config)
+        return make_client(bench.stack, service, config, **credentials)
 
     try:
         yield client

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Bench
+from tests.e2e.support import Bench
 from tools.least_privilege import roles
 from tools.least_privilege.coverage import Statement
 from tools.least_privilege.prove import take_out

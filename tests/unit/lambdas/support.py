@@ -1,7 +1,7 @@
 """A small world for the Lambdas: real clients whose requests never leave the process.
 
 S3 and DynamoDB are answered by the embedded AWS's own engines, so that conditional writes are real;
-Batch, Step Functions and SNS by the few lines below, which record what they are told. The world can
+Batch, Step Functions and SNS by the few lines below, which record their calls. The world can
 kill a function before or after any of its calls.
 """
 
@@ -10,11 +10,12 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.awsrequest import AWSResponse
 from ministack.services import dynamodb as dynamodb_engine
 from ministack.services import s3 as s3_engine
@@ -32,13 +33,16 @@ from contracts.messages import (
 )
 from contracts.names import JobStatus, Stage, batch_job_name
 from contracts.stack.environ import (
+    CompletionEnvironment,
+    Environment,
     JobStateEnvironment,
     ReconcilerEnvironment,
     StageEnvironment,
     TriggerEnvironment,
 )
-from lambdas.common.aws import Batch, Store, Topic, Workflow, client
-from lambdas.common.registry import Registry, _deserialize, _serialize
+from lambdas.common.aws import BatchClient, ObjectClient, make_client
+from lambdas.common.job_registry import JobRegistry, deserialize, serialize
+from lambdas.common.services import Services
 
 JOB = "film-0123456789abcdef0123"
 PROCESS = batch_job_name(JOB, Stage.PROCESS)
@@ -48,16 +52,22 @@ EXTRACTED = ExtractResult(
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:superres"
 SOURCE = SourceObject(bucket="source", key="uploads/film.mp4", version_id="v1", etag="e", size=5)
 QUEUES = {"extract_queue": "media", "process_queue": "process", "recompose_queue": "media"}
-CONTEXT = SimpleNamespace(
-    get_remaining_time_in_millis=lambda: 60_000,
-    function_name="function",
-    memory_limit_in_mb=256,
-    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
-    aws_request_id="request",
-)
-
 Answer = tuple[int, dict[str, str], bytes]
 Body = dict[str, Any]
+
+
+def make_context(milliseconds_left: int = 60_000) -> LambdaContext:
+    context = SimpleNamespace(
+        get_remaining_time_in_millis=lambda: milliseconds_left,
+        function_name="function",
+        memory_limit_in_mb=256,
+        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
+        aws_request_id="request",
+    )
+    return cast("LambdaContext", context)
+
+
+CONTEXT = make_context()
 
 
 class KilledError(BaseException):
@@ -100,6 +110,8 @@ class World:
         self.live_tokens: set[str] = set()
         self.refuse: dict[str, str] = {}
         """Operation -> error code that it answers with."""
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        """Operation -> what else happens just before it, once."""
         self.kill_at: tuple[int, str] | None = None
         """(number of the call, "before" or "after" its effect)."""
         self.counted = 0
@@ -142,15 +154,19 @@ class World:
                 }
             ],
         )
-        self.registry = Registry(self.dynamodb, self.table)
-        self.store = Store(self.s3)
-        batch = self._client("batch", self._batch)
-        self.batch = Batch(reader=batch, submitter=batch)
-        self.workflow = Workflow(self._client("stepfunctions", self._stepfunctions))
-        self.topic = Topic(self._client("sns", self._sns), "arn:aws:sns:us-east-1:1:email")
+        self._clients = {
+            "s3": self.s3,
+            "dynamodb": self.dynamodb,
+            "batch": self._client("batch", self._batch),
+            "stepfunctions": self._client("stepfunctions", self._stepfunctions),
+            "sns": self._client("sns", self._sns),
+        }
+        self.registry = JobRegistry(self.dynamodb, self.table)
+        self.objects = ObjectClient(self.s3)
+        self.batch = BatchClient(self._clients["batch"])
 
     def _client(self, service: str, answer: Callable[..., Answer]) -> Any:
-        made = client(service, attempts=1)
+        made = make_client(service, attempts=1)
 
         def send(request: Any, event_name: str, **_: Any) -> AWSResponse:
             return self._send(event_name.rsplit(".", 1)[-1], request, answer)
@@ -159,6 +175,8 @@ class World:
         return made
 
     def _send(self, operation: str, request: Any, answer: Callable[..., Answer]) -> AWSResponse:
+        if other := self.meanwhile.pop(operation, None):
+            other()
         self.counted += 1
         die = self.kill_at is not None and self.kill_at[0] == self.counted
         if die and self.kill_at == (self.counted, "before"):
@@ -241,17 +259,10 @@ class World:
 
     # What tests set and ask
 
-    def serve(self, handler: Any, environment: Any) -> None:
-        """Let a handler module use this world."""
-        services = SimpleNamespace(
-            environment=environment,
-            store=self.store,
-            registry=self.registry,
-            batch=self.batch,
-            workflow=self.workflow,
-            topic=self.topic,
-        )
-        self._monkeypatch.setattr(handler, "services", lambda: services)
+    def serve(self, handler: ModuleType, environment: Environment) -> None:
+        """Let a handler module work in this world."""
+        services = Services(lambda _: environment, lambda service, _: self._clients[service])
+        self._monkeypatch.setattr(handler, "services", services)
 
     def trigger_environment(self) -> TriggerEnvironment:
         return TriggerEnvironment(
@@ -281,13 +292,18 @@ class World:
     def job_state_environment(self) -> JobStateEnvironment:
         return JobStateEnvironment(registry_table=self.table, intermediate_bucket=self.intermediate)
 
-    def told(self, operation: str) -> list[Body]:
+    def completion_environment(self) -> CompletionEnvironment:
+        return CompletionEnvironment(
+            registry_table=self.table, email_topic_arn="arn:aws:sns:us-east-1:1:email"
+        )
+
+    def calls_of(self, operation: str) -> list[Body]:
         return [said for name, said in self.calls if name == operation]
 
     def item(self, sort: str, job_id: str = JOB) -> Body | None:
-        key = _serialize({"pk": job_id, "sk": sort})
+        key = serialize({"pk": job_id, "sk": sort})
         found = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True)
-        return _deserialize(found["Item"]) if "Item" in found else None
+        return deserialize(found["Item"]) if "Item" in found else None
 
     def stage_item(self, stage: Stage = Stage.PROCESS) -> Body:
         item = self.item(registry_stage_sort(stage))
@@ -306,7 +322,7 @@ class World:
             "expires_at": 1,
             **record.model_dump(mode="json", exclude_none=True),
         }
-        self.dynamodb.put_item(TableName=self.table, Item=_serialize(item))
+        self.dynamodb.put_item(TableName=self.table, Item=serialize(item))
 
     def pass_time(self) -> None:
         """All leases run out."""
@@ -334,7 +350,7 @@ class World:
             "task_tokens": {"t1"},
             "served_tokens": {"t1"},
         }
-        self.dynamodb.put_item(TableName=self.table, Item=_serialize(item))
+        self.dynamodb.put_item(TableName=self.table, Item=serialize(item))
         self.live_tokens.add("t1")
         return job_id
 

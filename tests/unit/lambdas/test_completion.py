@@ -1,8 +1,5 @@
 """A job that has ended is settled once, and somebody is told once."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,14 +38,14 @@ BROKEN = Notification(
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(monkeypatch)
-    made.serve(handler, None)
+    made.serve(handler, made.completion_environment())
     made.add_record(registry_record())
     return made
 
 
 def deliver(*notifications: Notification) -> list[str]:
     event = sqs_event(*(notification.to_json() for notification in notifications))
-    answer: dict[str, Any] = handler.handler(event, CONTEXT)
+    answer = handler.handler(event, CONTEXT)
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
@@ -61,7 +58,7 @@ def test_a_job_that_succeeded_is_settled_and_told(
     assert record.result == READY.result
     assert record.report == READY.report
     assert record.updated_at != record.created_at
-    [sent] = world.told("Publish")
+    [sent] = world.calls_of("Publish")
     assert sent["TopicArn"] == "arn:aws:sns:us-east-1:1:email"
     assert sent["Subject"] == "Superres: film.mp4 is ready"
     for fact in ("uploads/film.mp4", f"s3://final/results/{JOB}/film.2x.mp4", "report.json", JOB):
@@ -72,16 +69,16 @@ def test_a_job_that_succeeded_is_settled_and_told(
 def test_a_mail_says_what_is_worth_knowing_and_nothing_else(world: World) -> None:
     remarks = ("1 damaged frame: frame 20", "not held: file: mood\nglad")
     deliver(READY.model_copy(update={"remarks": remarks}))
-    [sent] = world.told("Publish")
+    [sent] = world.calls_of("Publish")
     assert sent["Message"].endswith(
         "\n\nWorth knowing:\n- 1 damaged frame: frame 20\n- not held: file: mood\\nglad\n"
     )
-    assert "knowing" not in decide.email(READY).text
+    assert "knowing" not in decide.write_email(READY).text
 
 
 def test_a_mail_carries_its_jobs_status_for_subscriptions_to_filter_by(world: World) -> None:
     deliver(BROKEN)
-    [sent] = world.told("Publish")
+    [sent] = world.calls_of("Publish")
     entry = "MessageAttributes.entry.1"
     assert sent[f"{entry}.Name"] == "status"
     assert sent[f"{entry}.Value.DataType"] == "String"
@@ -98,7 +95,7 @@ def test_a_job_that_failed_is_settled_and_told_with_its_sentence(
         "Superres.BadSource",
         "The film has no frames.",
     )
-    [sent] = world.told("Publish")
+    [sent] = world.calls_of("Publish")
     assert sent["Subject"] == "Superres: film.mp4 failed"
     for fact in ("The film has no frames.", "What to do:", "Superres.BadSource", JOB):
         assert fact in sent["Message"]
@@ -122,7 +119,7 @@ def test_an_end_from_outside_is_settled_and_told_as_what_it_is(
 ) -> None:
     assert deliver(BROKEN.model_copy(update={"status": status})) == []
     assert world.record().status is status
-    [sent] = world.told("Publish")
+    [sent] = world.calls_of("Publish")
     assert sent["Subject"] == f"Superres: film.mp4 {subject}"
     assert text in sent["Message"]
     assert f'"{metric}":[1.0]' in capsys.readouterr().out
@@ -135,7 +132,7 @@ def test_a_redelivered_notification_does_nothing(
     settled = world.record()
     assert deliver(READY) == []
     assert deliver(READY, READY) == []
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
     assert world.record() == settled
     assert capsys.readouterr().out.count('"JobsSucceeded":[1.0]') == 1
 
@@ -144,7 +141,7 @@ def test_the_first_end_of_a_job_is_its_end(world: World) -> None:
     deliver(READY)
     deliver(BROKEN)
     assert world.record().status is JobStatus.SUCCEEDED
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
 
 
 def test_a_failing_topic_does_not_keep_the_status_back_and_loses_no_mail(world: World) -> None:
@@ -153,23 +150,15 @@ def test_a_failing_topic_does_not_keep_the_status_back_and_loses_no_mail(world: 
     assert world.record().status is JobStatus.SUCCEEDED
     world.refuse.clear()
     assert deliver(READY) == []
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
 
 
 def test_two_deliveries_at_once_send_one_mail(world: World) -> None:
     twin: list[list[str]] = []
-    publish = world.topic.publish
-
-    def publish_after_the_twin_has_tried(
-        subject: str, text: str, attributes: Mapping[str, str]
-    ) -> None:
-        twin.append(deliver(READY))
-        publish(subject, text, attributes)
-
-    world.topic.publish = publish_after_the_twin_has_tried
+    world.meanwhile["Publish"] = lambda: twin.append(deliver(READY))
     assert deliver(READY) == []
     assert twin == [["m0"]]
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -184,19 +173,19 @@ def test_after_a_death_at_any_call_somebody_is_told(world: World, call: int, mom
     assert world.record().status is JobStatus.SUCCEEDED
     # SNS knows no idempotency: only a death between its answer and our note tells twice.
     died_after_telling = (call, moment) in {(3, "after"), (4, "before")}
-    assert len(world.told("Publish")) == (2 if died_after_telling else 1)
+    assert len(world.calls_of("Publish")) == (2 if died_after_telling else 1)
 
 
 def test_only_the_failed_record_of_a_batch_is_reported(world: World) -> None:
     answer = handler.handler(sqs_event("{}", READY.to_json(), "no json"), CONTEXT)
     assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == ["m0", "m2"]
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
 
 
 def test_a_job_that_the_registry_has_forgotten_is_told_all_the_same(world: World) -> None:
     assert deliver(READY.model_copy(update={"job_id": "unknown"})) == []
     assert world.item("job", "unknown") is None
-    assert len(world.told("Publish")) == 1
+    assert len(world.calls_of("Publish")) == 1
 
 
 @pytest.mark.parametrize(
@@ -210,19 +199,19 @@ def test_a_job_that_the_registry_has_forgotten_is_told_all_the_same(world: World
     ],
 )
 def test_a_failure_says_what_to_do(error: str, advice: str) -> None:
-    assert advice in decide.email(BROKEN.model_copy(update={"error": error})).text
+    assert advice in decide.write_email(BROKEN.model_copy(update={"error": error})).text
 
 
 def test_a_time_limit_is_explained_though_the_workflow_gives_no_cause() -> None:
     late = BROKEN.model_copy(update={"error": "States.Timeout", "message": ""})
-    assert "Why:        A stage took longer than its time limit." in decide.email(late).text
+    assert "Why:        A stage took longer than its time limit." in decide.write_email(late).text
 
 
 @given(key=st.text(max_size=300), status=st.sampled_from([READY, BROKEN]))
 def test_any_key_gives_a_mail_that_sns_takes(key: str, status: Notification) -> None:
     source = SourceObject(bucket="b", key="uploads/" + key, version_id="v", etag="e", size=0)
-    mail = decide.email(status.model_copy(update={"source": source}))
+    mail = decide.write_email(status.model_copy(update={"source": source}))
     assert len(mail.subject) < 100
     assert all(" " <= c <= "~" for c in mail.subject)
-    plain = decide.email(status)
+    plain = decide.write_email(status)
     assert mail.text.count("\n") == plain.text.count("\n")

@@ -35,7 +35,7 @@ def hear(status: str) -> None:
 
 
 def told(world: World) -> list[Notification]:
-    return [Notification.parse(said["Message"]) for said in world.told("Publish")]
+    return [Notification.parse(said["Message"]) for said in world.calls_of("Publish")]
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
@@ -51,7 +51,7 @@ def test_its_batch_jobs_of_all_stages_are_ended_and_only_those_that_run(
     world.end_execution(status)
     hear(status)
     reason = f"The job's execution has ended: {status}"
-    assert world.told("TerminateJob") == [
+    assert world.calls_of("TerminateJob") == [
         {"jobId": array, "reason": reason},
         {"jobId": late, "reason": reason},
     ]
@@ -98,13 +98,13 @@ def test_the_event_is_only_a_hint(world: World, status: str) -> None:
     world.ended[JOB] = {"status": status}
     hear("FAILED")
     assert job in world.jobs
-    assert world.told("TerminateJob") == world.told("Publish") == []
+    assert world.calls_of("TerminateJob") == world.calls_of("Publish") == []
 
 
 def test_an_unknown_execution_leaves_nothing_to_do(world: World) -> None:
     world.executions.clear()
     hear("ABORTED")
-    assert world.told("ListJobs") == []
+    assert world.calls_of("ListJobs") == []
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

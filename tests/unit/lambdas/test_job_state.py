@@ -12,6 +12,7 @@ from contracts.limits import STATE_PAYLOAD_BYTES, TASK_CAUSE_CHARS
 from contracts.messages import Failure, RecomposeResult
 from contracts.names import JOB_FAILED_ERROR, ExitCode, Stage
 from lambdas.common import outcomes
+from lambdas.common.stage_jobs import is_awaited
 from lambdas.common.values import BatchJob, StageRecord, StoredObject
 from lambdas.job_state import decide, handler
 from tests.unit.lambdas.support import (
@@ -75,7 +76,7 @@ def test_extraction_answers_with_its_result(
     batch_job_id = world.submitted_job("SUCCEEDED", Stage.EXTRACT)
     world.put(keys.stage_result_key(JOB, Stage.EXTRACT), EXTRACTED.to_json())
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskSuccess")
+    [answer] = world.calls_of("SendTaskSuccess")
     assert answer["taskToken"] == "t1"
     assert json.loads(answer["output"]) == json.loads(EXTRACTED.to_json())
     assert '"StageSucceeded":[1.0]' in capsys.readouterr().out
@@ -92,7 +93,7 @@ def test_recomposition_answers_with_its_result(world: World) -> None:
     batch_job_id = world.submitted_job("SUCCEEDED", Stage.RECOMPOSE)
     world.put(keys.stage_result_key(JOB, Stage.RECOMPOSE), result.to_json())
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskSuccess")
+    [answer] = world.calls_of("SendTaskSuccess")
     assert RecomposeResult.model_validate_json(answer["output"]) == result
 
 
@@ -101,7 +102,7 @@ def test_processing_answers_with_the_number_of_its_runs(
     world: World, array: dict[str, Any], runs: int
 ) -> None:
     tell(world, world.submitted_job("SUCCEEDED", **array))
-    [answer] = world.told("SendTaskSuccess")
+    [answer] = world.calls_of("SendTaskSuccess")
     assert json.loads(answer["output"])["runs"] == runs
 
 
@@ -109,7 +110,7 @@ def test_the_event_is_only_a_hint(world: World) -> None:
     """It says FAILED, Batch says the job runs (it is retried): nothing is told yet."""
     batch_job_id = world.submitted_job("RUNNABLE")
     handler.handler(event(batch_job_id, PROCESS, "FAILED"), CONTEXT)
-    assert world.told("SendTaskFailure") == []
+    assert world.calls_of("SendTaskFailure") == []
 
 
 @pytest.mark.parametrize("result", [None, "", "{}", '{"job_id": 5}', "\x00"])
@@ -120,7 +121,7 @@ def test_a_job_that_succeeds_without_a_usable_result_fails_its_stage(
     if result is not None:
         world.put(keys.stage_result_key(JOB, Stage.EXTRACT), result)
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["error"] == JOB_FAILED_ERROR
     assert answer["cause"].startswith("The extract job left no usable result")
 
@@ -135,7 +136,7 @@ def test_a_result_too_large_for_the_workflow_fails_its_stage() -> None:
     )
     job = BatchJob(job_id="b", name="n", status="SUCCEEDED")
     outcome = outcomes.result_of(Stage.RECOMPOSE, JOB, job, huge.to_json().encode())
-    assert isinstance(outcome, outcomes.Failed)
+    assert isinstance(outcome, outcomes.StageFailed)
 
 
 def test_a_failed_job_tells_its_workers_sentence(
@@ -144,7 +145,7 @@ def test_a_failed_job_tells_its_workers_sentence(
     batch_job_id = world.submitted_job("FAILED", statusReason="Essential container exited")
     put_failure(world, 0, ExitCode.BAD_SOURCE, "The film has no frames.")
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer == {
         "taskToken": "t1",
         "error": "Superres.BadSource",
@@ -162,7 +163,7 @@ def test_a_failed_job_without_a_record_tells_batchs_reason_and_exit_code(world: 
             container={"exitCode": 137, "reason": "OutOfMemoryError"},
         ),
     )
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["error"] == JOB_FAILED_ERROR
     assert answer["cause"] == (
         "The process job failed: Essential container in task exited; OutOfMemoryError; "
@@ -174,7 +175,7 @@ def test_an_unreadable_failure_record_is_passed_over(world: World) -> None:
     batch_job_id = world.submitted_job("FAILED", statusReason="because")
     world.put(keys.failure_key(JOB, Stage.PROCESS, 0), '{"message": "half a rec')
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["cause"] == "The process job failed: because."
 
 
@@ -182,7 +183,7 @@ def test_a_cause_longer_than_the_workflow_takes_is_cut(world: World) -> None:
     batch_job_id = world.submitted_job("FAILED")
     put_failure(world, 0, ExitCode.CRASH, "x" * 2 * TASK_CAUSE_CHARS)
     tell(world, batch_job_id)
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert len(answer["cause"]) == TASK_CAUSE_CHARS
 
 
@@ -192,7 +193,7 @@ def test_every_token_that_asked_gets_the_answer_and_dead_ones_do_no_harm(world: 
     with world.registry.stage_lease(stage_request(token="t2"), datetime.now(UTC)):
         world.registry.finish_stage(stage_request(token="t2"), batch_job_id)
     tell(world, batch_job_id)
-    assert [said["taskToken"] for said in world.told("SendTaskSuccess")] == ["t1", "t2"]
+    assert [said["taskToken"] for said in world.calls_of("SendTaskSuccess")] == ["t1", "t2"]
     assert world.live_tokens == set()
 
 
@@ -229,14 +230,14 @@ def test_a_job_that_nobody_asked_for_is_left_alone(world: World) -> None:
     tell(world, world.add_job(PROCESS, "SUCCEEDED"))
     handler.handler(event("x", "someone-elses-job", "SUCCEEDED"), CONTEXT)
     handler.handler(event("gone", PROCESS, "FAILED"), CONTEXT)
-    assert world.told("SendTaskSuccess") == world.told("SendTaskFailure") == []
+    assert world.calls_of("SendTaskSuccess") == world.calls_of("SendTaskFailure") == []
 
 
 def test_a_late_event_of_an_earlier_job_does_not_answer_for_the_new_one(world: World) -> None:
     old = world.add_job(PROCESS, "FAILED")
     world.submitted_job("RUNNING")
     tell(world, old)
-    assert world.told("SendTaskFailure") == []
+    assert world.calls_of("SendTaskFailure") == []
 
 
 def test_a_job_that_ends_before_its_id_is_recorded_answers_all_the_same(world: World) -> None:
@@ -258,10 +259,10 @@ def test_a_lost_child_ends_its_array_once_and_the_reason_names_it(world: World) 
     parent, child = poisoned_array(world, container={"exitCode": 65})
     tell(world, child, index=1)
     tell(world, child, index=1)
-    [told] = world.told("TerminateJob")
+    [told] = world.calls_of("TerminateJob")
     assert told["jobId"] == parent
     assert told["reason"] == ("Ended early: run 1 failed: Essential container exited; exit code 65")
-    assert world.told("SendTaskFailure") == []
+    assert world.calls_of("SendTaskFailure") == []
 
 
 def test_children_ended_by_us_do_not_end_the_array_again(world: World) -> None:
@@ -272,7 +273,7 @@ def test_children_ended_by_us_do_not_end_the_array_again(world: World) -> None:
         PROCESS, "FAILED", jobId=f"{parent}:2", statusReason=world.jobs[parent]["statusReason"]
     )
     tell(world, ended, index=2)
-    assert len(world.told("TerminateJob")) == 1
+    assert len(world.calls_of("TerminateJob")) == 1
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING", "RUNNABLE"])
@@ -283,7 +284,7 @@ def test_a_child_that_is_not_lost_leaves_its_array_alone(world: World, status: s
     world.jobs[child]["status"] = "SUCCEEDED"
     tell(world, child, index=1)
     assert parent in world.jobs
-    assert world.told("TerminateJob") == []
+    assert world.calls_of("TerminateJob") == []
 
 
 @pytest.mark.parametrize("status", ["FAILED", "SUCCEEDED"])
@@ -291,7 +292,7 @@ def test_an_array_that_has_ended_is_not_ended_again(world: World, status: str) -
     parent, child = poisoned_array(world)
     world.jobs[parent]["status"] = status
     tell(world, child, index=1)
-    assert world.told("TerminateJob") == []
+    assert world.calls_of("TerminateJob") == []
 
 
 def test_the_run_that_ended_the_array_tells_the_truth(world: World) -> None:
@@ -303,7 +304,7 @@ def test_the_run_that_ended_the_array_tells_the_truth(world: World) -> None:
         "FAILED", arrayProperties={"size": 3}, statusReason="Ended early: run 1 failed: exit 65"
     )
     tell(world, parent)
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["cause"] == "Frame 7 cannot be decoded."
 
 
@@ -371,9 +372,9 @@ def test_what_a_worker_knows_for_certain_comes_first(
 
 def test_a_record_is_of_one_job_unless_a_submission_is_under_way() -> None:
     job = batch_job()
-    assert outcomes.speaks_for(StageRecord(batch_job_id="b"), job)
-    assert not outcomes.speaks_for(StageRecord(batch_job_id="other"), job)
-    assert outcomes.speaks_for(StageRecord(batch_job_id="other", submitting=True), job)
+    assert is_awaited(StageRecord(batch_job_id="b"), job)
+    assert not is_awaited(StageRecord(batch_job_id="other"), job)
+    assert is_awaited(StageRecord(batch_job_id="other", submitting=True), job)
 
 
 def test_an_event_that_is_not_batchs_is_refused_in_one_sentence() -> None:

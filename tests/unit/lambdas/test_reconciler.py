@@ -2,10 +2,10 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contracts import keys
 from contracts.base import ObjectRef
@@ -18,7 +18,6 @@ from contracts.names import (
     JobStatus,
     Stage,
 )
-from lambdas.common.values import BatchJob
 from lambdas.reconciler import decide, handler
 from tests.unit.lambdas.support import (
     CONTEXT,
@@ -27,6 +26,7 @@ from tests.unit.lambdas.support import (
     PROCESS,
     SOURCE,
     World,
+    make_context,
     registry_record,
     stage_request,
 )
@@ -40,12 +40,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def look(context: Any = CONTEXT) -> None:
+def look(context: LambdaContext = CONTEXT) -> None:
     handler.handler({}, context)
 
 
 def news(world: World) -> list[Notification]:
-    return [Notification.parse(said["Message"]) for said in world.told("Publish")]
+    return [Notification.parse(said["Message"]) for said in world.calls_of("Publish")]
 
 
 def ask(world: World, token: str, minutes_ago: float, batch_job_id: str | None = None) -> None:
@@ -73,7 +73,7 @@ def test_a_stage_whose_job_has_ended_unheard_is_answered_once(
     world.submitted_job("SUCCEEDED", Stage.EXTRACT)
     world.put(keys.stage_result_key(JOB, Stage.EXTRACT), EXTRACTED.to_json())
     look()
-    [answer] = world.told("SendTaskSuccess")
+    [answer] = world.calls_of("SendTaskSuccess")
     assert json.loads(answer["output"]) == json.loads(EXTRACTED.to_json())
     out = capsys.readouterr().out
     assert '"Repaired":[1.0]' in out
@@ -85,7 +85,7 @@ def test_a_stage_whose_job_has_ended_unheard_is_answered_once(
 def test_a_failed_job_is_answered_with_its_reason(world: World) -> None:
     world.submitted_job("FAILED", statusReason="Host EC2 (i-1) terminated.")
     look()
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert "Host EC2 (i-1) terminated." in answer["cause"]
 
 
@@ -93,7 +93,7 @@ def test_only_the_last_stage_that_was_asked_for_can_be_waiting(world: World) -> 
     world.submitted_job("SUCCEEDED", Stage.EXTRACT)
     running = world.submitted_job("RUNNING", Stage.PROCESS)
     look()
-    assert world.told("DescribeJobs") == [{"jobs": [running]}]
+    assert world.calls_of("DescribeJobs") == [{"jobs": [running]}]
     assert world.live_tokens == {"t1"}
 
 
@@ -111,7 +111,7 @@ def test_a_request_that_nobody_could_submit_fails_after_its_last_delivery(world:
     world.pass_time()
     ask(world, "t1", minutes_ago=31)
     look()
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["error"] == NOT_SUBMITTED_ERROR
     assert answer["cause"] == "The process job could not be submitted."
 
@@ -128,7 +128,7 @@ def test_a_job_that_ended_before_a_token_came_does_not_answer_it(world: World) -
 def test_a_job_that_batch_has_lost_fails_its_stage(world: World) -> None:
     ask(world, "t1", minutes_ago=31, batch_job_id="forgotten")
     look()
-    [answer] = world.told("SendTaskFailure")
+    [answer] = world.calls_of("SendTaskFailure")
     assert answer["error"] == JOB_LOST_ERROR
 
 
@@ -227,8 +227,7 @@ def test_a_round_without_time_left_ends_but_counts(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.submitted_job("SUCCEEDED")
-    late = {**vars(CONTEXT), "get_remaining_time_in_millis": lambda: 1}
-    look(SimpleNamespace(**late))
+    look(make_context(milliseconds_left=1))
     assert world.live_tokens == {"t1"}
     assert '"RunningJobs":[1.0]' in capsys.readouterr().out
 
@@ -269,14 +268,3 @@ def test_waits_are_told_for_every_stage_even_where_nothing_waits(
     ages = {line["stage"]: line["RunnableAgeSeconds"][0] for line in lines}
     assert ages["extract"] == ages["recompose"] == 0
     assert ages["process"] > 0
-
-
-def test_of_several_jobs_of_a_name_the_newest_serves() -> None:
-    old, new = (
-        BatchJob(job_id=name, name=PROCESS, status="FAILED", created_at=at)
-        for name, at in (("old", 1), ("new", 2))
-    )
-    record = decide.StageRecord(batch_job_id="old")
-    assert decide.serving(record, [old, new]) == new
-    assert decide.serving(record, [old]) is None
-    assert decide.serving(record, []) is None

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.names import Stage, batch_job_name
-from lambdas.common import outcomes
-from lambdas.common.values import BatchJob, Execution, JobRecords, StageRecord
+from lambdas.common.stage_jobs import is_awaited, unrecorded_job
+from lambdas.common.values import BatchJob, JobRecords, StageRecord, WorkflowExecution
 from lambdas.reconciler import decide
 from lambdas.stage.decide import job_to_keep
 from tests.unit.lambdas.support import JOB, registry_record
@@ -89,22 +89,23 @@ class Model:
             return
         job = self.jobs[known[which % len(known)]]
         alive = job.job_id not in self.forgotten
-        if alive and job.terminal and self.asked and outcomes.speaks_for(self.record(), job):
+        if alive and job.terminal and self.asked and is_awaited(self.record(), job):
             self.answer()
 
     def wait(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
 
     def reconcile(self) -> None:
-        seen = decide.Seen(records=self.records(), execution=Execution(status="RUNNING"))
+        running = WorkflowExecution(status="RUNNING")
+        seen = decide.RunningJob(records=self.records(), execution=running)
         waiting = seen.waiting
         if waiting is None:
             return
         if waiting.batch_job_id is None:
-            job = decide.serving(waiting.record, list(self.named()))
+            job = unrecorded_job(waiting.record, list(self.named()))
         else:
             job = next((j for j in self.named() if j.job_id == waiting.batch_job_id), None)
-        if decide.due(seen, job, self.now) is not None:
+        if decide.choose_repair(seen, job, self.now) is not None:
             self.answer()
 
     # What stands

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
 from botocore.exceptions import ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from contracts.limits import BATCH_ARRAY_MAX, BATCH_CONTAINER_OVERRIDES_CHARS, T
 from contracts.messages import StageRequest
 from contracts.names import JobStatus, Stage, batch_job_name
 from contracts.stack.environ import StageEnvironment
+from lambdas.common.aws import make_client
+from lambdas.common.services import Services
 from lambdas.common.values import BatchJob, StageRecord
 from lambdas.stage import decide, handler
 from tests.unit.lambdas.support import (
@@ -52,7 +55,7 @@ def deliver(world: World, request: StageRequest | None = None) -> list[str]:
 
 def test_a_request_becomes_a_batch_job(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert deliver(world) == []
-    assert world.told("SubmitJob") == [
+    assert world.calls_of("SubmitJob") == [
         {
             "jobName": NAME,
             "jobQueue": "queue",
@@ -79,13 +82,13 @@ def test_the_token_rests_in_the_registry_before_the_job_is_submitted(world: Worl
 
 def test_a_single_run_is_a_plain_job(world: World) -> None:
     deliver(world, stage_request(size=1))
-    assert "arrayProperties" not in world.told("SubmitJob")[0]
+    assert "arrayProperties" not in world.calls_of("SubmitJob")[0]
 
 
 def test_a_redelivered_message_submits_nothing(world: World) -> None:
     deliver(world)
     assert deliver(world) == []
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
@@ -95,20 +98,20 @@ def test_a_message_redelivered_after_its_job_has_ended_submits_nothing(
     deliver(world)
     world.jobs[world.stage_item()["batch_job_id"]]["status"] = status
     assert deliver(world) == []
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
 
 
 def test_a_token_that_comes_while_the_job_runs_waits_for_it_too(world: World) -> None:
     deliver(world)
     assert deliver(world, stage_request(token="t2")) == []
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
     assert world.stage_item()["task_tokens"] == {"t1", "t2"}
 
 
 def test_tokens_that_come_out_of_order_are_all_kept(world: World) -> None:
     for token in ("t2", "t1", "t2"):
         deliver(world, stage_request(token=token))
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
     assert world.stage_item()["task_tokens"] == {"t1", "t2"}
 
 
@@ -117,14 +120,14 @@ def test_a_stage_entered_anew_after_its_job_has_failed_gets_a_new_job(world: Wor
     failed = world.stage_item()["batch_job_id"]
     world.jobs[failed]["status"] = "FAILED"
     assert deliver(world, stage_request(token="t2")) == []
-    assert len(world.told("SubmitJob")) == 2
+    assert len(world.calls_of("SubmitJob")) == 2
     assert world.stage_item()["batch_job_id"] != failed
 
 
 def test_a_job_of_the_same_name_in_another_case_is_not_ours(world: World) -> None:
     world.add_job(NAME.upper(), "RUNNING")
     deliver(world)
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -141,7 +144,7 @@ def test_a_death_at_any_call_is_made_good_by_redelivery(
         job["status"] = "SUCCEEDED" if ends_meanwhile else "RUNNING"
     world.pass_time()
     assert deliver(world) == []
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
     item = world.stage_item()
     assert item["batch_job_id"] in world.jobs
     assert item["task_tokens"] == {"t1"}
@@ -162,22 +165,16 @@ def test_a_death_while_a_stage_is_entered_anew_is_made_good_too(
     world.kill_at = None
     world.pass_time()
     assert deliver(world, again) == []
-    assert len(world.told("SubmitJob")) == 2
+    assert len(world.calls_of("SubmitJob")) == 2
 
 
 def test_two_deliveries_at_once_submit_one_job(world: World) -> None:
     """The second comes while the first is about to submit."""
     twin: list[list[str]] = []
-    submit = world.batch.submit
-
-    def submit_after_the_twin_has_tried(arguments: Any) -> str:
-        twin.append(deliver(world))
-        return submit(arguments)
-
-    world.batch.submit = submit_after_the_twin_has_tried
+    world.meanwhile["SubmitJob"] = lambda: twin.append(deliver(world))
     assert deliver(world) == []
     assert twin == [["m0"]]
-    assert len(world.told("SubmitJob")) == 1
+    assert len(world.calls_of("SubmitJob")) == 1
 
 
 def test_a_throttled_submission_fails_its_record_and_the_next_delivery_need_not_wait(
@@ -197,18 +194,20 @@ def test_a_submission_whose_answer_is_lost_is_not_repeated_blindly(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    for name, value in StageEnvironment.static_variables(ENVIRONMENT.model_dump()).items():
-        monkeypatch.setenv(name, str(value))
-    batch = handler.services.__wrapped__().batch
     attempts: list[str] = []
 
     def lose(**_: Any) -> AWSResponse:
         attempts.append("sent")
         raise ReadTimeoutError(endpoint_url="https://batch")
 
-    batch._submitter.meta.events.register("before-send.batch", lose)
+    def losing_client(service: str, attempts: int = 3) -> BaseClient:
+        client = make_client(service, attempts)
+        client.meta.events.register("before-send.batch", lose)
+        return client
+
+    submitter = Services(StageEnvironment.read, losing_client).submitter
     with pytest.raises(ReadTimeoutError):
-        batch.submit(decide.submission(stage_request(), ENVIRONMENT))
+        submitter.submit(decide.submission(stage_request(), ENVIRONMENT))
     assert attempts == ["sent"]
 
 
@@ -217,7 +216,7 @@ def test_only_the_failed_record_of_a_batch_is_reported(world: World) -> None:
     other = stage_request().model_copy(update={"job_id": "other-job"}).to_json()
     answer = handler.handler(sqs_event(good, "{not json", other), CONTEXT)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
-    assert len(world.told("SubmitJob")) == 2
+    assert len(world.calls_of("SubmitJob")) == 2
 
 
 def test_a_request_for_another_stage_is_refused(world: World) -> None:
@@ -239,7 +238,7 @@ def test_a_job_whose_execution_has_ended_meanwhile_is_ended_at_once(
     world.end_execution(status)
     assert deliver(world) == []
     [submitted] = world.jobs
-    assert world.told("TerminateJob") == [
+    assert world.calls_of("TerminateJob") == [
         {"jobId": submitted, "reason": f"The job's execution has ended: {status}"}
     ]
 
@@ -247,7 +246,7 @@ def test_a_job_whose_execution_has_ended_meanwhile_is_ended_at_once(
 def test_a_job_of_a_running_or_redriven_execution_is_left_to_run(world: World) -> None:
     world.start_job()
     assert deliver(world) == []
-    assert world.told("TerminateJob") == []
+    assert world.calls_of("TerminateJob") == []
 
 
 def test_a_late_message_never_moves_the_shown_stage_back(world: World) -> None:

@@ -186,7 +186,7 @@ def test_refused_settings_start_an_execution_that_says_so_and_write_no_job(
     assert started.error is not None
     assert started.error.Error == REJECTED_ERROR
     assert started.error.Cause == "superres-scale: got '7', must be 2, 3 or 4"
-    assert world.store.read(world.intermediate, keys.job_key(job_id), 1) is None
+    assert world.objects.read(world.intermediate, keys.job_key(job_id), 1) is None
     assert world.record(job_id).status is JobStatus.RUNNING
     assert capsys.readouterr().out.count('"JobsRejected":[1.0]') == 1
 
@@ -203,7 +203,7 @@ def test_a_throttled_start_fails_so_that_the_event_comes_again(world: World) -> 
     with pytest.raises(Exception, match="ThrottlingException"):
         handler.handler(sent, CONTEXT)
     assert world.dynamodb.scan(TableName=world.table)["Count"] == 1  # before anything can end
-    assert len(list(world.store.list(world.intermediate, keys.JOBS))) == 1
+    assert len(list(world.objects.list(world.intermediate, keys.JOBS))) == 1
     world.refuse.clear()
     handler.handler(sent, CONTEXT)
     assert len(world.executions) == 1
@@ -222,7 +222,7 @@ def test_a_death_at_any_call_is_made_good_by_redelivery(
     handler.handler(sent, CONTEXT)
     [job_id] = world.executions
     assert world.record(job_id).status is JobStatus.RUNNING
-    assert world.store.read(world.intermediate, keys.job_key(job_id), 1) is not None
+    assert world.objects.read(world.intermediate, keys.job_key(job_id), 1) is not None
 
 
 def test_an_event_without_a_version_is_refused_in_one_sentence() -> None:

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from local.emulator.batch.executor import Executor
-from local.emulator.batch.model import ExitRule, Job, Spec, Status
-from local.emulator.batch.processes.process import Settings
-from local.emulator.batch.scheduler import Place, Queue
+from local.emulator.batch.model import EmulatedJob, ExitRule, JobSpec, Status
+from local.emulator.batch.processes.attempt import AttemptSettings
+from local.emulator.batch.scheduler import ComputeEnvironment, JobQueue
 from tests.support.local_aws import (
     REPOSITORY,
     alive,
     eventually,
 )
 
-SPEC = Spec(
+SPEC = JobSpec(
     name="job",
     queue="arn:aws:batch:us-east-1:123456789012:job-queue/q",
     definition="arn:aws:batch:us-east-1:123456789012:job-definition/d:1",
@@ -44,8 +44,8 @@ class Machines:
         self.events: list[dict[str, Any]] = []
         self.groups: set[int] = set()
 
-    def queue(self, arn: str) -> Queue:
-        return Queue(1, (Place("ce", 8),))
+    def queue(self, arn: str) -> JobQueue:
+        return JobQueue(1, (ComputeEnvironment("ce", 8),))
 
     def publish(self, job_arn: str, detail: dict[str, Any]) -> None:
         self.events.append(detail)
@@ -66,7 +66,7 @@ class Yard:
     def __init__(self, folder: Path, import_ahead: str | None = None) -> None:
         self.folder = folder
         self.machines = Machines()
-        settings = Settings(
+        settings = AttemptSettings(
             scratch=folder / "scratch",
             logs=folder / "logs",
             python_path=Path(f"{REPOSITORY}:{folder}"),
@@ -81,17 +81,17 @@ class Yard:
     def out(self) -> Path:
         return self.folder / "out"
 
-    def submit(self, code: str, **fields: Any) -> Job:
+    def submit(self, code: str, **fields: Any) -> EmulatedJob:
         return self.run("python", "-c", code, **fields)
 
-    def run(self, *command: str, **fields: Any) -> Job:
+    def run(self, *command: str, **fields: Any) -> EmulatedJob:
         environment = [{"name": "OUT", "value": str(self.out)}]
         container = {**SPEC.container, "command": list(command), "environment": environment}
         return self.executor.submit(
             dataclasses.replace(SPEC, container=container, **fields), depends_on=[]
         )
 
-    def ended(self, job: Job) -> dict[str, Any]:
+    def ended(self, job: EmulatedJob) -> dict[str, Any]:
         """Its description, once it has ended."""
 
         def look() -> dict[str, Any] | None:
@@ -269,7 +269,7 @@ def _waiting(late: Yard) -> int:
     return max(late.machines.groups)
 
 
-def _said(late: Yard, job: Job, name: str) -> tuple[int, dict[str, Any]]:
+def _said(late: Yard, job: EmulatedJob, name: str) -> tuple[int, dict[str, Any]]:
     found = late.ended(job)
     said = json.loads(late.log(f"{name}.attempt1.log"))
     for variable in ("AWS_BATCH_JOB_ID", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"):

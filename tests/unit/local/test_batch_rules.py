@@ -5,10 +5,17 @@ from typing import Any
 import pytest
 
 from local.emulator.batch import describe, listing
-from local.emulator.batch.model import BatchError, ExitRule, Job, Outcome, Spec, Status
+from local.emulator.batch.model import (
+    AttemptOutcome,
+    BatchError,
+    EmulatedJob,
+    ExitRule,
+    JobSpec,
+    Status,
+)
 from local.emulator.batch.request import build_spec, check_definition
 from local.emulator.batch.retry import parse_retry_strategy, should_retry
-from local.emulator.batch.scheduler import Place, Queue, Scheduler
+from local.emulator.batch.scheduler import ComputeEnvironment, JobQueue, Scheduler
 
 QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
 DEFINITION: dict[str, Any] = {
@@ -36,28 +43,28 @@ OUR_RULES = (
 )
 
 
-def spec_of(**request: Any) -> Spec:
+def spec_of(**request: Any) -> JobSpec:
     return build_spec({"jobName": "j", **request}, QUEUE, DEFINITION)
 
 
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (Outcome(75, "Essential container in task exited"), True),
-        (Outcome(65, "Essential container in task exited"), False),
-        (Outcome(1, "Essential container in task exited"), False),
-        (Outcome(None, "Host EC2 (instance i-1) terminated."), True),
-        (Outcome(None, "host ec2 (instance i-1) terminated."), True),
-        (Outcome(75, "Job attempt duration exceeded timeout", retryable=False), False),
+        (AttemptOutcome(75, "Essential container in task exited"), True),
+        (AttemptOutcome(65, "Essential container in task exited"), False),
+        (AttemptOutcome(1, "Essential container in task exited"), False),
+        (AttemptOutcome(None, "Host EC2 (instance i-1) terminated."), True),
+        (AttemptOutcome(None, "host ec2 (instance i-1) terminated."), True),
+        (AttemptOutcome(75, "Job attempt duration exceeded timeout", retryable=False), False),
     ],
 )
-def test_the_first_matching_exit_rule_decides(outcome: Outcome, expected: bool) -> None:
+def test_the_first_matching_exit_rule_decides(outcome: AttemptOutcome, expected: bool) -> None:
     assert should_retry(OUR_RULES, 3, 1, outcome) is expected
 
 
 def test_a_job_that_no_rule_matches_is_retried_until_its_attempts_are_used_up() -> None:
     rules = (ExitRule(retry=False, on_exit_code="9"),)
-    outcome = Outcome(1, "Essential container in task exited")
+    outcome = AttemptOutcome(1, "Essential container in task exited")
     assert should_retry(rules, 2, 1, outcome)
     assert not should_retry(rules, 2, 2, outcome)
 
@@ -120,19 +127,23 @@ class Yard:
     """A scheduler with jobs of one vCPU on two of them."""
 
     def __init__(self, host: float = 2, place: float = 8) -> None:
-        queue = Queue(1, (Place("ce", place),))
+        queue = JobQueue(1, (ComputeEnvironment("ce", place),))
         self.scheduler = Scheduler(lambda arn: queue, host, lambda: 1000 + len(self.made))
-        self.made: list[Job] = []
+        self.made: list[EmulatedJob] = []
 
-    def submit(self, size: int | None = None, vcpus: str = "1", after: Job | None = None) -> Job:
+    def submit(
+        self, size: int | None = None, vcpus: str = "1", after: EmulatedJob | None = None
+    ) -> EmulatedJob:
         overrides = {"resourceRequirements": [{"type": "VCPU", "value": vcpus}]}
         array = {"arrayProperties": {"size": size}} if size else {}
         spec = spec_of(containerOverrides=overrides, **array)
         name = f"job{len(self.made)}"
-        job = Job(name, "arn:" + name, spec, 1, len(self.made))
+        job = EmulatedJob(name, "arn:" + name, spec, 1, len(self.made))
         for index in range(size or 0):
             child = f"{name}:{index}"
-            job.children.append(Job(child, "arn:" + child, spec, 1, 0, parent=job, index=index))
+            job.children.append(
+                EmulatedJob(child, "arn:" + child, spec, 1, 0, parent=job, index=index)
+            )
         job.waits_for = {after.id} if after else set()
         self.made.append(job)
         self.scheduler.submit(job)
@@ -144,8 +155,8 @@ class Yard:
             self.scheduler.started(job, "log")
         return [job.id for job in jobs]
 
-    def end(self, job: Job, code: int = 0) -> None:
-        self.scheduler.stopped(job, Outcome(code, "Essential container in task exited"))
+    def end(self, job: EmulatedJob, code: int = 0) -> None:
+        self.scheduler.stopped(job, AttemptOutcome(code, "Essential container in task exited"))
 
 
 def test_jobs_start_in_order_as_far_as_the_machine_reaches() -> None:
@@ -241,10 +252,10 @@ def test_each_change_is_told_once_and_in_order() -> None:
 def test_a_listing_by_name_ignores_the_status_and_sees_no_children() -> None:
     yard = Yard()
     yard.submit(size=2)
-    chosen = listing.wanted({"filters": [{"name": "JOB_NAME", "values": ["J"]}]}, QUEUE)
+    chosen = listing.build_filter({"filters": [{"name": "JOB_NAME", "values": ["J"]}]}, QUEUE)
     found = [job.id for job in yard.scheduler.jobs.values() if chosen(job)]
     assert found == ["job0"]
-    children = listing.wanted({"arrayJobId": "job0", "jobStatus": "RUNNABLE"}, None)
+    children = listing.build_filter({"arrayJobId": "job0", "jobStatus": "RUNNABLE"}, None)
     assert sum(children(job) for job in yard.scheduler.jobs.values()) == 2
 
 
@@ -258,12 +269,12 @@ def test_a_listing_by_name_ignores_the_status_and_sees_no_children() -> None:
 )
 def test_a_listing_that_aws_refuses_is_refused(request_: dict[str, Any]) -> None:
     with pytest.raises(BatchError):
-        listing.wanted(request_, request_.get("jobQueue"))
+        listing.build_filter(request_, request_.get("jobQueue"))
 
 
 def test_a_long_listing_comes_in_pages() -> None:
     summaries = [{"jobId": str(n)} for n in range(5)]
-    first = listing.page(summaries, {"maxResults": 3})
-    rest = listing.page(summaries, {"nextToken": first["nextToken"]})
+    first = listing.build_page(summaries, {"maxResults": 3})
+    rest = listing.build_page(summaries, {"nextToken": first["nextToken"]})
     assert [len(p["jobSummaryList"]) for p in (first, rest)] == [3, 2]
     assert "nextToken" not in rest

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator.patches.image_registry import NOT_SCANNED
+from local.emulator.patches.ecr_images import NOT_SCANNED
 from tests.support.local_aws import (
     Server,
     deploy,

@@ -1,14 +1,15 @@
 """Starting, restarting and ending the embedded AWS, and what it refuses to start with."""
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from local import snapshot
+from local import snapshot_file
 from local.emulator.patching import PatchError, verify
 from local.fingerprint import fingerprint
-from local.rundir import open_run
+from local.run_folder import open_run
 from tests.support.local_aws import (
     PROGRAM,
     Server,
@@ -60,23 +61,40 @@ def start_endless_job(server: Server) -> int:
     return int(eventually(lambda: log.exists() and log.read_text().strip()))
 
 
-def test_a_second_start_is_warm_and_speaks_of_its_own_address(tmp_path: Path) -> None:
-    project = write_project(tmp_path / "project", SMALL)
-    cold = serve(project, tmp_path / "state")
-    assert not cold.ready["warm"]
-    assert cold.stop() == 0
-    warm = serve(project, tmp_path / "state")
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A first start of the small program, stopped again, in a folder to copy."""
+    folder = tmp_path_factory.mktemp("deployed")
+    server = serve(write_project(folder / "project", SMALL), folder / "state")
+    assert not server.ready["warm"]
+    assert server.stop() == 0
+    return server
+
+
+@pytest.fixture
+def once_deployed(deployed: Server, tmp_path: Path) -> tuple[Path, Path]:
+    """(project, state folder) after one start."""
+    folder = deployed.logs.parents[3]
+    return (
+        shutil.copytree(folder / "project", tmp_path / "project"),
+        shutil.copytree(folder / "state", tmp_path / "state"),
+    )
+
+
+def test_a_second_start_is_warm_and_speaks_of_its_own_address(
+    deployed: Server, once_deployed: tuple[Path, Path]
+) -> None:
+    warm = serve(*once_deployed)
     assert warm.ready["warm"]
-    assert warm.outputs["bucket"] == cold.outputs["bucket"]
+    assert warm.outputs["bucket"] == deployed.outputs["bucket"]
     assert warm.outputs["url"].startswith(warm.ready["endpoint"])
     warm.client("sqs").send_message(QueueUrl=warm.outputs["url"], MessageBody="film")
     warm.client("s3").put_object(Bucket=warm.outputs["bucket"], Key="film", Body=b"x")
     assert warm.stop() == 0
 
 
-def test_a_corrupt_snapshot_is_deployed_anew(tmp_path: Path) -> None:
-    project, state = write_project(tmp_path / "project", SMALL), tmp_path / "state"
-    serve(project, state).stop()
+def test_a_corrupt_snapshot_is_deployed_anew(once_deployed: tuple[Path, Path]) -> None:
+    project, state = once_deployed
     (file,) = (state / "snapshots").iterdir()
     file.write_bytes(file.read_bytes().replace(b"films", b"songs"))
     server = serve(project, state)
@@ -84,18 +102,23 @@ def test_a_corrupt_snapshot_is_deployed_anew(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_an_override_deploys_anew(tmp_path: Path) -> None:
-    project, state = write_project(tmp_path / "project", SMALL), tmp_path / "state"
-    serve(project, state).stop()
-    server = serve(project, state, "--set", "greeting=good night")
+def test_an_override_deploys_anew(once_deployed: tuple[Path, Path]) -> None:
+    server = serve(*once_deployed, "--set", "greeting=good night")
     assert not server.ready["warm"]
     assert server.outputs["greeting"] == "good night"
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(project, state folder) of the whole program: the first start deploys, others are warm."""
+    folder = tmp_path_factory.mktemp("whole")
+    return write_project(folder / "project"), folder / "state"
+
+
 @pytest.mark.parametrize("end", ["eof", "SIGTERM", "SIGKILL"])
-def test_nothing_is_left_behind_however_the_server_ends(tmp_path: Path, end: str) -> None:
-    server = serve(write_project(tmp_path / "project"), tmp_path / "state")
+def test_nothing_is_left_behind_however_the_server_ends(whole: tuple[Path, Path], end: str) -> None:
+    server = serve(*whole)
     job = start_endless_job(server)
     others = processes_of(server)
     assert job in others
@@ -164,12 +187,12 @@ def test_another_ministack_is_refused_by_the_names_it_lacks() -> None:
 
 def test_only_whole_snapshots_are_read_and_only_the_newest_kept(tmp_path: Path) -> None:
     for number in range(5):
-        snapshot.save(tmp_path, f"key{number}", "127.0.0.1:1111", b"at 127.0.0.1:1111")
+        snapshot_file.save(tmp_path, f"key{number}", "127.0.0.1:1111", b"at 127.0.0.1:1111")
     assert len(list(tmp_path.iterdir())) == 3
-    assert snapshot.read(tmp_path, "key4", "127.0.0.1:2222") == b"at 127.0.0.1:2222"
-    assert snapshot.read(tmp_path, "key0", "127.0.0.1:2222") is None
+    assert snapshot_file.read(tmp_path, "key4", "127.0.0.1:2222") == b"at 127.0.0.1:2222"
+    assert snapshot_file.read(tmp_path, "key0", "127.0.0.1:2222") is None
     (tmp_path / "key4.snapshot").write_bytes(b"{}")
-    assert snapshot.read(tmp_path, "key4", "127.0.0.1:2222") is None
+    assert snapshot_file.read(tmp_path, "key4", "127.0.0.1:2222") is None
 
 
 def test_the_fingerprint_follows_sources_and_overrides(tmp_path: Path) -> None:

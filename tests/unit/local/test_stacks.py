@@ -33,10 +33,6 @@ EVERYTHING = {
 }
 """Settings that bring resources which no stack file asks for."""
 
-CASES: dict[str, tuple[str, Mapping[str, str]]] = {
-    **{stack: (stack, {}) for stack in STACKS},
-    "prod with everything": ("prod", EVERYTHING),
-}
 SHARED = REPOSITORY / "registry"
 _CREATED = re.compile(r"INFO created (aws:\S+|docker-build:\S+) ", re.MULTILINE)
 
@@ -79,22 +75,38 @@ def declared(run: Deployment) -> collections.Counter[str]:
     )
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def start_empty(folder: Path) -> Server:
     """An embedded AWS without anything in it."""
-    empty = serve(write_project(tmp_path / "project", "import pulumi\n"), tmp_path / "state")
-    yield empty
-    empty.stop()
+    return serve(write_project(folder / "project", "import pulumi\n"), folder / "state")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_resource_of_a_stack_is_created(server: Server, case: str) -> None:
-    stack, changes = CASES[case]
-    config = {f"{PROJECT}:{name}": value for name, value in changes.items()}
-    run = run_program(stack, {**stack_config(stack), **config})
-    assert deploy(server, stack, changes) == declared(run)
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One account for all stacks, whose resources must not get into each other's way."""
+    server = start_empty(tmp_path_factory.mktemp("account"))
+    yield server
+    server.stop()
 
 
-def test_every_resource_that_all_stacks_share_is_created(server: Server) -> None:
+@pytest.fixture(scope="module")
+def second_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """For what the stacks of the first account have already: repositories, a stack named prod."""
+    server = start_empty(tmp_path_factory.mktemp("second-account"))
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_resource_of_a_stack_is_created(account: Server, stack: str) -> None:
+    assert deploy(account, stack, {}) == declared(run_program(stack, stack_config(stack)))
+
+
+def test_every_resource_that_all_stacks_share_is_created(second_account: Server) -> None:
     run = run_program("shared", stack_config("shared", SHARED), f"{PROJECT}-registry", SHARED)
-    assert deploy(server, "shared", {}, SHARED) == declared(run)
+    assert deploy(second_account, "shared", {}, SHARED) == declared(run)
+
+
+def test_every_resource_that_only_settings_bring_is_created(second_account: Server) -> None:
+    config = {f"{PROJECT}:{name}": value for name, value in EVERYTHING.items()}
+    run = run_program("prod", {**stack_config("prod"), **config})
+    assert deploy(second_account, "prod", EVERYTHING) == declared(run)

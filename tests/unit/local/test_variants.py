@@ -1,10 +1,13 @@
 """The whole program in the embedded AWS with other settings than the local stack's own."""
 
 import base64
-from pathlib import Path
+from collections.abc import Iterator
+
+import pytest
 
 from tests.support.local_aws import (
     REPOSITORY,
+    Server,
     eventually,
     serve,
 )
@@ -12,16 +15,23 @@ from tests.support.local_aws import (
 SIZES = 'fleet_instance_types=["c7i.2xlarge", "m7i.2xlarge"]'
 
 
-def test_a_fleet_is_requested_and_its_queue_runs_jobs(tmp_path: Path) -> None:
-    """With Batch's own role beside, so that every kind of resource was deployed once."""
-    server = serve(
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A fleet in a private network, with Batch's own role beside: every kind of resource once."""
+    started = serve(
         REPOSITORY,
-        tmp_path,
+        tmp_path_factory.mktemp("variants"),
         "--set=spot_fleet=true",
         "--set",
         SIZES,
         "--set=batch_service_role=own",
+        "--set=network=private",
     )
+    yield started
+    assert started.stop() == 0
+
+
+def test_a_fleet_is_requested_and_its_queue_runs_jobs(server: Server) -> None:
     batch = server.client("batch")
     environments = batch.describe_compute_environments()["computeEnvironments"]
     (unmanaged,) = [e for e in environments if e["type"] == "UNMANAGED"]
@@ -54,11 +64,9 @@ def test_a_fleet_is_requested_and_its_queue_runs_jobs(tmp_path: Path) -> None:
     )
     assert ended["status"] == "SUCCEEDED"
     assert "-fleet-" in ended["jobQueue"]
-    assert server.stop() == 0
 
 
-def test_the_private_network_is_deployed_with_its_endpoints(tmp_path: Path) -> None:
-    server = serve(REPOSITORY, tmp_path, "--set=network=private")
+def test_the_private_network_is_deployed_with_its_endpoints(server: Server) -> None:
     ec2 = server.client("ec2")
     endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
     assert len(endpoints) == 7
@@ -78,4 +86,3 @@ def test_the_private_network_is_deployed_with_its_endpoints(tmp_path: Path) -> N
     )
     (flow_log,) = ec2.describe_flow_logs()["FlowLogs"]
     assert (flow_log["ResourceId"], flow_log["TrafficType"]) == (ours, "REJECT")
-    assert server.stop() == 0

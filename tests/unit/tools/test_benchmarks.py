@@ -250,7 +250,11 @@ def test_a_chart_places_its_points() -> None:
     [
         (("-m", "containers.media", "extract"), Stage.EXTRACT),
         (
-            ("-m", "local.emulator.batch.processes.waiting", "containers.upscaler.preload"),
+            (
+                "-m",
+                "local.emulator.batch.processes.wait_for_command",
+                "containers.upscaler.preload",
+            ),
             Stage.PROCESS,
         ),
     ],

@@ -1,1 +1,1 @@
-"""Jobs as processes of this machine, started ahead where that saves time."""
+"""Jobs as processes of this machine, started early where that saves time."""

@@ -1,8 +1,8 @@
-"""Which statements of a role's policy allowed each call, or that none did: one JSON line a kind.
+"""Logs which statements of a role's policy allowed each kind of call, if any: a JSON line each.
 
-Calls are of one kind where role, action and the parts of the policy that matched are the same; the
-line names the first one's resource. Everything that a role asks passes `enforce`: signed requests,
-and what services ask on a role's behalf (local/emulator/iam.py).
+Calls are of one kind if role, action and the matching parts of the policy are the same; the line
+names the first call's resource. Every check of a role passes `enforce`: signed requests, and what
+services do on a role's behalf (local/emulator/iam.py).
 """
 
 import contextvars
@@ -70,7 +70,7 @@ def write_to(path: Path) -> None:
 
 
 def grants(context: Any, policies: Policies) -> list[dict[str, Any]]:
-    """Every Allow statement that matches: its Sid, and which of its alternatives do."""
+    """Every Allow statement that matches: its Sid, and which of its alternatives match."""
     return [
         {
             "sid": statement.sid,
@@ -154,7 +154,7 @@ def _record(service: str, context: Any, policies: Policies, *, allowed: bool) ->
 
 
 def _resource_policy_allows(service: str, context: Any) -> bool:
-    """Whether the resource's own policy would let this very caller in without any grant."""
+    """Whether the resource's own policy would admit this caller without any grant."""
     found = iam_evaluator._resource_policy(service, context.resource_arn)
     if found is None:
         return False

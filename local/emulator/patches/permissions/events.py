@@ -1,6 +1,6 @@
-"""EventBridge's targets: the target's role, or the target's resource policy, must allow the call.
+"""EventBridge delivers only if the target's role or its resource policy allows the call.
 
-ministack delivers without asking. As on AWS a refused delivery is dropped.
+ministack delivers without a check. As on AWS a refused delivery is dropped.
 """
 
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 from ministack.services import eventbridge, lambda_svc, sns, sqs
 
-from local.emulator import iam, keys
+from local.emulator import iam, key_usage
 from local.emulator.patching import wrap
 
 PRINCIPAL = "events.amazonaws.com"
@@ -40,7 +40,7 @@ def apply() -> None:
 
 
 def refusal(target: dict[str, Any], rule_arn: str) -> str | None:
-    """Why the rule may not reach the target; None where it may."""
+    """Why the rule may not reach the target; None if it may."""
     arn = target["Arn"]
     service = arn.split(":")[2]
     if service in _ROLE_ACTIONS:
@@ -53,7 +53,7 @@ def refusal(target: dict[str, Any], rule_arn: str) -> str | None:
     found = find(arn)
     if found is None or not iam.policy_allows(found[0], PRINCIPAL, action, arn, rule_arn):
         return f"its policy does not allow {action} by {PRINCIPAL} for {rule_arn}"
-    return keys.refuses(arn, PRINCIPAL, None)
+    return key_usage.refusal(arn, PRINCIPAL, None)
 
 
 def _checked(original: Callable[..., None]) -> Callable[..., None]:

@@ -1,8 +1,8 @@
 """A function's role must trust Lambda, may read the queue of its event source mapping, and may send
 to the queue or topic of its failed events.
 
-AWS refuses the function or the mapping otherwise, and polls and sends with the role; ministack
-creates both, and asks no role.
+Otherwise AWS refuses the function or the mapping. It polls and sends with the role; ministack
+creates both and checks no role.
 """
 
 import logging
@@ -82,7 +82,7 @@ def _missing_action(role: str, queue: str) -> str | None:
 
 
 def _none_without_permission(original: Callable[..., int]) -> Callable[..., int]:
-    """A role that lost its permission stops its poller: not one batch at a time."""
+    """A mapping whose role lost its permission polls nothing: zero batches at a time."""
 
     def concurrency(
         mapping: dict[str, Any], function: dict[str, Any], config: dict[str, Any], queue: Any
@@ -110,7 +110,7 @@ def _if_permitted(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _as_role(_: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
-    """ministack derives a function's secret from its name, which others on the machine can too."""
+    """ministack derives a function's secret from its name, as anybody on the machine can."""
 
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
         return iam.assume(config["Role"], PRINCIPAL, config["FunctionName"]).variables()

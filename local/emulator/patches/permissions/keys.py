@@ -1,9 +1,9 @@
-"""What lies under a customer's key is opened only to those who may use the key.
+"""Only callers who may use a customer's KMS key may open what it encrypts.
 
-ministack notes the key of a bucket, topic, queue or table and asks nobody. Here whoever calls
+ministack records the key of a bucket, topic, queue or table and checks nobody. Here every caller
 needs the key as well, and a service that delivers by itself needs the key's policy: SNS to a queue,
-an alarm to a topic. An alarm needs the topic's policy too. And bucket policies see which key an
-upload names, of which ministack tells them nothing.
+an alarm to a topic. An alarm needs the topic's policy too. Bucket policies also see which key an
+upload names, which ministack hides from them.
 """
 
 import logging
@@ -14,7 +14,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch, sns
 
-from local.emulator import iam, keys
+from local.emulator import iam, key_usage
 from local.emulator.patching import wrap
 
 NEEDS = {
@@ -25,7 +25,7 @@ NEEDS = {
 }
 ALARMS = "cloudwatch.amazonaws.com"
 _OF_PARTS = "local:of-parts"
-"""Of our own: that a write belongs to an upload in parts."""
+"""A condition key of our own: the write belongs to an upload in parts."""
 _KEY_HEADERS = (
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-customer-algorithm",
@@ -55,7 +55,7 @@ def _with_key(original: Callable[..., Any]) -> Callable[..., Any]:
         if denied is not None:
             return denied
         of_parts = _OF_PARTS in (service_context or {})
-        for action, use in keys.needed_by(iam_action, str(resource_arn), of_parts=of_parts):
+        for action, use in key_usage.needed_by(iam_action, str(resource_arn), of_parts=of_parts):
             denied = original(access_key_id, action, "kms", region, use.key_arn, use.context)
             if denied is not None:
                 return denied
@@ -80,7 +80,7 @@ def _with_key_headers(original: Callable[..., dict[str, Any]]) -> Callable[..., 
 
 def _checked_delivery(original: Callable[..., None]) -> Callable[..., None]:
     def deliver_to_sqs(endpoint: str, *message: Any, topic_arn: str = "", **rest: Any) -> None:
-        why = keys.refuses(endpoint, "sns.amazonaws.com", topic_arn)
+        why = key_usage.refusal(endpoint, "sns.amazonaws.com", topic_arn)
         if why is not None:
             log.warning("SNS: %s -> %s: %s", topic_arn, endpoint, why)
             return
@@ -90,13 +90,13 @@ def _checked_delivery(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def alarm_refusal(topic_arn: str, alarm_arn: str) -> str | None:
-    """Why the alarm may not publish to the topic; None where it may."""
+    """Why the alarm may not publish to the topic; None if it may."""
     found = sns.topic_policy_for_arn(topic_arn)
     if found is None or not iam.policy_allows(
         found[0], ALARMS, "sns:Publish", topic_arn, alarm_arn
     ):
         return f"its policy does not allow sns:Publish by {ALARMS} for {alarm_arn}"
-    return keys.refuses(topic_arn, ALARMS, alarm_arn)
+    return key_usage.refusal(topic_arn, ALARMS, alarm_arn)
 
 
 def _checked_alarm(original: Callable[..., None]) -> Callable[..., None]:

@@ -1,10 +1,10 @@
-"""Signed requests: who sent them, and which resources, keys and conditions policies see.
+"""Signed requests: who sent them, and the resources, keys and conditions that policies see.
 
-ministack checks every Batch call against the resource `*`, so that a policy which names its queue
-would always be denied. It takes unsigned S3 requests, the key `test` and any twelve digits for the
+ministack checks every Batch call against the resource `*`, so a policy that names its queue would
+always be denied. It takes unsigned S3 requests, the key `test` and any twelve digits for the
 account's root, and the root's signature for valid: so the root's key id itself is the secret here.
-The stack's own resource policies refuse plain HTTP, which is all that is spoken: the loopback
-counts as TLS. And no wildcard of ministack's matches a line break, which keys may hold.
+The stack's own resource policies refuse plain HTTP, and the emulator speaks nothing else: the
+loopback counts as TLS. Nor do ministack's wildcards match line breaks, which object keys may hold.
 """
 
 import functools
@@ -49,7 +49,7 @@ def apply() -> None:
 
 
 def batch_resources(path: str, body: bytes, region: str, account: str) -> tuple[str, ...]:
-    """ARNs that a Batch call is authorised on; `*` where AWS has no resource level."""
+    """ARNs that a Batch call is authorised on; `*` if AWS has no resource level."""
     try:
         payload = json.loads(body or b"{}")
     except ValueError:
@@ -108,7 +108,7 @@ def _for_all_resources(original: Callable[..., Any]) -> Callable[..., Any]:
         resource_arn: str = "*",
         service_context: dict[str, Any] | None = None,
     ) -> Any:
-        """None where allowed. Every decision of the emulator passes here."""
+        """None if allowed. Every decision of the emulator passes here."""
         if not access_key_id:
             return iam_evaluator.AuthError("AccessDenied", "Anonymous requests are not served.")
         for resource in (str(resource_arn), *getattr(resource_arn, "others", ())):

@@ -1,4 +1,4 @@
-"""An execution that is stopped, or past its own TimeoutSeconds, ends there and then.
+"""An execution that is stopped, or exceeds its own TimeoutSeconds, ends at once.
 
 ministack ignores the time limit, lets a stopped execution's task wait on, and takes answers to its
 token; on AWS the token is dead at once.
@@ -43,7 +43,7 @@ class _EndedError(BaseException):
 
 _execution: contextvars.ContextVar[Execution] = contextvars.ContextVar("execution")
 _waiting: dict[str, set[str]] = defaultdict(set)
-"""Tokens that are waited for, by the execution's ARN."""
+"""Tokens that tasks wait for, by the execution's ARN."""
 
 
 def apply() -> None:
@@ -142,7 +142,7 @@ def _releasing(original: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def _release(arn: str) -> None:
-    """Nobody waits for the execution's tokens any more, and nobody may answer them."""
+    """Forget the execution's tokens: nothing waits for them, and nobody may answer them."""
     for token in tuple(_waiting.get(arn, ())):
         info = stepfunctions._task_tokens.pop(token, None)
         if info is not None:

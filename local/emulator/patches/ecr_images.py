@@ -1,7 +1,7 @@
-"""ECR as promotions need it: tags that may not move, scans, and a word where an image is missing.
+"""ECR as promotions need it: immutable tags, scans, and an error for a missing image.
 
-Nothing is looked at: the embedded AWS has no scanner. A scan answers COMPLETE, says just that in
-its description, and has no findings. Repositories without scan on push have no scan at all.
+The embedded AWS has no scanner. A scan answers COMPLETE, says in its description that nothing was
+scanned, and has no findings. Repositories without scan on push have no scan at all.
 https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImageScanFindings.html
 """
 

@@ -1,4 +1,4 @@
-"""RequestSpotFleet, which ministack does not know: a request is checked, and starts nothing.
+"""RequestSpotFleet, which ministack lacks: a request is checked, and starts nothing.
 
 Jobs of a fleet's queue run on this machine like all others.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RequestSpotFleet.html

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from local.emulator.batch.model import Job, Outcome
-from local.emulator.batch.processes.ahead import Ahead
-from local.emulator.batch.processes.start import Start
+from local.emulator.batch.model import AttemptOutcome, EmulatedJob
+from local.emulator.batch.processes.command import JobCommand
+from local.emulator.batch.processes.prestarted_process import PrestartedProcess
 
 CONTAINER_EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
@@ -27,8 +28,8 @@ _INHERITED = re.compile(
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where attempts run, and what all of them are told."""
+class AttemptSettings:
+    """Where attempts run, and what is the same for all of them."""
 
     scratch: Path
     logs: Path
@@ -39,24 +40,27 @@ class Settings:
     grace_seconds: float
     """Between SIGTERM and SIGKILL; ECS calls it the stop timeout."""
     import_ahead: str | None = None
-    """A module to be imported before the first job comes that runs its package; see ahead.py."""
+    """A module to import before the first job that runs its package; see prestarted_process.py."""
 
 
 class StartError(Exception):
     """The attempt's process could not be started; the text is the container's reason."""
 
 
-def inherited(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """What every job's process sees of this machine."""
+def inherited_variables(settings: AttemptSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this machine that every job's process sees."""
     variables = {k: v for k, v in environ.items() if _INHERITED.fullmatch(k)}
     return {**variables, "PYTHONPATH": str(settings.python_path)}
 
 
-def environment(
-    settings: Settings, job: Job, credentials: Mapping[str, str], environ: Mapping[str, str]
+def job_variables(
+    settings: AttemptSettings,
+    job: EmulatedJob,
+    credentials: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> dict[str, str]:
-    """All that the process sees: the job's variables win over the machine's, AWS's over both."""
-    machine = inherited(settings, environ)
+    """All that the process sees: the job's variables override the machine's, AWS's both."""
+    machine = inherited_variables(settings, environ)
     variables = {**machine, **job.spec.environment, "PYTHONPATH": machine["PYTHONPATH"]}
     variables |= {
         "AWS_ENDPOINT_URL": settings.endpoint,
@@ -76,41 +80,60 @@ def environment(
 
 
 class RunningAttempt:
-    """A started process with its whole group; `on_end` is called once, from a thread of its own."""
+    """A started process with its whole group."""
 
     def __init__(
-        self, settings: Settings, job: Job, variables: Mapping[str, str], ahead: Ahead | None
+        self,
+        process: "subprocess.Popen[bytes]",
+        command: JobCommand,
+        *,
+        grace: float,
+        limit: int | None,
     ) -> None:
-        """Starts the process, or takes the one `ahead` that fits. Raises StartError."""
-        attempt = len(job.attempts) + 1
-        self._grace = settings.grace_seconds
-        self._timeout = job.spec.timeout_seconds
-        self._forced: Outcome | None = None
+        """`grace` lies between SIGTERM and SIGKILL, `limit` is the attempt's timeout: seconds."""
+        self.log_stream = command.log.name
+        self._process = process
+        self._scratch = command.folder
+        self._grace = grace
+        self._limit = limit
+        self._forced: AttemptOutcome | None = None
         self._ended = False
         self._lock = threading.Lock()
-        self._scratch = settings.scratch / f"{job.id.replace(':', '-')}.{attempt}"
-        self._scratch.mkdir(parents=True)
+
+    @classmethod
+    def start(
+        cls,
+        settings: AttemptSettings,
+        job: EmulatedJob,
+        variables: Mapping[str, str],
+        prestarted: PrestartedProcess | None,
+    ) -> Self:
+        """Take the `prestarted` process if it fits, else start one. Raises StartError."""
+        attempt = len(job.attempts) + 1
+        scratch = settings.scratch / f"{job.id.replace(':', '-')}.{attempt}"
+        scratch.mkdir(parents=True)
         log = _create_log(settings.logs, job, attempt)
-        self.log_stream = log.name
-        start = Start(job.spec.command, self._scratch, variables, log)
+        command = JobCommand(job.spec.command, scratch, variables, log)
         try:
-            self._process = (ahead and ahead.take(start)) or start.anew()
+            process = (prestarted and prestarted.take_for(command)) or command.spawn()
         except (OSError, ValueError, IndexError) as error:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
             raise StartError(f"CannotStartContainerError: {error}") from error
+        limit = job.spec.timeout_seconds
+        return cls(process, command, grace=settings.grace_seconds, limit=limit)
 
     @property
     def group(self) -> int:
         """Process group id."""
         return self._process.pid
 
-    def watch(self, on_end: Callable[[Outcome], None]) -> None:
-        """Wait for the end in a thread of its own, so that it is known at once."""
+    def watch(self, on_end: Callable[[AttemptOutcome], None]) -> None:
+        """Wait for the end in a thread of its own, which then calls `on_end` once."""
         threading.Thread(
             target=self._wait, args=(on_end,), name=f"batch-{self.group}", daemon=True
         ).start()
 
-    def stop(self, forced: Outcome) -> None:
+    def stop(self, forced: AttemptOutcome) -> None:
         """SIGTERM now, SIGKILL after the grace period; the attempt ends as `forced` says.
 
         A forced exit code of None is filled in with the process's own.
@@ -127,11 +150,11 @@ class RunningAttempt:
         """SIGKILL to the whole group."""
         self._signal(signal.SIGKILL)
 
-    def _wait(self, on_end: Callable[[Outcome], None]) -> None:
+    def _wait(self, on_end: Callable[[AttemptOutcome], None]) -> None:
         try:
-            self._process.wait(self._timeout)
+            self._process.wait(self._limit)
         except subprocess.TimeoutExpired:
-            self.stop(Outcome(None, TIMED_OUT, retryable=False))
+            self.stop(AttemptOutcome(None, TIMED_OUT, retryable=False))
             self._process.wait()
         self.kill()  # what the command left behind ends with it, as in a container
         with self._lock:
@@ -139,15 +162,15 @@ class RunningAttempt:
         on_end(self._outcome())
         _remove(self._scratch)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> AttemptOutcome:
         code = self._process.returncode
         code = 128 - code if code < 0 else code
         with self._lock:
             forced = self._forced
         if forced is None:
             reason = "OutOfMemoryError: Container killed" if code == 137 else None
-            return Outcome(code, CONTAINER_EXITED, reason)
-        return Outcome(code, forced.status_reason, forced.reason, forced.retryable)
+            return AttemptOutcome(code, CONTAINER_EXITED, reason)
+        return AttemptOutcome(code, forced.status_reason, forced.reason, forced.retryable)
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
@@ -164,7 +187,7 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _create_log(folder: Path, job: Job, attempt: int) -> Path:
+def _create_log(folder: Path, job: EmulatedJob, attempt: int) -> Path:
     """A log file of the attempt's own; its name is also the log stream's."""
     child = "" if job.index is None else f".{job.index}"
     stem = f"{job.spec.name}{child}.attempt{attempt}"

@@ -3,12 +3,13 @@
 One item per job (sort key `job`), per stage (`stage#<stage>`), and per e-mail (`notice`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from contracts.messages import (
@@ -30,8 +31,8 @@ from lambdas.common.values import BusyError, JobRecords, StageRecord
 RETENTION = timedelta(days=90)
 """As long as Step Functions remembers an execution's name."""
 LEASE = timedelta(seconds=60)
-"""How long a delivery may work alone: as long as a function may run. The queues' visibility timeout
-is longer, so that the redelivery after a death finds the lease expired."""
+"""How long a delivery may hold a lease: as long as a function may run. The queues' visibility
+timeout is longer, so that the redelivery after a death finds the lease expired."""
 NOTICE_SORT = "notice"
 OPEN_PAGE = 100
 """Jobs to a page, as many as DescribeJobs takes."""
@@ -39,15 +40,15 @@ _OPEN = "yes"
 _REFUSED = "ConditionalCheckFailedException"
 
 
-class Registry:
+class JobRegistry:
     """Adapter over one DynamoDB table."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: BaseClient, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def create_job(self, record: RegistryRecord, now: datetime) -> bool:
-        """Write a job's first record; False where the job is known already."""
+        """Write a job's first record; False if the job is known already."""
         item = {
             **record.model_dump(mode="json", exclude_none=True),
             REGISTRY_PARTITION_KEY: record.job_id,
@@ -57,7 +58,7 @@ class Registry:
         }
         return self._unless_refused(
             self._dynamodb.put_item,
-            Item=_serialize(item),
+            Item=serialize(item),
             ConditionExpression=f"attribute_not_exists({REGISTRY_PARTITION_KEY})",
         )
 
@@ -72,7 +73,7 @@ class Registry:
             UpdateExpression="SET #stage = :stage, updated_at = :now",
             ConditionExpression=f"#status = :running AND (attribute_not_exists(#stage){behind})",
             ExpressionAttributeNames={"#stage": "stage", "#status": "status"},
-            ExpressionAttributeValues=_serialize(
+            ExpressionAttributeValues=serialize(
                 {
                     ":stage": stage.value,
                     ":now": now.isoformat(),
@@ -83,13 +84,13 @@ class Registry:
         )
 
     def settle(self, notification: Notification, now: datetime) -> bool:
-        """Give a running job its final status; False where it has one already."""
-        told = notification.model_dump(
+        """Give a running job its final status; False if it has one already."""
+        ending = notification.model_dump(
             mode="json",
             exclude_none=True,
             include={"status", "error", "message", "result", "report"},
         )
-        fields = {**told, "updated_at": now.isoformat()}
+        fields = {**ending, "updated_at": now.isoformat()}
         return self._unless_refused(
             self._dynamodb.update_item,
             Key=_key(notification.job_id, REGISTRY_JOB_SORT),
@@ -98,16 +99,16 @@ class Registry:
             + f" REMOVE {REGISTRY_OPEN}",
             ConditionExpression="#status = :running",
             ExpressionAttributeNames={f"#{name}": name for name in fields},
-            ExpressionAttributeValues=_serialize(
+            ExpressionAttributeValues=serialize(
                 {":running": JobStatus.RUNNING.value, **{f":{k}": v for k, v in fields.items()}}
             ),
         )
 
     @contextmanager
     def stage_lease(self, request: StageRequest, now: datetime) -> Iterator[StageRecord]:
-        """Remember the request's token and work alone on its stage; gives the record as before.
+        """Record the request's token and lease its stage; gives the record as it was before.
 
-        Raises BusyError.
+        Raises BusyError while another delivery holds the lease.
         """
         sort = registry_stage_sort(request.stage)
         name = batch_job_name(request.job_id, request.stage)
@@ -117,48 +118,49 @@ class Registry:
             yield _stage_record(before)
 
     def finish_stage(self, request: StageRequest, batch_job_id: str) -> None:
-        """Record the job that serves the request, and give the lease back."""
+        """Record the job that serves the request, and release the lease."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=_key(request.job_id, registry_stage_sort(request.stage)),
             UpdateExpression="SET batch_job_id = :id REMOVE lease_until ADD served_tokens :token",
-            ExpressionAttributeValues=_serialize(
+            ExpressionAttributeValues=serialize(
                 {":id": batch_job_id, ":token": {request.task_token}}
             ),
         )
 
-    def stage(self, job_id: str, stage: Stage) -> StageRecord | None:
+    def read_stage(self, job_id: str, stage: Stage) -> StageRecord | None:
+        """None for a stage that was never requested."""
         answer = self._dynamodb.get_item(
             TableName=self._table,
             Key=_key(job_id, registry_stage_sort(stage)),
             ConsistentRead=True,
         )
-        return _stage_record(_deserialize(answer["Item"])) if "Item" in answer else None
+        return _stage_record(deserialize(answer["Item"])) if "Item" in answer else None
 
     def open_jobs(self) -> Iterator[list[str]]:
-        """Ids of the running jobs, the oldest first, in pages of at most 100.
+        """Ids of the running jobs, oldest first, in pages of at most 100.
 
-        From an index, which may be a moment behind.
+        They come from an index, which may lag a moment behind.
         """
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=REGISTRY_OPEN_INDEX,
             KeyConditionExpression=f"{REGISTRY_OPEN} = :open",
-            ExpressionAttributeValues=_serialize({":open": _OPEN}),
+            ExpressionAttributeValues=serialize({":open": _OPEN}),
             PaginationConfig={"PageSize": OPEN_PAGE},
         )
         for page in pages:
-            yield [_deserialize(item)[REGISTRY_PARTITION_KEY] for item in page["Items"]]
+            yield [deserialize(item)[REGISTRY_PARTITION_KEY] for item in page["Items"]]
 
-    def everything(self, job_id: str) -> JobRecords | None:
-        """A job with its stages, as they are now; None for an unknown job."""
+    def read_job(self, job_id: str) -> JobRecords | None:
+        """A job with its stages, read consistently; None for an unknown job."""
         answer = self._dynamodb.query(
             TableName=self._table,
             ConsistentRead=True,
             KeyConditionExpression=f"{REGISTRY_PARTITION_KEY} = :job",
-            ExpressionAttributeValues=_serialize({":job": job_id}),
+            ExpressionAttributeValues=serialize({":job": job_id}),
         )
-        items = {i[REGISTRY_SORT_KEY]: i for i in map(_deserialize, answer["Items"])}
+        items = {i[REGISTRY_SORT_KEY]: i for i in map(deserialize, answer["Items"])}
         if REGISTRY_JOB_SORT not in items:
             return None
         found = {stage: items.get(registry_stage_sort(stage)) for stage in Stage}
@@ -169,20 +171,20 @@ class Registry:
 
     @contextmanager
     def notice_lease(self, job_id: str, now: datetime) -> Iterator[bool]:
-        """Work alone on telling people; gives True where they were told already.
+        """Lease the job's e-mail; gives True if it was sent already.
 
-        Raises BusyError.
+        Raises BusyError while another delivery holds the lease.
         """
         with self._lease(job_id, NOTICE_SORT, now) as before:
             yield before.get("sent", False)
 
     def finish_notice(self, job_id: str) -> None:
-        """People were told; give the lease back."""
+        """Record that the e-mail was sent, and release the lease."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=_key(job_id, NOTICE_SORT),
             UpdateExpression="SET sent = :sent REMOVE lease_until",
-            ExpressionAttributeValues=_serialize({":sent": True}),
+            ExpressionAttributeValues=serialize({":sent": True}),
         )
 
     @contextmanager
@@ -194,9 +196,9 @@ class Registry:
         more: str = "",
         values: Mapping[str, Any] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Lease an item, made where there is none; gives the item as it was before.
+        """Lease an item, created if absent; gives the item as it was before.
 
-        An error ends the lease at once, but leaves its mark: what failed may yet have taken effect.
+        An error ends the lease at once but leaves its mark: what failed may yet have taken effect.
         """
         before = self._claim(job_id, sort, now, more, values or {})
         try:
@@ -206,7 +208,7 @@ class Registry:
                 TableName=self._table,
                 Key=_key(job_id, sort),
                 UpdateExpression="SET lease_until = :ended",
-                ExpressionAttributeValues=_serialize({":ended": 0}),
+                ExpressionAttributeValues=serialize({":ended": 0}),
             )
             raise
 
@@ -225,17 +227,17 @@ class Registry:
                 Key=_key(job_id, sort),
                 UpdateExpression=f"{update}, {more}" if more else update,
                 ConditionExpression="attribute_not_exists(lease_until) OR lease_until <= :now",
-                ExpressionAttributeValues=_serialize({**times, **values}),
+                ExpressionAttributeValues=serialize({**times, **values}),
                 ReturnValues="ALL_OLD",
             )
         except ClientError as error:
             if error_code(error) == _REFUSED:
                 raise BusyError(f"{job_id} {sort}: another delivery is at work") from error
             raise
-        return _deserialize(answer.get("Attributes", {}))
+        return deserialize(answer.get("Attributes", {}))
 
-    def _unless_refused(self, call: Any, **arguments: Any) -> bool:
-        """Perform a conditional write; False where its condition does not hold."""
+    def _unless_refused(self, call: Callable[..., object], **arguments: Any) -> bool:
+        """Make a conditional write; False if its condition does not hold."""
         try:
             call(TableName=self._table, **arguments)
         except ClientError as error:
@@ -256,7 +258,7 @@ def _stage_record(item: Mapping[str, Any]) -> StageRecord:
 
 
 def _key(job_id: str, sort: str) -> dict[str, Any]:
-    return _serialize({REGISTRY_PARTITION_KEY: job_id, REGISTRY_SORT_KEY: sort})
+    return serialize({REGISTRY_PARTITION_KEY: job_id, REGISTRY_SORT_KEY: sort})
 
 
 def _expiry(now: datetime) -> int:
@@ -267,11 +269,13 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _serialize(fields: Mapping[str, Any]) -> dict[str, Any]:
+def serialize(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values in DynamoDB's typed form."""
     serializer = TypeSerializer()
     return {name: serializer.serialize(value) for name, value in fields.items()}
 
 
-def _deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
+def deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
+    """DynamoDB's typed form as plain values; numbers become Decimal."""
     deserializer = TypeDeserializer()
     return {name: deserializer.deserialize(value) for name, value in item.items()}

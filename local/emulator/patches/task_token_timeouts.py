@@ -85,7 +85,7 @@ def _with_heartbeat(original: Callable[..., Any]) -> Callable[..., Any]:
 def _watch(
     record: Callable[[], dict[str, Any] | None], seconds: float, ended: threading.Event
 ) -> None:
-    """Fail the token when no heartbeat came for `seconds`."""
+    """Fail the token when no heartbeat has come for `seconds`."""
     last = time.monotonic()
     while not ended.wait(max(0.0, last + seconds - time.monotonic())):
         info = record()

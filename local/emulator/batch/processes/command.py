@@ -1,4 +1,4 @@
-"""How an attempt's process is started."""
+"""The command of an attempt, and how its process is started."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ _INTERPRETERS = frozenset({"python", "python3"})
 
 
 @dataclass(frozen=True)
-class Start:
+class JobCommand:
     """A job's command, and where it runs."""
 
     command: list[str]
@@ -18,14 +18,14 @@ class Start:
     """Its working directory, and where it puts temporary files."""
     variables: Mapping[str, str]
     log: Path
-    """An empty file, for what it says."""
+    """An empty file, for its output."""
 
     @property
     def environment(self) -> dict[str, str]:
         return {**self.variables, "TMPDIR": str(self.folder)}
 
-    def anew(self) -> "subprocess.Popen[bytes]":
-        """A process with a group of its own. Raises OSError, ValueError, IndexError."""
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Start a process with a group of its own. Raises OSError, ValueError, IndexError."""
         words = self.command
         with self.log.open("ab") as log:
             return subprocess.Popen(
@@ -39,8 +39,8 @@ class Start:
                 start_new_session=True,
             )
 
-    def as_order(self) -> dict[str, object]:
-        """For a process that waits; it stands where `python -m` has brought it."""
+    def to_message(self) -> dict[str, object]:
+        """For a process that waits for a command; `python -m` is behind it already."""
         return {
             "arguments": self.command[2:],
             "folder": str(self.folder),

@@ -1,7 +1,7 @@
 """One folder per run: log of the server, logs of the jobs, scratch. Old runs are pruned.
 
-STATE_DIR/snapshots/                   see snapshot.py
-STATE_DIR/runs/<run>/server.log        what the emulator and its deployer say
+STATE_DIR/snapshots/                   see snapshot_file.py
+STATE_DIR/runs/<run>/server.log        log of the emulator and its deployer
 STATE_DIR/runs/<run>/access.jsonl      which statement of which role allowed which call
 STATE_DIR/runs/<run>/jobs/*.log        one file per attempt of a Batch job
 STATE_DIR/runs/<run>/tmp/              gone when the run ends
@@ -20,7 +20,7 @@ _KEPT = 5
 
 
 @dataclass(frozen=True)
-class RunDir:
+class RunFolder:
     path: Path
     lock: int
     """File descriptor that holds the lock; a forked child keeps it too."""
@@ -42,14 +42,14 @@ class RunDir:
         return self.path / "tmp"
 
 
-def open_run(state_dir: Path) -> RunDir:
-    """A new run's folder, locked; what dead runs left behind is removed. Raises OSError."""
+def open_run(state_dir: Path) -> RunFolder:
+    """A new run's folder, locked; removes what dead runs left behind. Raises OSError."""
     runs = state_dir.absolute() / "runs"
     path = runs / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}"
     path.mkdir(parents=True)
     lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    run = RunDir(path, lock)
+    run = RunFolder(path, lock)
     # Only under the lock: a run that prunes at this moment takes an unlocked folder for dead.
     run.jobs.mkdir()
     run.scratch.mkdir()
@@ -64,7 +64,7 @@ def _prune(runs: Path, own: Path) -> None:
 
 
 def _remove_scratch(run: Path) -> bool:
-    """Remove a dead run's scratch; False where the run lives."""
+    """Remove a dead run's scratch; False if the run is alive."""
     try:
         lock = os.open(run / "lock", os.O_RDWR)
     except OSError:

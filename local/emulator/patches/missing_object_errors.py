@@ -1,4 +1,4 @@
-"""Who may not list a bucket does not hear that an object is missing: 403, where ministack says 404.
+"""A missing object is a 403 for callers who may not list the bucket; ministack answers 404.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions"
 """

@@ -1,4 +1,4 @@
-"""`python -m ...waiting MODULE`: import it, read a job from stdin, become it."""
+"""`python -m ...wait_for_command MODULE`: import it, read a job's command from stdin, become it."""
 
 import contextlib
 import importlib
@@ -10,23 +10,23 @@ import tempfile
 
 
 def main(module: str) -> None:
-    """Ends without a word where stdin closes before a job comes."""
-    with contextlib.suppress(Exception):  # the job will meet it too, and say so in its log
+    """Ends silently if stdin closes before a command comes."""
+    with contextlib.suppress(Exception):  # the job will meet the error too, and log it
         importlib.import_module(module)
     line = sys.stdin.buffer.readline()
     if not line:
         return
-    order = json.loads(line)
-    log, null = os.open(order["log"], os.O_WRONLY | os.O_APPEND), os.open(os.devnull, os.O_RDONLY)
+    command = json.loads(line)
+    log, null = os.open(command["log"], os.O_WRONLY | os.O_APPEND), os.open(os.devnull, os.O_RDONLY)
     for source, stream in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, stream)
     os.close(log)
     os.close(null)
-    os.chdir(order["folder"])
+    os.chdir(command["folder"])
     os.environ.clear()
-    os.environ.update(order["environment"])
+    os.environ.update(command["environment"])
     tempfile.tempdir = None  # an import may have asked for it
-    sys.argv = order["arguments"]
+    sys.argv = command["arguments"]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

@@ -40,7 +40,7 @@ def dump(outputs: dict[str, Any]) -> bytes:
 def load(body: bytes) -> dict[str, Any]:
     """Restore into an empty emulator; returns the stack's outputs.
 
-    Raises whatever a wrong document makes of it, with the emulator empty again.
+    Raises whatever a bad document causes, and leaves the emulator empty.
     """
     try:
         document = json.loads(body, object_hook=persistence._json_object_hook)

@@ -1,4 +1,4 @@
-"""The executor's surroundings inside ministack: queues, events and job roles."""
+"""What the executor needs from ministack: queues, events and job roles."""
 
 import contextlib
 import json
@@ -9,8 +9,8 @@ from ministack.core import responses
 from ministack.services import batch, eventbridge
 
 from local.emulator import iam
-from local.emulator.batch.processes.process import StartError
-from local.emulator.batch.scheduler import Place, Queue
+from local.emulator.batch.processes.attempt import StartError
+from local.emulator.batch.scheduler import ComputeEnvironment, JobQueue
 from local.emulator.guard import Guard
 
 JOB_PRINCIPAL = "ecs-tasks.amazonaws.com"
@@ -25,15 +25,17 @@ class AwsSurroundings:
         self._host_vcpus = host_vcpus
         self._guard = guard
 
-    def queue(self, arn: str) -> Queue | None:
+    def queue(self, arn: str) -> JobQueue | None:
         with self._scope():
             record = find_queue(arn)
             if record is None or record["state"] != "ENABLED":
                 return None
             order = sorted(record["computeEnvironmentOrder"], key=lambda entry: entry["order"])
             named = (find_environment(entry["computeEnvironment"]) for entry in order)
-            places = tuple(self._place(e) for e in named if e and e["state"] == "ENABLED")
-        return Queue(record["priority"], places)
+            environments = tuple(
+                self._environment(e) for e in named if e and e["state"] == "ENABLED"
+            )
+        return JobQueue(record["priority"], environments)
 
     def publish(self, job_arn: str, detail: dict[str, Any]) -> None:
         # PutEvents would also keep every event for ever; the rules only need to see it.
@@ -69,10 +71,12 @@ class AwsSurroundings:
         with responses.request_scope(self._account, self._region):
             yield
 
-    def _place(self, environment: Mapping[str, Any]) -> Place:
+    def _environment(self, environment: Mapping[str, Any]) -> ComputeEnvironment:
         resources = environment.get("computeResources") or {}
         vcpus = resources.get("maxvCpus") or environment.get("unmanagedvCpus") or self._host_vcpus
-        return Place(environment["computeEnvironmentArn"], min(float(vcpus), self._host_vcpus))
+        return ComputeEnvironment(
+            environment["computeEnvironmentArn"], min(float(vcpus), self._host_vcpus)
+        )
 
 
 def find_queue(reference: str) -> dict[str, Any] | None:

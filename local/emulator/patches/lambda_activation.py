@@ -1,4 +1,4 @@
-"""Functions are active as soon as they exist; ministack lets every one wait for half a second."""
+"""Functions are active as soon as they exist; ministack makes each wait for half a second."""
 
 from ministack.services import lambda_svc
 

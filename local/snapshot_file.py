@@ -1,6 +1,6 @@
 """Snapshot files: one per fingerprint, complete or absent, the newest few kept.
 
-A file is one header line (digest of the rest, the address that the state speaks of) and the
+A file is one header line (digest of the rest, the address that the state names) and the
 state. It is written aside and renamed, so concurrent runs need no lock; URLs in the state name
 the port of the run that saved it, and are rewritten to the port of the run that loads it.
 """
@@ -27,7 +27,7 @@ def save(folder: Path, key: str, address: str, state: bytes) -> None:
 
 
 def read(folder: Path, key: str, address: str) -> bytes | None:
-    """The state for `address`; None where there is none, or none whole."""
+    """The state for `address`; None if there is none, or the file is damaged."""
     path = folder / (key + _SUFFIX)
     try:
         header, _, state = path.read_bytes().partition(b"\n")

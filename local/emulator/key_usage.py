@@ -1,4 +1,4 @@
-"""Which key a resource of the emulator lies under, and what KMS is told when it is used."""
+"""Which KMS key encrypts a resource of the emulator, and how KMS sees its use."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +31,11 @@ _NEEDED = {
         for action in ("DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")
     },
 }
-"""What a call takes of its resource's key."""
+"""Which uses of its resource's key a call needs."""
 
 
 @dataclass(frozen=True)
-class Use:
+class KmsKeyUse:
     """A key, and how its use looks to KMS."""
 
     key_arn: str
@@ -43,8 +43,8 @@ class Use:
     """Condition keys, in small letters."""
 
 
-def use_of(resource_arn: str) -> Use | None:
-    """For a bucket's object, a topic, a queue or a table; None where the key is AWS's own."""
+def use_of(resource_arn: str) -> KmsKeyUse | None:
+    """For a bucket's object, a topic, a queue or a table; None if the key is AWS's own."""
     service, _, resource = resource_arn.removeprefix("arn:aws:").partition(":")
     if service == "s3":
         bucket = resource.lstrip(":").partition("/")[0]
@@ -64,8 +64,8 @@ def use_of(resource_arn: str) -> Use | None:
     return None
 
 
-def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[str, Use]]:
-    """Actions on keys that a call takes beside its own.
+def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[str, KmsKeyUse]]:
+    """Actions on keys that a call needs beside its own.
 
     An upload in parts reads what it wrote:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
@@ -75,10 +75,10 @@ def needed_by(action: str, resource_arn: str, *, of_parts: bool) -> list[tuple[s
     return [(one, use) for one in actions] if use else []
 
 
-def refuses(resource_arn: str, principal: str, source_arn: str | None) -> str | None:
-    """Why a service may not send to the resource under its key; None where it may.
+def refusal(resource_arn: str, principal: str, source_arn: str | None) -> str | None:
+    """Why a service may not send to the resource under its key; None if it may.
 
-    `source_arn` is what the service says it acts for: EventBridge says nothing to KMS.
+    `source_arn` is what the service acts for. EventBridge passes none to KMS.
     """
     use = use_of(resource_arn)
     if use is None:
@@ -99,8 +99,8 @@ def _attribute(holder: dict[str, Any] | None) -> str | None:
     return (holder or {}).get("attributes", {}).get("KmsMasterKeyId")
 
 
-def _use(service: str, key: str | None, bound: str, to: str) -> Use | None:
+def _use(service: str, key: str | None, bound: str, to: str) -> KmsKeyUse | None:
     if not key or ":key/" not in key:
         return None
     via = f"{service}.{get_region()}.amazonaws.com"
-    return Use(key, {"kms:viaservice": via, f"kms:encryptioncontext:{bound}".lower(): to})
+    return KmsKeyUse(key, {"kms:viaservice": via, f"kms:encryptioncontext:{bound}".lower(): to})
