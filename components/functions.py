@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components.common.encryption import Key
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -63,7 +63,7 @@ def code_archive(root: Path = REPOSITORY) -> pulumi.AssetArchive:
     )
 
 
-def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulumi.Output[str]:
+def powertools_layer_arn(location: Location, architecture: str, version: int) -> pulumi.Output[str]:
     """The public Powertools V3 layer, which carries pydantic.
 
     https://docs.aws.amazon.com/powertools/python/latest/getting-started/install/
@@ -71,8 +71,8 @@ def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulum
     name = f"AWSLambdaPowertoolsPythonV3-{RUNTIME.replace('.', '')}-{architecture}"
     return pulumi.Output.format(
         "arn:{0}:lambda:{1}:{2}:layer:{3}:{4}",
-        place.partition,
-        place.region,
+        location.partition,
+        location.region,
         POWERTOOLS_ACCOUNT,
         name,
         version,
@@ -209,7 +209,7 @@ class Function(pulumi.ComponentResource):
     def _read_queue(
         self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
     ) -> aws.lambda_.Function:
-        function = self._function(args, log, *source.queue.read("ReadQueue"))
+        function = self._function(args, log, *source.queue.grant_read("ReadQueue"))
         aws.lambda_.EventSourceMapping(
             self._name,
             event_source_arn=source.queue.arn,
@@ -238,7 +238,7 @@ class Function(pulumi.ComponentResource):
         self.dlq = dlq = dead_letters(
             f"{self._name}-dlq", self, args.dlq_key, lambda arn: [_from_rule(arn, rule.arn)]
         )
-        function = self._function(args, log, *dlq.send("SendToDlq"))
+        function = self._function(args, log, *dlq.grant_send("SendToDlq"))
         aws.lambda_.FunctionEventInvokeConfig(
             self._name,
             function_name=function.name,

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -231,7 +231,7 @@ TRACE_WORKFLOW = Grant(
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowArgs:
-    place: Place
+    location: Location
     messaging: Messaging
     logs: LogSettings
     tracing: bool
@@ -251,7 +251,7 @@ class Workflow(pulumi.ComponentResource):
         log = log_group(f"{name}-workflow", f"/aws/vendedlogs/states/{name}", args.logs, child)
         stage_topics = {s: c.topic_arn for s, c in args.messaging.stages.items()}
         notification = args.messaging.notification.topic_arn
-        publish = args.messaging.publish(*stage_topics.values(), notification)
+        publish = args.messaging.grant_publish(*stage_topics.values(), notification)
         trace = (TRACE_WORKFLOW,) if args.tracing else ()
         role = Role(
             f"{name}-workflow",
@@ -262,7 +262,7 @@ class Workflow(pulumi.ComponentResource):
                     LOG_DELIVERY,
                     *trace,
                 ),
-                account=args.place.account,
+                account=args.location.account,
             ),
             child,
         )
@@ -288,7 +288,7 @@ class Workflow(pulumi.ComponentResource):
         self.state_machine_arn = machine.arn
         self.register_outputs({"state_machine_arn": self.state_machine_arn})
 
-    def start(self) -> Link:
+    def grant_start(self) -> Link:
         """The state machine's ARN, and permission to start it."""
         grant = Grant(
             sid="StartJobs",
@@ -297,18 +297,18 @@ class Workflow(pulumi.ComponentResource):
         )
         return Link(values={"state_machine_arn": self.state_machine_arn}, grants=(grant,))
 
-    def look(self) -> Link:
+    def grant_describe_by_name(self) -> Link:
         """The state machine's ARN, and permission to look at an execution by its name."""
         return Link(
             values={"state_machine_arn": self.state_machine_arn},
             grants=(self._describe(),),
         )
 
-    def describe(self) -> Link:
+    def grant_describe(self) -> Link:
         """Permission to look at an execution by its ARN."""
         return Link(grants=(self._describe(),))
 
-    def survey(self) -> Link:
+    def grant_list(self) -> Link:
         """Permission to list executions."""
         grant = Grant(
             sid="ListExecutions",

@@ -11,13 +11,13 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.options import stateful
 from components.common.policy import (
     ANY,
     Document,
     Grant,
-    document,
+    policy_document,
     to_json,
 )
 
@@ -51,11 +51,11 @@ class Key:
     """A symmetric key and where it is."""
 
     arn: pulumi.Input[str]
-    place: Place
+    location: Location
 
     def through(self, service: Service, *bound_to: pulumi.Input[str]) -> KeyUse:
         """For these resources of a service, by ARN or pattern (a table by its name)."""
-        via = pulumi.Output.concat(service, ".", self.place.region, ".amazonaws.com")
+        via = pulumi.Output.concat(service, ".", self.location.region, ".amazonaws.com")
         return KeyUse(
             key_arn=self.arn,
             condition={
@@ -67,7 +67,7 @@ class Key:
 
 def key_policy(partition: str, account: str, *statements: Document) -> Document:
     """The key's account decides by IAM; without this statement nobody could manage the key."""
-    return document(
+    return policy_document(
         {
             "Sid": "AccountDecides",
             "Effect": "Allow",
@@ -193,7 +193,7 @@ def _volumes(names: Names) -> Document:
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionArgs:
-    place: Place
+    location: Location
     prefix: str
     """Beginning of the names of the stack's resources."""
     mode: Literal["s3", "kms"]
@@ -218,9 +218,9 @@ class Encryption(pulumi.ComponentResource):
         super().__init__("superres:encryption:Encryption", name, None, opts)
         self._args = args
         kms = args.mode == "kms"
-        place = args.place
+        location = args.location
         names = pulumi.Output.all(
-            partition=place.partition, region=place.region, account=place.account
+            partition=location.partition, region=location.region, account=location.account
         ).apply(lambda known: Names(prefix=args.prefix, **known))
         self.topics = self._key(
             f"{name}-messages",
@@ -231,7 +231,7 @@ class Encryption(pulumi.ComponentResource):
         self.queues = self.topics if kms else None
         self.data = None
         if kms and args.key_arn:
-            self.data = Key(arn=args.key_arn, place=place)
+            self.data = Key(arn=args.key_arn, location=location)
         elif kms:
             self.data = self._key(
                 f"{name}-data", "films, jobs, logs and volumes", names, names.apply(data_statements)
@@ -262,4 +262,4 @@ class Encryption(pulumi.ComponentResource):
             target_key_id=key.key_id,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return Key(arn=key.arn, place=self._args.place)
+        return Key(arn=key.arn, location=self._args.location)

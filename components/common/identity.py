@@ -15,17 +15,17 @@ from components.common.policy import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Location:
     """Where the stack stands."""
 
     partition: pulumi.Output[str]
     region: pulumi.Output[str]
     account: pulumi.Output[str]
     invoke: pulumi.InvokeOutputOptions
-    """With these, questions to AWS are asked in this place."""
+    """With these, questions to AWS are asked in this account and region."""
 
     @classmethod
-    def of(cls, provider: aws.Provider) -> "Place":
+    def of(cls, provider: aws.Provider) -> "Location":
         """Asked of AWS with the provider's credentials."""
         options = pulumi.InvokeOutputOptions(provider=provider)
         return cls(

@@ -71,7 +71,7 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Container:
+class JobContainer:
     """A job definition's container, once everything is known."""
 
     image: str

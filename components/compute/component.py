@@ -10,14 +10,14 @@ import pulumi_aws as aws
 
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
 from components.common.logs import LogSettings, log_group
 from components.common.policy import ANY, Grant
 from components.compute.batch import (
-    Container,
+    JobContainer,
     Resources,
     Waits,
     exit_rules,
@@ -78,7 +78,7 @@ class Pool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class JobSpec:
     """What a stage runs."""
 
     pool: str
@@ -96,7 +96,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeArgs:
-    place: Place
+    location: Location
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     pools: Mapping[str, Pool]
@@ -104,7 +104,7 @@ class ComputeArgs:
     """Pools of instances that Batch does not start itself."""
     own_service_role: bool
     """Instead of Batch's service-linked role, which updates in place need."""
-    jobs: Mapping[Stage, Job]
+    jobs: Mapping[Stage, JobSpec]
     repositories: Sequence[str]
     """Where the jobs' images lie."""
     waits: Waits
@@ -134,7 +134,7 @@ class Compute(pulumi.ComponentResource):
         self.log_name = self._log.name
         self._role, self._profile = self._instance_profile()
         self._service_role = (
-            ServiceRole(f"{name}-batch", args.place, self._child).arn
+            ServiceRole(f"{name}-batch", args.location, self._child).arn
             if args.own_service_role
             else None
         )
@@ -151,7 +151,7 @@ class Compute(pulumi.ComponentResource):
             f"{self._name}-instance",
             RoleArgs(
                 service="ec2.amazonaws.com",
-                grants=instance_grants(self._args.place, self._args.repositories, self._log.arn),
+                grants=instance_grants(self._args.location, self._args.repositories, self._log.arn),
             ),
             self._child,
         )
@@ -167,7 +167,7 @@ class Compute(pulumi.ComponentResource):
             self._args.volume_key_arn,
             self._child,
         )
-        image = machine_image(self._args.place, pool.machine)
+        image = machine_image(self._args.location, pool.machine)
         environments = [
             self._environment(name, pool, market, template, image) for market in pool.markets
         ]
@@ -180,13 +180,13 @@ class Compute(pulumi.ComponentResource):
         """Batch knows nothing of a fleet's capacity, so its queue waits for as long as it takes."""
         args = self._args
         fleet_args = FleetArgs(
-            place=args.place,
+            location=args.location,
             size=size,
             subnet_ids=args.subnet_ids,
             security_group_id=args.security_group_id,
             instance_profile_arn=self._profile.arn,
             instance_role_arn=self._role.arn,
-            service_role_arn=self._service_role or service_linked_role(args.place),
+            service_role_arn=self._service_role or service_linked_role(args.location),
             volume_key_arn=args.volume_key_arn,
             tags=args.tags,
         )
@@ -256,14 +256,14 @@ class Compute(pulumi.ComponentResource):
             ),
         )
 
-    def _definition(self, stage: Stage, job: Job) -> pulumi.Output[str]:
+    def _definition(self, stage: Stage, job: JobSpec) -> pulumi.Output[str]:
         variables = WORKERS[stage].static_variables({**job.link.values, **job.values})
         role = Role(
             f"{self._name}-{stage.value}-job",
             RoleArgs(
                 service="ecs-tasks.amazonaws.com",
                 grants=job.link.grants,
-                account=self._args.place.account,
+                account=self._args.location.account,
             ),
             self._child,
         )
@@ -272,10 +272,10 @@ class Compute(pulumi.ComponentResource):
             environment=pulumi.Output.all(**variables),
             job_role_arn=role.arn,
             log_group=self._log.name,
-            region=self._args.place.region,
+            region=self._args.location.region,
         ).apply(
             lambda known: json.dumps(
-                Container(
+                JobContainer(
                     command=job.command,
                     resources=job.resources,
                     log_stream=stage.value,
@@ -301,7 +301,7 @@ class Compute(pulumi.ComponentResource):
         """ARN of the queue that a stage's jobs go to."""
         return self.queue_arns[self._args.jobs[stage].pool]
 
-    def submit(self, stage: Stage) -> Link:
+    def grant_submit(self, stage: Stage) -> Link:
         """Where a stage's jobs go and what they are, and permission to find and submit them."""
         queue, definition = self.queue_of(stage), self.definition_arns[stage]
         return Link(
@@ -313,19 +313,19 @@ class Compute(pulumi.ComponentResource):
             ),
         )
 
-    def describe(self) -> Link:
+    def grant_describe(self) -> Link:
         """Permission to look at jobs by their id."""
         return Link(grants=(DESCRIBE_JOBS,))
 
-    def end(self) -> Link:
+    def grant_end(self) -> Link:
         """Permission to end jobs."""
         return Link(grants=(self._end_jobs(),))
 
-    def find(self) -> Link:
+    def grant_find(self) -> Link:
         """Each stage's queue, and permission to find jobs there by their name, and to end them."""
         queues = {stage_queue(stage): self.queue_of(stage) for stage in self._args.jobs}
         return Link(values=queues, grants=(LIST_JOBS, self._end_jobs()))
 
     def _end_jobs(self) -> Grant:
-        jobs = self._args.place.arn("batch", "job/*")
+        jobs = self._args.location.arn("batch", "job/*")
         return Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.identity import (
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -45,7 +45,7 @@ class FleetSize:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetArgs:
-    place: Place
+    location: Location
     size: FleetSize
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -74,15 +74,15 @@ def fleet_grants(args: FleetArgs, template_arn: pulumi.Input[str]) -> tuple[Gran
     AWS's own AmazonEC2SpotFleetTaggingRole allows the same on everything.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
     """
-    place = args.place
-    started = tuple(place.arn("ec2", f"{k}/*") for k in ("instance", "volume"))
-    request = place.arn("ec2", "spot-instances-request/*")
-    image = pulumi.Output.format("arn:{0}:ec2:{1}::image/*", place.partition, place.region)
+    location = args.location
+    started = tuple(location.arn("ec2", f"{k}/*") for k in ("instance", "volume"))
+    request = location.arn("ec2", "spot-instances-request/*")
+    image = pulumi.Output.format("arn:{0}:ec2:{1}::image/*", location.partition, location.region)
     subnets = tuple(
-        place.arn("ec2", pulumi.Output.concat("subnet/", subnet)) for subnet in args.subnet_ids
+        location.arn("ec2", pulumi.Output.concat("subnet/", subnet)) for subnet in args.subnet_ids
     )
-    group = place.arn("ec2", pulumi.Output.concat("security-group/", args.security_group_id))
-    interface = place.arn("ec2", "network-interface/*")
+    group = location.arn("ec2", pulumi.Output.concat("security-group/", args.security_group_id))
+    interface = location.arn("ec2", "network-interface/*")
     ours = {f"aws:ResourceTag/{key}": args.tags[key] for key in ("project", "stack")}
     return (
         Grant(
@@ -138,7 +138,7 @@ class Fleet(pulumi.ComponentResource):
             args.tags,
             args.volume_key_arn,
             self._child,
-            image_id=machine_image(args.place, args.size.machine),
+            image_id=machine_image(args.location, args.size.machine),
             iam_instance_profile={"arn": args.instance_profile_arn},
             vpc_security_group_ids=[args.security_group_id],
         )
@@ -155,7 +155,7 @@ class Fleet(pulumi.ComponentResource):
             RoleArgs(
                 service=SERVICE,
                 grants=fleet_grants(args, template.arn),
-                account=args.place.account,
+                account=args.location.account,
             ),
             self._child,
         )

@@ -19,7 +19,7 @@ from components.common.logs import LogSettings, log_group
 from components.common.policy import (
     Document,
     allow_service,
-    document,
+    policy_document,
     to_json,
 )
 from components.messaging.queues import Queue, dead_letters
@@ -39,7 +39,7 @@ def delivery_policy(group_arn: str, rule_arns: list[str]) -> Document:
     """
     services = {"Service": ["delivery.logs.amazonaws.com", "events.amazonaws.com"]}
     streams = f"{group_arn}:*"
-    return document(
+    return policy_document(
         {
             "Sid": "OpenStream",
             "Effect": "Allow",

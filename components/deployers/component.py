@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.encryption import key_policy
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import Document, to_json
 from components.deployers import policies
 from contracts.names import PROJECT
@@ -19,7 +19,7 @@ SESSION_SECONDS = 2 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class DeployersArgs:
-    place: Place
+    location: Location
     github_repository: str
     """OWNER/NAME."""
     state_bucket: str
@@ -45,9 +45,9 @@ class Deployers(pulumi.ComponentResource):
         super().__init__("superres:deployers:Deployers", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        place = args.place
+        location = args.location
         self._account = pulumi.Output.all(
-            partition=place.partition, region=place.region, account=place.account
+            partition=location.partition, region=location.region, account=location.account
         ).apply(lambda known: policies.Account(**known))
         self._key_arn = self._state_key()
         self._provider_arn = pulumi.Output.from_input(
@@ -66,8 +66,8 @@ class Deployers(pulumi.ComponentResource):
         self.register_outputs({"role_arns": self.role_arns})
 
     def _state_key(self) -> pulumi.Output[str]:
-        place = self._args.place
-        policy = pulumi.Output.all(place.partition, place.account).apply(
+        location = self._args.location
+        policy = pulumi.Output.all(location.partition, location.account).apply(
             lambda known: to_json(key_policy(known[0], known[1]))
         )
         key = aws.kms.Key(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from components.common.policy import (
     ANY,
     Document,
-    document,
+    policy_document,
 )
 from contracts.names import PROJECT
 from contracts.stack.images import ImageName
@@ -69,7 +69,7 @@ def _allow(
 
 def github_trust(provider_arn: str, subject: str) -> Document:
     """Only workflows with exactly this subject, e.g. repo:OWNER/NAME:environment:prod."""
-    return document(
+    return policy_document(
         {
             "Effect": "Allow",
             "Principal": {"Federated": provider_arn},
@@ -88,7 +88,7 @@ def boundary(at: Account) -> Document:
         at.arn("iam", f"{kind}/{PROJECT}-*-{which}*", region=False)
         for kind, which in (("role", "instance"), ("role", "job"), ("instance-profile", "instance"))
     ]
-    return document(
+    return policy_document(
         _allow("Workloads", [f"{service}:*" for service in WORKLOAD_SERVICES], [ANY]),
         # a Spot Fleet's role hands over the instances' role, and so does a Batch role of our own,
         # which looks at it first and hands over the jobs' roles too
@@ -306,9 +306,9 @@ def deploy_policies(at: Account, stack: str, bucket: str, key_arn: str) -> dict[
     """What the workflow that deploys one stack may do, in parts that fit IAM's 6,144 characters."""
     name = f"{PROJECT}-{stack}"
     return {
-        "own": document(*_own_resources(at, name)),
-        "unnamed": document(*_unnamed_resources(at, stack, name)),
-        "identities": document(
+        "own": policy_document(*_own_resources(at, name)),
+        "unnamed": policy_document(*_unnamed_resources(at, stack, name)),
+        "identities": policy_document(
             *_identities(at, name), *image_access(at), *state_access(at, bucket, key_arn, stack)
         ),
     }
@@ -320,7 +320,7 @@ def preview_policy(at: Account, bucket: str, key_arn: str) -> Document:
     Code of a pull request runs with it, so it sees no state but the stacks' own.
     """
     root = f"arn:{at.partition}:s3:::{bucket}"
-    return document(
+    return policy_document(
         _allow("FindState", ["s3:ListBucket", "s3:GetBucketLocation"], [root]),
         _allow(
             "ReadState",

@@ -14,7 +14,7 @@ from components.common.encryption import (
     Encryption,
     Key,
 )
-from components.common.identity import Link, Place
+from components.common.identity import Link, Location
 from components.common.policy import (
     Document,
     Grant,
@@ -154,7 +154,7 @@ class Channel(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class MailboxArgs:
-    place: Place
+    location: Location
     encryption: Encryption
     prefix: str
     """Beginning of the names of the stack's alarms."""
@@ -179,7 +179,7 @@ class Mailbox(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic(name, kms_master_key_id=args.encryption.topics.arn, opts=child)
         where = pulumi.Output.all(
-            args.place.partition, args.place.region, args.place.account, topic.arn
+            args.location.partition, args.location.region, args.location.account, topic.arn
         )
         aws.sns.TopicPolicy(
             name,
@@ -221,7 +221,7 @@ def mailbox_policy(
 
 @dataclass(frozen=True, kw_only=True)
 class MessagingArgs:
-    place: Place
+    location: Location
     encryption: Encryption
     prefix: str
     """Beginning of the names of the stack's alarms."""
@@ -254,7 +254,7 @@ class Messaging(pulumi.ComponentResource):
         }
         self.notification = Channel(f"{name}-{NOTIFICATION_TOPIC}", channel, child)
         mailbox = MailboxArgs(
-            place=args.place,
+            location=args.location,
             encryption=args.encryption,
             prefix=args.prefix,
             subscribers=args.subscribers,
@@ -270,7 +270,7 @@ class Messaging(pulumi.ComponentResource):
         stages = {STAGE_TOPICS[stage]: channel for stage, channel in self.stages.items()}
         return {**stages, NOTIFICATION_TOPIC: self.notification}
 
-    def publish(self, *topic_arns: pulumi.Input[str]) -> Link:
+    def grant_publish(self, *topic_arns: pulumi.Input[str]) -> Link:
         """Publish to these topics, which takes the use of their key."""
         key = self._key.through("sns", *topic_arns)
         return Link(

@@ -37,11 +37,11 @@ class Queue:
     key: Key | None
     """None: SQS's own."""
 
-    def send(self, sid: str) -> tuple[Grant, ...]:
+    def grant_send(self, sid: str) -> tuple[Grant, ...]:
         send = Grant(sid=sid, actions=("sqs:SendMessage",), resources=(self.arn,))
         return (send, *self._use_key(sid, DECRYPT, ENCRYPT))
 
-    def read(self, sid: str) -> tuple[Grant, ...]:
+    def grant_read(self, sid: str) -> tuple[Grant, ...]:
         """What an event source mapping does with its function's role."""
         actions = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
         read = Grant(sid=sid, actions=actions, resources=(self.arn,))

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.identity import (
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -44,7 +44,7 @@ class S3Access:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    place: Place
+    location: Location
     mode: Mode
     vpc_cidr: str
     zones: int
@@ -116,7 +116,7 @@ class Network(pulumi.ComponentResource):
             state="available",
             # local and wavelength zones have no Batch
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=args.place.invoke,
+            opts=args.location.invoke,
         ).names.apply(lambda names: _zones(names, args.zones))
         ids: list[pulumi.Output[str]] = []
         for i, cidr in enumerate(subnet_cidrs(args.vpc_cidr, args.zones)):
@@ -149,12 +149,12 @@ class Network(pulumi.ComponentResource):
         )
 
     def _service(self, name: str) -> pulumi.Output[str]:
-        return pulumi.Output.concat("com.amazonaws.", self._args.place.region, ".", name)
+        return pulumi.Output.concat("com.amazonaws.", self._args.location.region, ".", name)
 
     def _storage_endpoint(self, routes: aws.ec2.RouteTable) -> aws.ec2.VpcEndpoint:
-        place, s3 = self._args.place, self._args.s3
+        location, s3 = self._args.location, self._args.s3
         buckets = pulumi.Output.all(*s3.bucket_arns)
-        policy = pulumi.Output.all(place.partition, place.region, buckets).apply(
+        policy = pulumi.Output.all(location.partition, location.region, buckets).apply(
             lambda known: to_json(storage_policy(*known, actions=s3.actions))
         )
         return aws.ec2.VpcEndpoint(
@@ -206,7 +206,7 @@ class Network(pulumi.ComponentResource):
     def _interface(
         self, service: str, actions: tuple[str, ...] | None, doors: aws.ec2.SecurityGroup
     ) -> None:
-        account = self._args.place.account
+        account = self._args.location.account
         name = f"{self._name}-{service.replace('.', '-')}"
         aws.ec2.VpcEndpoint(
             name,
@@ -249,7 +249,7 @@ class Network(pulumi.ComponentResource):
             RoleArgs(
                 service="vpc-flow-logs.amazonaws.com",
                 grants=grants,
-                account=self._args.place.account,
+                account=self._args.location.account,
             ),
             self._child,
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from components.common.policy import (
     ANY,
     Document,
-    document,
+    policy_document,
 )
 from components.compute.machine.grants import (
     AGENT_ACTIONS,
@@ -34,7 +34,7 @@ def interface_policy(actions: Sequence[str], account: str) -> Document:
 
     On which resources is for the caller's role to say.
     """
-    return document(
+    return policy_document(
         {
             "Sid": "OwnAccountOnly",
             "Effect": "Allow",
@@ -55,7 +55,7 @@ def storage_policy(
     """
     layers = f"arn:{partition}:s3:::prod-{region}-starport-layer-bucket/*"
     objects = [f"{arn}/*" for arn in bucket_arns]
-    return document(
+    return policy_document(
         {
             "Sid": "OurBuckets",
             "Effect": "Allow",

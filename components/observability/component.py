@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import to_json
 from components.compute.interruptions import Interruptions
 from components.functions import Functions
@@ -29,7 +29,7 @@ BUDGET_SHARES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 
 @dataclass(frozen=True, kw_only=True)
 class ObservabilityArgs:
-    place: Place
+    location: Location
     stack: str
     messaging: Messaging
     functions: Functions
@@ -87,7 +87,7 @@ class Observability(pulumi.ComponentResource):
     def _dashboard(self, watched: Watched, alarm_arns: Sequence[pulumi.Output[str]]) -> None:
         args = self._args
         known = pulumi.Output.all(
-            region=args.place.region,
+            region=args.location.region,
             alarms=pulumi.Output.all(*alarm_arns),
             job_log=args.job_log,
             queues=pulumi.Output.all(**watched.queues),

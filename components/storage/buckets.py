@@ -169,20 +169,20 @@ class Bucket(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def named(self, field: str) -> Link:
+    def link_name(self, field: str) -> Link:
         """The bucket's name as a workload's setting."""
         return Link(values={field: self.bucket})
 
-    def read(self, sid: str, *patterns: str, versions: bool = False) -> Link:
+    def grant_read(self, sid: str, *patterns: str, versions: bool = False) -> Link:
         """Get and head objects; with `versions` only by version, else only the latest."""
         action = "s3:GetObjectVersion" if versions else "s3:GetObject"
         return self._objects(sid, (action,), patterns, (DECRYPT,))
 
-    def write(self, sid: str, *patterns: str) -> Link:
+    def grant_write(self, sid: str, *patterns: str) -> Link:
         """Put small objects."""
         return self._objects(sid, ("s3:PutObject",), patterns, (ENCRYPT,))
 
-    def upload(self, sid: str, *patterns: str) -> Link:
+    def grant_upload(self, sid: str, *patterns: str) -> Link:
         """Put files of any size, in parts; a failed upload is aborted.
 
         S3 reads the parts when it joins them.
@@ -190,7 +190,7 @@ class Bucket(pulumi.ComponentResource):
         actions = ("s3:PutObject", "s3:AbortMultipartUpload")
         return self._objects(sid, actions, patterns, (DECRYPT, ENCRYPT))
 
-    def list_keys(self, sid: str, *prefixes: str) -> Link:
+    def grant_list(self, sid: str, *prefixes: str) -> Link:
         """List keys, under these prefix patterns or (without any) all.
 
         S3 answers 404 for a missing object only to callers that may list the bucket without a

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from components.common.encryption import Key
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import Document
 from components.storage.bucket_policy import allow_log_delivery, deny_other_writers
 from components.storage.buckets import (
@@ -41,7 +41,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
-    place: Place
+    location: Location
     namespace: str
     """Beginning of the buckets' names. Another one means other, empty buckets."""
     key: Key | None
@@ -122,13 +122,13 @@ class Storage(pulumi.ComponentResource):
         return Bucket(f"{self._name}-{purpose}", args, opts)
 
     def _physical(self, purpose: str) -> pulumi.Output[str]:
-        place, namespace = self._args.place, self._args.namespace
-        return pulumi.Output.all(place.account, place.region).apply(
+        location, namespace = self._args.location, self._args.namespace
+        return pulumi.Output.all(location.account, location.region).apply(
             lambda known: bucket_name(namespace, purpose, *known)
         )
 
     def _deliveries(self, logs_arn: str) -> list[pulumi.Input[Document]]:
-        partition, account = self._args.place.partition, self._args.place.account
+        partition, account = self._args.location.partition, self._args.location.account
 
         def delivery(purpose: str) -> pulumi.Output[Document]:
             known = pulumi.Output.all(partition, self._physical(purpose), account)

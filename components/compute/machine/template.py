@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 
 ROOT_DEVICE = "/dev/xvda"
 
@@ -38,12 +38,12 @@ class Machine:
         return self.image_type == GPU_IMAGE
 
 
-def machine_image(place: Place, machine: Machine) -> pulumi.Output[str]:
+def machine_image(location: Location, machine: Machine) -> pulumi.Output[str]:
     """Named explicitly, so that a preview shows when the image changes."""
     if machine.image_id is not None:
         return pulumi.Output.from_input(machine.image_id)
     parameter = aws.ssm.get_parameter_output(
-        name=IMAGE_PARAMETERS[machine.image_type], opts=place.invoke
+        name=IMAGE_PARAMETERS[machine.image_type], opts=location.invoke
     )
     # `value` is the same text, but marked as secret
     return parameter.insecure_value
