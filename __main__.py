@@ -120,7 +120,12 @@ workflow = Workflow(name, workflow_args, opts)
 
 functions_args = FunctionsArgs(
     specs=workloads.functions(
-        storage, job_table, messaging, compute, workflow, settings.reconcile_minutes
+        storage=storage,
+        job_table=job_table,
+        messaging=messaging,
+        compute=compute,
+        workflow=workflow,
+        reconcile_minutes=settings.reconcile_minutes,
     ),
     layer_arn=settings.powertools_layer_arn
     or functions.powertools_layer_arn(
@@ -133,13 +138,13 @@ functions_args = FunctionsArgs(
     queue_concurrency=settings.queue_concurrency,
     tracing=settings.tracing,
 )
-made_functions = Functions(name, functions_args, opts)
+all_functions = Functions(name, functions_args, opts)
 
 observability_args = ObservabilityArgs(
     location=location,
     stack=stack,
     messaging=messaging,
-    functions=made_functions,
+    functions=all_functions,
     interruptions=interruptions,
     state_machine_arn=workflow.state_machine_arn,
     job_log=compute.log_name,

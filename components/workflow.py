@@ -1,6 +1,5 @@
 """The workflow: the order of the stages, what each waits for, and how a job ends."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from components.common.identity import (
     RoleArgs,
 )
 from components.common.logs import LogSettings, log_group
-from components.common.policy import ANY, Grant
+from components.common.policy import ANY, Grant, to_json
 from components.messaging.component import Messaging
 from components.settings.storage import JOB_DAYS_MAX
 from contracts.base import SCHEMA_VERSION
@@ -24,7 +23,9 @@ from contracts.names import JobStatus, Stage, execution_arn
 State = dict[str, Any]
 
 EXTRACT_TIMEOUT_SECONDS = 12 * 3600
-"""Three attempts of two hours, and six hours of waiting for capacity."""
+"""Of the whole stage: waiting for an instance, and all attempts. It is fixed, for the plan that
+limits the other stages is what this one makes. Six hours of waiting and three attempts of two
+hours fit into it, but Batch may also spend all of it on one attempt (workloads.ATTEMPT_SECONDS)."""
 
 SNS_TRANSIENT = [
     "SNS.InternalErrorException",
@@ -266,16 +267,19 @@ class Workflow(pulumi.ComponentResource):
             ),
             child,
         )
-        stage_arns = pulumi.Output.all(**{s.value: arn for s, arn in stage_topics.items()})
-        topics = pulumi.Output.all(stage_arns, notification).apply(
+        topics = pulumi.Output.all(
+            stages=pulumi.Output.all(**{s.value: arn for s, arn in stage_topics.items()}),
+            notification=notification,
+        ).apply(
             lambda known: Topics(
-                stages={Stage(s): arn for s, arn in known[0].items()}, notification=known[1]
+                stages={Stage(s): arn for s, arn in known["stages"].items()},
+                notification=known["notification"],
             )
         )
         machine = aws.sfn.StateMachine(
             name,
             role_arn=role.arn,
-            definition=topics.apply(lambda t: json.dumps(definition(t))),
+            definition=topics.apply(lambda topics: to_json(definition(topics))),
             logging_configuration={
                 "level": "ALL",
                 # the data holds task tokens

@@ -74,10 +74,15 @@ RECONCILER_SECONDS = 240
 
 HOUR = 3600
 ATTEMPT_SECONDS = {Stage.EXTRACT: 12 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
-"""Far above what any attempt should take; the stage's own limit comes from the plan."""
+"""When Batch ends an attempt, far beyond what one should take: this stops a worker that hangs.
+
+The state machine limits each stage as a whole, waiting and retries included: extract by
+workflow.EXTRACT_TIMEOUT_SECONDS, which is no longer than one attempt may take; process and
+recompose by what extract computed for this film (contracts.planning).
+"""
 
 
-def machine(settings: StackSettings, gpu: bool, root_gib: int) -> Machine:
+def _machine(settings: StackSettings, *, gpu: bool, root_gib: int) -> Machine:
     return Machine(
         image_type=GPU_IMAGE if gpu else CPU_IMAGE,
         image_id=settings.gpu_image_id if gpu else settings.cpu_image_id,
@@ -91,12 +96,12 @@ def pools(settings: StackSettings) -> dict[str, Pool]:
         MEDIA: Pool(
             instance_types=settings.cpu_instance_types,
             markets={"EC2": settings.media_max_vcpus},
-            machine=machine(settings, gpu=False, root_gib=settings.media_scratch_gib),
+            machine=_machine(settings, gpu=False, root_gib=settings.media_scratch_gib),
         ),
         PROCESS: Pool(
             instance_types=settings.gpu_instance_types if gpu else settings.cpu_instance_types,
             markets={"SPOT": settings.spot_max_vcpus, "EC2": settings.on_demand_max_vcpus},
-            machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
+            machine=_machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
         ),
     }
 
@@ -109,7 +114,7 @@ def fleets(settings: StackSettings) -> dict[str, FleetSize]:
         instance_types=settings.fleet_instance_types or settings.gpu_instance_types,
         instances=settings.fleet_instances,
         on_demand_instances=settings.fleet_on_demand_instances,
-        machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
+        machine=_machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
     )
     return {FLEET: size}
 
@@ -261,6 +266,7 @@ def s3_access(storage: Storage, jobs: Mapping[Stage, JobSpec]) -> S3Access:
 
 
 def functions(
+    *,
     storage: Storage,
     job_table: JobTable,
     messaging: Messaging,

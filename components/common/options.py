@@ -3,13 +3,9 @@
 import pulumi
 
 
-def stateful(
-    parent: pulumi.Resource, protect: bool, depends_on: list[pulumi.Resource] | None = None
-) -> pulumi.ResourceOptions:
+def stateful(parent: pulumi.Resource, *, protect: bool) -> pulumi.ResourceOptions:
     """For what holds data: where protected, Pulumi refuses to delete it, and forgets it at most."""
-    return pulumi.ResourceOptions(
-        parent=parent, protect=protect, retain_on_delete=protect, depends_on=depends_on
-    )
+    return pulumi.ResourceOptions(parent=parent, protect=protect, retain_on_delete=protect)
 
 
 def formerly(opts: pulumi.ResourceOptions, *names: str) -> pulumi.ResourceOptions:

@@ -72,7 +72,7 @@ def grants_json(grants: Iterable[Grant]) -> pulumi.Output[str]:
         known = joined.get(grant.sid)
         joined[grant.sid] = known.join(grant) if known else grant
     statements = pulumi.Output.all(*(grant.statement() for grant in joined.values()))
-    return statements.apply(lambda known: to_json(policy_document(*known)))
+    return pulumi.Output.json_dumps(statements.apply(lambda known: policy_document(*known)))
 
 
 def trust(service: str, account: str | None = None) -> Document:

@@ -1,6 +1,6 @@
 """AWS Batch: where jobs run, in which order capacity is asked for, and what each job is."""
 
-import json
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,10 +15,11 @@ from components.common.identity import (
     RoleArgs,
 )
 from components.common.logs import LogSettings, log_group
-from components.common.policy import ANY, Grant
+from components.common.policy import ANY, Grant, to_json
 from components.compute.batch import (
     JobContainer,
     Resources,
+    TimeLimitAction,
     Waits,
     exit_rules,
 )
@@ -31,6 +32,7 @@ from components.compute.machine.grants import instance_grants
 from components.compute.machine.service_role import ServiceRole, service_linked_role
 from components.compute.machine.template import (
     Machine,
+    TemplateArgs,
     latest_version,
     launch_template,
     machine_image,
@@ -138,9 +140,16 @@ class Compute(pulumi.ComponentResource):
             if args.own_service_role
             else None
         )
-        self._environments: list[pulumi.Resource] = []
-        self.queue_arns = {name: self._pool(name, pool) for name, pool in args.pools.items()}
-        self.queue_arns |= {name: self._fleet(name, size) for name, size in args.fleets.items()}
+        environments = {name: self._environments(name, pool) for name, pool in args.pools.items()}
+        self.queue_arns = {
+            name: self._queue(name, [one.arn for one in ordered], args.waits.actions())
+            for name, ordered in environments.items()
+        }
+        managed = list(itertools.chain.from_iterable(environments.values()))
+        for pool_name, size in args.fleets.items():
+            fleet = self._fleet(pool_name, size, managed)
+            # Batch knows nothing of a fleet's capacity, so this queue waits for as long as it takes
+            self.queue_arns[pool_name] = self._queue(pool_name, [fleet.environment_arn], [])
         self.definition_arns = {
             stage: self._definition(stage, job) for stage, job in args.jobs.items()
         }
@@ -158,26 +167,21 @@ class Compute(pulumi.ComponentResource):
         name = f"{self._name}-instance"
         return role, aws.iam.InstanceProfile(name, role=role.name, opts=self._child)
 
-    def _pool(self, name: str, pool: Pool) -> pulumi.Output[str]:
-        template = launch_template(
-            f"{self._name}-{name}",
-            pool.machine,
-            user_data(pool.machine.gpu),
-            self._args.tags,
-            self._args.volume_key_arn,
-            self._child,
+    def _environments(self, name: str, pool: Pool) -> list[aws.batch.ComputeEnvironment]:
+        """A pool's environments, one for each market, in the order in which they are tried."""
+        template_args = TemplateArgs(
+            machine=pool.machine,
+            user_data=user_data(gpu=pool.machine.gpu),
+            tags=self._args.tags,
+            volume_key_arn=self._args.volume_key_arn,
         )
+        template = launch_template(f"{self._name}-{name}", template_args, self._child)
         image = machine_image(self._args.location, pool.machine)
-        environments = [
-            self._environment(name, pool, market, template, image) for market in pool.markets
-        ]
-        self._environments += environments
-        return self._queue(
-            name, [environment.arn for environment in environments], self._args.waits.actions()
-        )
+        return [self._environment(name, pool, market, template, image) for market in pool.markets]
 
-    def _fleet(self, name: str, size: FleetSize) -> pulumi.Output[str]:
-        """Batch knows nothing of a fleet's capacity, so its queue waits for as long as it takes."""
+    def _fleet(self, name: str, size: FleetSize, managed: Sequence[pulumi.Resource]) -> Fleet:
+        """A fleet. Batch's service-linked role comes into being with the first environment that
+        Batch manages, so the fleet waits for those."""
         args = self._args
         fleet_args = FleetArgs(
             location=args.location,
@@ -190,22 +194,20 @@ class Compute(pulumi.ComponentResource):
             volume_key_arn=args.volume_key_arn,
             tags=args.tags,
         )
-        # the service-linked role comes into being with the first environment that Batch manages
-        after = pulumi.ResourceOptions(parent=self, depends_on=self._environments)
-        fleet = Fleet(f"{self._name}-{name}", fleet_args, after)
-        return self._queue(name, [fleet.environment_arn], [])
+        after = pulumi.ResourceOptions(parent=self, depends_on=list(managed))
+        return Fleet(f"{self._name}-{name}", fleet_args, after)
 
     def _queue(
         self,
         name: str,
         environment_arns: Sequence[pulumi.Output[str]],
-        actions: Sequence[Mapping[str, str | int]],
+        actions: Sequence[TimeLimitAction],
     ) -> pulumi.Output[str]:
         queue = aws.batch.JobQueue(
             f"{self._name}-{name}",
             state="ENABLED",
             priority=1,
-            job_state_time_limit_actions=list(actions),  # pyright: ignore[reportArgumentType] - plain dicts
+            job_state_time_limit_actions=list(actions),
             compute_environment_orders=[
                 {"order": order, "compute_environment": arn}
                 for order, arn in enumerate(environment_arns, 1)
@@ -274,7 +276,7 @@ class Compute(pulumi.ComponentResource):
             log_group=self._log.name,
             region=self._args.location.region,
         ).apply(
-            lambda known: json.dumps(
+            lambda known: to_json(
                 JobContainer(
                     command=job.command,
                     resources=job.resources,
@@ -291,7 +293,7 @@ class Compute(pulumi.ComponentResource):
             # a function that still names the old revision must not fail during an update
             deregister_on_new_revision=False,
             container_properties=properties,
-            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
+            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},
             timeout={"attempt_duration_seconds": job.attempt_seconds},
             opts=self._child,
         )

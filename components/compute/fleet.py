@@ -6,7 +6,6 @@ while it idles. docs/compute.md says when that is worth it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -19,13 +18,14 @@ from components.common.identity import (
 from components.common.policy import ANY, Grant
 from components.compute.machine.template import (
     Machine,
+    TemplateArgs,
     latest_version,
     launch_template,
     machine_image,
 )
 from components.compute.machine.user_data import user_data
 
-TemplateVersion = aws.ec2.SpotFleetRequestLaunchTemplateConfigLaunchTemplateSpecificationArgs
+Override = aws.ec2.SpotFleetRequestLaunchTemplateConfigOverrideArgsDict
 SERVICE = "spotfleet.amazonaws.com"
 EC2_REFERENCE = (
     "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"
@@ -59,7 +59,7 @@ class FleetArgs:
 
 def placements(
     instance_types: Sequence[str], subnet_ids: Sequence[pulumi.Input[str]]
-) -> list[dict[str, Any]]:
+) -> list[Override]:
     """Every type in every zone: the more pools, the seldomer one of them is emptied."""
     return [
         {"instance_type": kind, "subnet_id": subnet}
@@ -131,17 +131,18 @@ class Fleet(pulumi.ComponentResource):
             opts=self._child,
         )
         gpu = args.size.machine.gpu
-        template = launch_template(
-            name,
-            args.size.machine,
-            environment.ecs_cluster_arn.apply(lambda cluster: user_data(gpu, cluster)),
-            args.tags,
-            args.volume_key_arn,
-            self._child,
+        template_args = TemplateArgs(
+            machine=args.size.machine,
+            user_data=environment.ecs_cluster_arn.apply(
+                lambda cluster: user_data(gpu=gpu, cluster=cluster)
+            ),
+            tags=args.tags,
+            volume_key_arn=args.volume_key_arn,
             image_id=machine_image(args.location, args.size.machine),
-            iam_instance_profile={"arn": args.instance_profile_arn},
-            vpc_security_group_ids=[args.security_group_id],
+            instance_profile_arn=args.instance_profile_arn,
+            security_group_ids=[args.security_group_id],
         )
+        template = launch_template(name, template_args, self._child)
         self._request(template)
         self.environment_arn = environment.arn
         self.register_outputs({"environment_arn": self.environment_arn})
@@ -173,12 +174,13 @@ class Fleet(pulumi.ComponentResource):
             terminate_instances_on_delete="true",
             wait_for_fulfillment=False,
             launch_template_configs=[
-                aws.ec2.SpotFleetRequestLaunchTemplateConfigArgs(
-                    launch_template_specification=TemplateVersion(
-                        id=template.id, version=latest_version(template)
-                    ),
-                    overrides=placements(args.size.instance_types, args.subnet_ids),  # pyright: ignore[reportArgumentType] - plain dicts
-                )
+                {
+                    "launch_template_specification": {
+                        "id": template.id,
+                        "version": latest_version(template),
+                    },
+                    "overrides": placements(args.size.instance_types, args.subnet_ids),
+                }
             ],
             opts=self._child,
         )

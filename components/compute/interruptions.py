@@ -90,9 +90,9 @@ class Interruptions(pulumi.ComponentResource):
         policy = aws.cloudwatch.LogResourcePolicy(
             f"{name}-spot",
             policy_name=f"{name}-spot",
-            policy_document=pulumi.Output.all(group.arn, *(rule.arn for rule in rules)).apply(
-                lambda known: to_json(delivery_policy(known[0], known[1:]))
-            ),
+            policy_document=pulumi.Output.all(
+                group_arn=group.arn, rule_arns=pulumi.Output.all(*(rule.arn for rule in rules))
+            ).apply(lambda known: to_json(delivery_policy(**known))),
             opts=self._child,
         )
         for rule, suffix in zip(rules, ("interruption", "rebalance"), strict=True):

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.identity import Location
+from components.common.options import stateful
 from components.common.policy import (
     Document,
     policy_document,
@@ -108,9 +109,7 @@ class Repositories(pulumi.ComponentResource):
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": args.encryption}],
             force_delete=not args.protect,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=args.protect, retain_on_delete=args.protect
-            ),
+            opts=stateful(self, protect=args.protect),
         )
         aws.ecr.LifecyclePolicy(
             name,
@@ -118,9 +117,8 @@ class Repositories(pulumi.ComponentResource):
             policy=to_json(lifecycle(args.kept_builds)),
             opts=child,
         )
-        readers = pulumi.Output.all(args.location.account, *args.readers)
-        policy = pulumi.Output.all(args.location.partition, readers).apply(
-            lambda known: to_json(pull_policy(known[0], sorted(set(known[1]))))
+        policy = args.location.known().apply(
+            lambda at: to_json(pull_policy(at.partition, sorted({at.account, *args.readers})))
         )
         aws.ecr.RepositoryPolicy(name, repository=repository.name, policy=policy, opts=child)
         return repository.repository_url

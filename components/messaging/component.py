@@ -14,7 +14,7 @@ from components.common.encryption import (
     Encryption,
     Key,
 )
-from components.common.identity import Link, Location
+from components.common.identity import KnownLocation, Link, Location
 from components.common.policy import (
     Document,
     Grant,
@@ -86,7 +86,7 @@ class Topic(pulumi.ComponentResource):
 
 def _redrive(dlq: Queue) -> pulumi.Output[str]:
     """Of a subscription: what could not be delivered goes to the DLQ."""
-    return dlq.arn.apply(lambda arn: to_json({"deadLetterTargetArn": arn}))
+    return pulumi.Output.json_dumps({"deadLetterTargetArn": dlq.arn})
 
 
 def _from_topic(topic_arn: pulumi.Output[str]) -> Senders:
@@ -122,18 +122,16 @@ class Channel(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         topic = Topic(name, TopicArgs(key=args.encryption.topics), child)
         senders, key = _from_topic(topic.arn), args.encryption.queues
-        self.dlq = make_queue(
-            f"{name}-dlq", self, key, message_retention_seconds=DLQ_RETENTION_SECONDS
-        )
+        self.dlq = make_queue(f"{name}-dlq", self, key, retention_seconds=DLQ_RETENTION_SECONDS)
         dlq_policy = self.dlq.set_policy(f"{name}-dlq", self, senders)
         self.queue = make_queue(
             name,
             self,
             key,
             visibility_timeout_seconds=VISIBILITY_FACTOR * args.function_timeout_seconds,
-            message_retention_seconds=RETENTION_SECONDS,
-            redrive_policy=self.dlq.arn.apply(
-                lambda arn: to_json({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
+            retention_seconds=RETENTION_SECONDS,
+            redrive_policy=pulumi.Output.json_dumps(
+                {"deadLetterTargetArn": self.dlq.arn, "maxReceiveCount": MAX_RECEIVES}
             ),
         )
         self.dlq.set_redrive(f"{name}-dlq", self, self.queue)
@@ -178,13 +176,11 @@ class Mailbox(pulumi.ComponentResource):
         super().__init__("superres:messaging:Mailbox", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic(name, kms_master_key_id=args.encryption.topics.arn, opts=child)
-        where = pulumi.Output.all(
-            args.location.partition, args.location.region, args.location.account, topic.arn
-        )
+        known = pulumi.Output.all(at=args.location.known(), topic_arn=topic.arn)
         aws.sns.TopicPolicy(
             name,
             arn=topic.arn,
-            policy=where.apply(lambda known: to_json(mailbox_policy(args.prefix, *known))),
+            policy=known.apply(lambda known: to_json(mailbox_policy(prefix=args.prefix, **known))),
             opts=child,
         )
         self.dlq = dead_letters(f"{name}-dlq", self, args.encryption.queues, _from_topic(topic.arn))
@@ -204,18 +200,16 @@ class Mailbox(pulumi.ComponentResource):
         self.register_outputs({"topic_arn": self.topic_arn})
 
 
-def mailbox_policy(
-    prefix: str, partition: str, region: str, account: str, topic_arn: str
-) -> Document:
+def mailbox_policy(at: KnownLocation, prefix: str, topic_arn: str) -> Document:
     """Roles publish by their own grants; the stack's alarms by this.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
-    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{prefix}-*"
+    alarms = at.arn("cloudwatch", f"alarm:{prefix}-*")
     service = "cloudwatch.amazonaws.com"
     return topic_policy(
         topic_arn,
-        allow_service("AllowAlarms", service, "sns:Publish", topic_arn, alarms, account),
+        allow_service("AllowAlarms", service, "sns:Publish", topic_arn, alarms, at.account),
     )
 
 

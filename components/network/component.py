@@ -28,7 +28,7 @@ from components.network.layout import choose_zones, subnet_cidrs
 Mode = Literal["public", "private"]
 Traffic = Literal["off", "rejected", "all"]
 
-HTTPS = {"protocol": "tcp", "from_port": 443, "to_port": 443}
+HTTPS: aws.ec2.SecurityGroupEgressArgsDict = {"protocol": "tcp", "from_port": 443, "to_port": 443}
 FLOW_LOG_SECONDS = 600
 """How much traffic one record sums up; the longer, the fewer are paid for."""
 _TRAFFIC = {"rejected": "REJECT", "all": "ALL"}
@@ -152,11 +152,11 @@ class Network(pulumi.ComponentResource):
         return pulumi.Output.concat("com.amazonaws.", self._args.location.region, ".", name)
 
     def _storage_endpoint(self, routes: aws.ec2.RouteTable) -> aws.ec2.VpcEndpoint:
-        location, s3 = self._args.location, self._args.s3
-        buckets = pulumi.Output.all(*s3.bucket_arns)
-        policy = pulumi.Output.all(location.partition, location.region, buckets).apply(
-            lambda known: to_json(storage_policy(*known, actions=s3.actions))
+        s3 = self._args.s3
+        known = pulumi.Output.all(
+            at=self._args.location.known(), bucket_arns=pulumi.Output.all(*s3.bucket_arns)
         )
+        policy = known.apply(lambda known: to_json(storage_policy(actions=s3.actions, **known)))
         return aws.ec2.VpcEndpoint(
             f"{self._name}-s3",
             vpc_id=self._vpc.id,
@@ -169,14 +169,17 @@ class Network(pulumi.ComponentResource):
         )
 
     def _group(
-        self, egress: Sequence[dict[str, object]], suffix: str = "", about: str = "Batch instances"
+        self,
+        egress: Sequence[aws.ec2.SecurityGroupEgressArgsDict],
+        suffix: str = "",
+        about: str = "Batch instances",
     ) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             self._name + suffix,
             vpc_id=self._vpc.id,
             description=about + (": nothing in, HTTPS out" if egress else ""),
             ingress=None if suffix else [],
-            egress=list(egress),  # pyright: ignore[reportArgumentType] - rules are plain dicts
+            egress=list(egress),
             opts=self._child,
         )
 

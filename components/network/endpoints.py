@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from components.common.identity import KnownLocation
 from components.common.policy import (
     ANY,
     Document,
@@ -47,13 +48,13 @@ def interface_policy(actions: Sequence[str], account: str) -> Document:
 
 
 def storage_policy(
-    partition: str, region: str, bucket_arns: Sequence[str], actions: Sequence[str]
+    at: KnownLocation, bucket_arns: Sequence[str], actions: Sequence[str]
 ) -> Document:
     """Of S3: our buckets by what jobs do there, and the bucket in which ECR keeps image layers.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-minimum-s3-perms
     """
-    layers = f"arn:{partition}:s3:::prod-{region}-starport-layer-bucket/*"
+    layers = f"arn:{at.partition}:s3:::prod-{at.region}-starport-layer-bucket/*"
     objects = [f"{arn}/*" for arn in bucket_arns]
     return policy_document(
         {

@@ -21,7 +21,7 @@ from components.observability.alarms import (
     Thresholds,
     Watched,
 )
-from components.observability.dashboard import body
+from components.observability.dashboard import dashboard_body
 
 BUDGET_SHARES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 """Percent of the budget at which mails go out. AWS forecasts after five weeks of use."""
@@ -155,11 +155,11 @@ def _page(args: ObservabilityArgs, names: Mapping[str, Any]) -> dict[str, Any]:
         state_machine_arn=names["state_machine_arn"],
         reconcile_minutes=args.reconcile_minutes,
     )
-    return body(
-        names["region"],
+    return dashboard_body(
         watched,
-        names["alarms"],
-        names["job_log"],
+        region=names["region"],
+        alarm_arns=names["alarms"],
+        job_log=names["job_log"],
         limits={
             "queue": args.thresholds.queue_minutes * 60,
             "capacity": args.thresholds.capacity_minutes * 60,

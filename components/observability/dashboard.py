@@ -86,15 +86,15 @@ class Chart:
         return {"type": "metric", "properties": properties}
 
 
-def body(
-    region: str,
+def dashboard_body(
     watched: Watched,
+    *,
+    region: str,
     alarm_arns: Sequence[str],
     job_log: str,
-    *,
     limits: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The whole page, with all names known. `limits` are in seconds, where alarms begin."""
+    """The whole page, with all names known. `limits`, in seconds, are where alarms begin."""
     rows: list[list[Widget]] = [
         [_heading(f"# Superres, stack {watched.stack}: what to do stands in docs/operations.md")],
         *([[_alarms(alarm_arns)]] if alarm_arns else []),

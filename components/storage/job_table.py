@@ -68,7 +68,7 @@ class JobTable(pulumi.ComponentResource):
                 "kms_key_arn": args.key.arn if args.key else None,
             },
             deletion_protection_enabled=args.protect,
-            opts=stateful(self, args.protect),
+            opts=stateful(self, protect=args.protect),
         )
         self._key = args.key.through("dynamodb", table.name) if args.key else None
         self.table = table.name

@@ -53,5 +53,7 @@ class ServiceRole(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        self.arn = pulumi.Output.all(role.arn, attachment.id).apply(lambda known: known[0])
+        self.arn = pulumi.Output.all(arn=role.arn, attachment=attachment.id).apply(
+            lambda known: known["arn"]
+        )
         self.register_outputs({"arn": self.arn})
