@@ -81,7 +81,7 @@ def powertools_layer_arn(location: Location, architecture: str, version: int) ->
 
 @dataclass(frozen=True, kw_only=True)
 class QueueSource:
-    """Messages of a queue, in small batches; those that failed come again, the others do not."""
+    """Messages of a queue, in small batches; only those that failed are delivered again."""
 
     queue: Queue
 
@@ -121,7 +121,7 @@ class FunctionSpec:
     memory_mib: int = MEMORY_MIB
     """More memory is more processor too; imports take most of a cold start."""
     alone: bool = False
-    """Two at once would only do the same work twice; so one suffices where there is a reserve."""
+    """Two at once would only do the same work twice, so its reserve, if there is one, is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class Function(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     function_name: pulumi.Output[str]
     dlq: Queue | None = None
-    """Of events that the function could not take; what a queue brings has that queue's DLQ."""
+    """For events that the function could not handle; messages of a queue go to that queue's DLQ."""
 
     def __init__(
         self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None

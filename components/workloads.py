@@ -1,4 +1,4 @@
-"""The catalogue of workloads: what each job and function runs, and the little that each may do.
+"""The catalogue of workloads: what each job and function runs, and the few things it may do.
 
 This is the access matrix of the whole pipeline; the other components only carry it out.
 """

@@ -1,4 +1,4 @@
-"""`python -m tools.docs`: write anew every part of a document that is made from the program."""
+"""`python -m tools.docs`: rewrite every part of a document that is made from the program."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What AWS Batch is told of our jobs and instances: pure functions from values to dicts."""
+"""How AWS Batch runs our jobs: pure functions from values to dicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def exit_rules() -> list[ExitRule]:
 
 @dataclass(frozen=True, kw_only=True)
 class Waits:
-    """How long the job at a queue's head may wait before it is cancelled; None: for ever."""
+    """How long the job at the head of a queue may wait before it is cancelled; None: forever."""
 
     capacity_seconds: int | None
     """For instances that no environment of the queue can get."""
@@ -119,7 +119,7 @@ class JobContainer:
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
-                    # a job rather loses lines than stands still while the log does
+                    # a job loses lines rather than block while the log does
                     "mode": "non-blocking",
                     "max-buffer-size": LOG_BUFFER,
                     "awslogs-group": self.log_group,

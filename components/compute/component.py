@@ -1,4 +1,4 @@
-"""AWS Batch: where jobs run, in which order capacity is asked for, and what each job is."""
+"""AWS Batch: where jobs run, in which order capacity is requested, and what each job is."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Pool:
 
     instance_types: Sequence[str]
     markets: Mapping[Market, int]
-    """In the order in which they are asked for: the most vCPUs to run at once."""
+    """The most vCPUs to run at once, in the order in which the markets are tried."""
     machine: Machine
 
 
@@ -88,7 +88,7 @@ class JobSpec:
     command: Sequence[str]
     resources: Resources
     attempts: int
-    """How often a job is tried whose host was lost, or that says that it may be tried again."""
+    """Attempts in all, if the job's host is lost or the job asks for a retry."""
     attempt_seconds: int
     """Time limit of one attempt."""
     link: Link
@@ -108,7 +108,7 @@ class ComputeArgs:
     """Instead of Batch's service-linked role, which updates in place need."""
     jobs: Mapping[Stage, JobSpec]
     repositories: Sequence[str]
-    """Where the jobs' images lie."""
+    """Repositories of the jobs' images."""
     waits: Waits
     logs: LogSettings
     volume_key_arn: pulumi.Input[str] | None

@@ -1,4 +1,4 @@
-"""An EC2 Spot Fleet of workers, for Batch to run jobs on that it did not start itself.
+"""An EC2 Spot Fleet of workers: instances that Batch runs jobs on but does not start itself.
 
 Batch starts instances when jobs wait, in minutes; a fleet stands there already, and is paid for
 while it idles. docs/compute.md says when that is worth it.
@@ -39,7 +39,7 @@ class FleetSize:
     instance_types: Sequence[str]
     instances: int
     on_demand_instances: int
-    """Of all instances those that nobody takes back."""
+    """How many of the instances are on demand, which AWS does not take back."""
     machine: Machine
 
 
@@ -52,7 +52,7 @@ class FleetArgs:
     instance_profile_arn: pulumi.Input[str]
     instance_role_arn: pulumi.Input[str]
     service_role_arn: pulumi.Input[str]
-    """By which Batch keeps the environment."""
+    """The role by which Batch manages the environment."""
     volume_key_arn: pulumi.Input[str] | None
     tags: Mapping[str, str]
 
@@ -60,7 +60,7 @@ class FleetArgs:
 def placements(
     instance_types: Sequence[str], subnet_ids: Sequence[pulumi.Input[str]]
 ) -> list[Override]:
-    """Every type in every zone: the more pools, the seldomer one of them is emptied."""
+    """Every type in every zone: the more Spot pools, the less often one of them runs dry."""
     return [
         {"instance_type": kind, "subnet_id": subnet}
         for kind in instance_types

@@ -1,4 +1,4 @@
-"""Spot instances that AWS takes back: written down, and counted by EventBridge itself.
+"""Spot instances that AWS takes back: logged, and counted by EventBridge itself.
 
 The rules see every Spot instance of the account and region, for the events carry no tags; the
 instance's id in the record tells whose it was. AWS/Events TriggeredRules by RuleName counts them.

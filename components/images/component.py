@@ -30,11 +30,11 @@ class ImagesArgs:
 
 
 class Images(pulumi.ComponentResource):
-    """References by digest, so that a job definition means the same bytes for ever."""
+    """References by digest, so that a job definition means the same bytes forever."""
 
     references: dict[ImageName, pulumi.Output[str]]
     repositories: tuple[str, ...]
-    """Where they lie, known before anything is built."""
+    """Where the images are, known before anything is built."""
 
     def __init__(
         self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None

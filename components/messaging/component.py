@@ -53,8 +53,9 @@ FILTERS: dict[Audience, tuple[str, dict[str, Any]]] = {
     ),
     "alarms": ("MessageBody", {"AlarmName": [{"exists": True}]}),
 }
-"""An alarm brings no attributes, and no filter on attributes lets such a message pass, not even
-`exists: false`; its body is JSON, while that of our mails is not. Hence an audience for each.
+"""An alarm has no attributes, and no filter on attributes lets such a message pass, not even
+`exists: false`. Its body is JSON, unlike that of our own mails, so each audience needs its own
+filter.
 https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html"""
 
 

@@ -1,4 +1,4 @@
-"""Queues: encrypted, TLS only, and what a queue gives to who sends and who reads."""
+"""Queues: encrypted, TLS only, with grants for those who send and those who read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ Senders = Callable[[str], list[pulumi.Input[Document]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """A queue as those see it who send to it or read it."""
+    """A queue, as its senders and readers see it."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -52,7 +52,7 @@ class Queue:
     def set_policy(
         self, name: str, parent: pulumi.Resource, senders: Senders | None = None
     ) -> aws.sqs.QueuePolicy:
-        """Nobody without TLS; these services as senders."""
+        """Allow TLS only, and these services as senders."""
         statements = self.arn.apply(
             lambda arn: pulumi.Output.all(*(senders(arn) if senders else ()))
         )

@@ -1,4 +1,4 @@
-"""Where Batch instances stand: subnets that nothing can reach from outside."""
+"""The network of Batch's instances: subnets that nothing can reach from outside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Traffic = Literal["off", "rejected", "all"]
 
 HTTPS: aws.ec2.SecurityGroupEgressArgsDict = {"protocol": "tcp", "from_port": 443, "to_port": 443}
 FLOW_LOG_SECONDS = 600
-"""How much traffic one record sums up; the longer, the fewer are paid for."""
+"""Seconds of traffic that one record sums up; the longer, the fewer records are paid for."""
 _TRAFFIC = {"rejected": "REJECT", "all": "ALL"}
 
 

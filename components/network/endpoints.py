@@ -24,7 +24,7 @@ INTERFACES: dict[str, tuple[str, ...] | None] = {
 }
 """Interface endpoints of a network without internet, each with the actions that it lets through.
 
-The two channels of the ECS agent (None) know no policy of their own. Credentials come through the
+The two channels of the ECS agent (None) support no endpoint policy. Credentials come through the
 agent, hence no STS; encryption keys are used by S3 and EBS on our behalf, hence no KMS.
 https://docs.aws.amazon.com/batch/latest/userguide/vpc-interface-endpoints.html
 """

@@ -1,4 +1,4 @@
-"""What a stack tells its operators: a dashboard, alarms that write mails, and a budget.
+"""What a stack shows its operators: a dashboard, alarms that send e-mails, and a budget.
 
 Log groups stand with whatever writes them; `components.common.logs` gives each its retention.
 """

@@ -16,7 +16,7 @@ _CUSTOMER = "s3:x-amz-server-side-encryption-customer-algorithm"
 
 
 def bucket_policy(bucket_arn: str, *statements: Document) -> Document:
-    """TLS only, and what else is said."""
+    """TLS only, and these statements."""
     return policy_document(*_deny_weak_transport(bucket_arn), *statements)
 
 

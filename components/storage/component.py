@@ -1,4 +1,4 @@
-"""The buckets: what users drop, what a job needs while it runs, what comes out, who looked."""
+"""The buckets: what users drop, what a job needs while it runs, what comes out, and access logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ LOGGED = (SOURCE, INTERMEDIATE, FINAL)
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long what is kept, in days; None: for ever."""
+    """How long each kind of object is kept, in days; None: forever."""
 
     noncurrent: int
     """Replaced and deleted versions."""
@@ -50,7 +50,7 @@ class StorageArgs:
     final_class: str
     """Storage class that results move to."""
     final_class_days: int
-    """Days after which they do."""
+    """Days after which results move."""
     intermediate_versioned: bool
     final_versioned: bool
     protect: bool
@@ -58,9 +58,9 @@ class StorageArgs:
 
 class Storage(pulumi.ComponentResource):
     """The source bucket is always versioned: a job pins a version. The intermediate one is not by
-    default, for it is expendable and its progress records are overwritten every few seconds.
+    default, because it is expendable and its progress records are overwritten every few seconds.
 
-    Access logs lie in a bucket of their own, under S3's own key, for log delivery knows no other:
+    Access logs have a bucket of their own, under S3's own key; log delivery supports no other:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
 

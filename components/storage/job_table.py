@@ -1,4 +1,4 @@
-"""The job registry: one table with the state of every job and its stages' task tokens."""
+"""The job table: the state of every job, and the task tokens of its stages."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -89,7 +89,7 @@ class JobTable(pulumi.ComponentResource):
         return self._usable(grant)
 
     def grant_query(self) -> Link:
-        """The table's name, and permission to find the running jobs and all that it holds."""
+        """The table's name, and permission to query it for running jobs and their records."""
         index = pulumi.Output.concat(self.arn, "/index/", REGISTRY_OPEN_INDEX)
         grant = Grant(sid="FindOpenJobs", actions=("dynamodb:Query",), resources=(self.arn, index))
         return self._usable(grant)

@@ -1,4 +1,4 @@
-"""The role by which Batch keeps compute environments."""
+"""The role by which Batch manages compute environments."""
 
 import pulumi
 import pulumi_aws as aws

@@ -23,7 +23,7 @@ IMAGE_PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What an instance is, but for its type and its place."""
+    """What an instance is, apart from its type and its zone."""
 
     image_type: str
     """One of IMAGE_PARAMETERS."""
