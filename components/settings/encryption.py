@@ -37,6 +37,6 @@ class EncryptionSettings(SettingsPart):
         match = _KEY_ARN.fullmatch(self.kms_key_arn or "")
         if match and match["region"] != region:
             raise ContractError(
-                f"stack settings: superres:kms_key_arn: got a key in {match['region']}, allowed "
-                f"are keys in the stack's region, {region}"
+                f"stack settings: superres:kms_key_arn: got a key in {match['region']}, must be "
+                f"a key in the stack's region, {region}"
             )

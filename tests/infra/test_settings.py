@@ -348,7 +348,7 @@ def test_a_missing_setting_is_named() -> None:
 def test_nothing_is_made_without_its_tags(tag: str) -> None:
     given = {"project": "p", "stack": "s", "owner": "o", "cost_center": "c"}
     assert set(required_tags(**given)) == {"project", "stack", "owner", "cost-center"}
-    with pytest.raises(ValueError, match=f"tag {tag.replace('_', '-')}: got '', allowed are"):
+    with pytest.raises(ValueError, match=f"tag {tag.replace('_', '-')}: got '', must be 1 to 256"):
         required_tags(**{**given, tag: ""})
 
 
