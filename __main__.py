@@ -5,7 +5,7 @@ import pulumi_aws as aws
 
 from components import functions, workloads
 from components.common.encryption import Encryption, EncryptionArgs
-from components.common.identity import Place, bound_roles
+from components.common.identity import Location, bound_roles
 from components.common.logs import LogSettings
 from components.compute.component import Compute, ComputeArgs
 from components.compute.interruptions import Interruptions, InterruptionsArgs
@@ -20,7 +20,7 @@ from components.storage.component import (
     Storage,
     StorageArgs,
 )
-from components.storage.job_table import Registry, RegistryArgs
+from components.storage.job_table import JobTable, JobTableArgs
 from components.workflow import Workflow, WorkflowArgs
 from contracts.names import PROJECT, Stage
 
@@ -33,10 +33,10 @@ tags = settings.tags(stack)
 region = pulumi.Config("aws").require("region")
 provider = aws.Provider(name, region=region, default_tags={"tags": tags})
 opts = pulumi.ResourceOptions(providers=[provider])
-place = Place.of(provider)
+location = Location.of(provider)
 
 encryption_args = EncryptionArgs(
-    place=place,
+    location=location,
     prefix=name,
     mode=settings.encryption,
     key_arn=settings.kms_key_arn,
@@ -49,7 +49,7 @@ logs = LogSettings(
 )
 
 storage_args = StorageArgs(
-    place=place,
+    location=location,
     namespace=name,
     key=encryption.data,
     days=Retention(
@@ -66,11 +66,11 @@ storage_args = StorageArgs(
     protect=settings.protect,
 )
 storage = Storage(name, storage_args, opts)
-registry_args = RegistryArgs(protect=settings.protect, key=encryption.data)
-registry = Registry(name, registry_args, opts)
+job_table_args = JobTableArgs(protect=settings.protect, key=encryption.data)
+job_table = JobTable(name, job_table_args, opts)
 
 messaging_args = MessagingArgs(
-    place=place,
+    location=location,
     encryption=encryption,
     prefix=name,
     function_timeout_seconds=functions.TIMEOUT_SECONDS,
@@ -79,13 +79,13 @@ messaging_args = MessagingArgs(
 messaging = Messaging(name, messaging_args, opts)
 
 images_args = ImagesArgs(
-    place=place, named=settings.named_images, registry=settings.image_registry, stack=stack
+    location=location, named=settings.named_images, registry=settings.image_registry, stack=stack
 )
 images = Images(name, images_args, opts)
 
 jobs = workloads.jobs(settings, storage, images)
 network_args = NetworkArgs(
-    place=place,
+    location=location,
     mode=settings.network,
     vpc_cidr=settings.vpc_cidr,
     zones=settings.zones,
@@ -97,7 +97,7 @@ network_args = NetworkArgs(
 network = Network(name, network_args, opts)
 
 compute_args = ComputeArgs(
-    place=place,
+    location=location,
     subnet_ids=network.subnet_ids,
     security_group_id=network.security_group_id,
     pools=workloads.pools(settings),
@@ -113,16 +113,23 @@ compute_args = ComputeArgs(
 compute = Compute(name, compute_args, opts)
 interruptions = Interruptions(name, InterruptionsArgs(logs=logs, dlq_key=encryption.queues), opts)
 
-workflow_args = WorkflowArgs(place=place, messaging=messaging, logs=logs, tracing=settings.tracing)
+workflow_args = WorkflowArgs(
+    location=location, messaging=messaging, logs=logs, tracing=settings.tracing
+)
 workflow = Workflow(name, workflow_args, opts)
 
 functions_args = FunctionsArgs(
     specs=workloads.functions(
-        storage, registry, messaging, compute, workflow, settings.reconcile_minutes
+        storage=storage,
+        job_table=job_table,
+        messaging=messaging,
+        compute=compute,
+        workflow=workflow,
+        reconcile_minutes=settings.reconcile_minutes,
     ),
     layer_arn=settings.powertools_layer_arn
     or functions.powertools_layer_arn(
-        place, settings.lambda_architecture, settings.powertools_layer_version
+        location, settings.lambda_architecture, settings.powertools_layer_version
     ),
     architecture=settings.lambda_architecture,
     logs=logs,
@@ -131,13 +138,13 @@ functions_args = FunctionsArgs(
     queue_concurrency=settings.queue_concurrency,
     tracing=settings.tracing,
 )
-made_functions = Functions(name, functions_args, opts)
+all_functions = Functions(name, functions_args, opts)
 
 observability_args = ObservabilityArgs(
-    place=place,
+    location=location,
     stack=stack,
     messaging=messaging,
-    functions=made_functions,
+    functions=all_functions,
     interruptions=interruptions,
     state_machine_arn=workflow.state_machine_arn,
     job_log=compute.log_name,
@@ -155,7 +162,7 @@ pulumi.export("intermediate_bucket", storage.intermediate.bucket)
 pulumi.export("final_bucket", storage.final.bucket)
 pulumi.export("access_log_bucket", storage.access_logs.bucket)
 pulumi.export("state_machine_arn", workflow.state_machine_arn)
-pulumi.export("registry_table", registry.table)
+pulumi.export("registry_table", job_table.table)
 pulumi.export("notification_topic_arn", messaging.notification.topic_arn)
 pulumi.export("email_topic_arn", messaging.email_topic_arn)
 pulumi.export("process_queue_arn", compute.queue_of(Stage.PROCESS))

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components.common.encryption import Key
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -63,7 +63,7 @@ def code_archive(root: Path = REPOSITORY) -> pulumi.AssetArchive:
     )
 
 
-def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulumi.Output[str]:
+def powertools_layer_arn(location: Location, architecture: str, version: int) -> pulumi.Output[str]:
     """The public Powertools V3 layer, which carries pydantic.
 
     https://docs.aws.amazon.com/powertools/python/latest/getting-started/install/
@@ -71,8 +71,8 @@ def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulum
     name = f"AWSLambdaPowertoolsPythonV3-{RUNTIME.replace('.', '')}-{architecture}"
     return pulumi.Output.format(
         "arn:{0}:lambda:{1}:{2}:layer:{3}:{4}",
-        place.partition,
-        place.region,
+        location.partition,
+        location.region,
         POWERTOOLS_ACCOUNT,
         name,
         version,
@@ -81,7 +81,7 @@ def powertools_layer_arn(place: Place, architecture: str, version: int) -> pulum
 
 @dataclass(frozen=True, kw_only=True)
 class QueueSource:
-    """Messages of a queue, in small batches; those that failed come again, the others do not."""
+    """Messages of a queue, in small batches; only those that failed are delivered again."""
 
     queue: Queue
 
@@ -121,7 +121,7 @@ class FunctionSpec:
     memory_mib: int = MEMORY_MIB
     """More memory is more processor too; imports take most of a cold start."""
     alone: bool = False
-    """Two at once would only do the same work twice; so one suffices where there is a reserve."""
+    """Two at once would only do the same work twice, so its reserve, if there is one, is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class Function(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     function_name: pulumi.Output[str]
     dlq: Queue | None = None
-    """Of events that the function could not take; what a queue brings has that queue's DLQ."""
+    """For events that the function could not handle; messages of a queue go to that queue's DLQ."""
 
     def __init__(
         self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None
@@ -209,7 +209,7 @@ class Function(pulumi.ComponentResource):
     def _read_queue(
         self, args: FunctionArgs, log: aws.cloudwatch.LogGroup, source: QueueSource
     ) -> aws.lambda_.Function:
-        function = self._function(args, log, *source.queue.read("ReadQueue"))
+        function = self._function(args, log, *source.queue.grant_read("ReadQueue"))
         aws.lambda_.EventSourceMapping(
             self._name,
             event_source_arn=source.queue.arn,
@@ -238,7 +238,7 @@ class Function(pulumi.ComponentResource):
         self.dlq = dlq = dead_letters(
             f"{self._name}-dlq", self, args.dlq_key, lambda arn: [_from_rule(arn, rule.arn)]
         )
-        function = self._function(args, log, *dlq.send("SendToDlq"))
+        function = self._function(args, log, *dlq.grant_send("SendToDlq"))
         aws.lambda_.FunctionEventInvokeConfig(
             self._name,
             function_name=function.name,

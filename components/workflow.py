@@ -1,6 +1,5 @@
 """The workflow: the order of the stages, what each waits for, and how a job ends."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,12 @@ import pulumi_aws as aws
 
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
 from components.common.logs import LogSettings, log_group
-from components.common.policy import ANY, Grant
+from components.common.policy import ANY, Grant, to_json
 from components.messaging.component import Messaging
 from components.settings.storage import JOB_DAYS_MAX
 from contracts.base import SCHEMA_VERSION
@@ -24,7 +23,9 @@ from contracts.names import JobStatus, Stage, execution_arn
 State = dict[str, Any]
 
 EXTRACT_TIMEOUT_SECONDS = 12 * 3600
-"""Three attempts of two hours, and six hours of waiting for capacity."""
+"""Of the whole stage: waiting for an instance, and all attempts. It is fixed, for the plan that
+limits the other stages is what this one makes. Six hours of waiting and three attempts of two
+hours fit into it, but Batch may also spend all of it on one attempt (workloads.ATTEMPT_SECONDS)."""
 
 SNS_TRANSIENT = [
     "SNS.InternalErrorException",
@@ -231,7 +232,7 @@ TRACE_WORKFLOW = Grant(
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowArgs:
-    place: Place
+    location: Location
     messaging: Messaging
     logs: LogSettings
     tracing: bool
@@ -251,7 +252,7 @@ class Workflow(pulumi.ComponentResource):
         log = log_group(f"{name}-workflow", f"/aws/vendedlogs/states/{name}", args.logs, child)
         stage_topics = {s: c.topic_arn for s, c in args.messaging.stages.items()}
         notification = args.messaging.notification.topic_arn
-        publish = args.messaging.publish(*stage_topics.values(), notification)
+        publish = args.messaging.grant_publish(*stage_topics.values(), notification)
         trace = (TRACE_WORKFLOW,) if args.tracing else ()
         role = Role(
             f"{name}-workflow",
@@ -262,20 +263,23 @@ class Workflow(pulumi.ComponentResource):
                     LOG_DELIVERY,
                     *trace,
                 ),
-                account=args.place.account,
+                account=args.location.account,
             ),
             child,
         )
-        stage_arns = pulumi.Output.all(**{s.value: arn for s, arn in stage_topics.items()})
-        topics = pulumi.Output.all(stage_arns, notification).apply(
+        topics = pulumi.Output.all(
+            stages=pulumi.Output.all(**{s.value: arn for s, arn in stage_topics.items()}),
+            notification=notification,
+        ).apply(
             lambda known: Topics(
-                stages={Stage(s): arn for s, arn in known[0].items()}, notification=known[1]
+                stages={Stage(s): arn for s, arn in known["stages"].items()},
+                notification=known["notification"],
             )
         )
         machine = aws.sfn.StateMachine(
             name,
             role_arn=role.arn,
-            definition=topics.apply(lambda t: json.dumps(definition(t))),
+            definition=topics.apply(lambda topics: to_json(definition(topics))),
             logging_configuration={
                 "level": "ALL",
                 # the data holds task tokens
@@ -288,7 +292,7 @@ class Workflow(pulumi.ComponentResource):
         self.state_machine_arn = machine.arn
         self.register_outputs({"state_machine_arn": self.state_machine_arn})
 
-    def start(self) -> Link:
+    def grant_start(self) -> Link:
         """The state machine's ARN, and permission to start it."""
         grant = Grant(
             sid="StartJobs",
@@ -297,18 +301,18 @@ class Workflow(pulumi.ComponentResource):
         )
         return Link(values={"state_machine_arn": self.state_machine_arn}, grants=(grant,))
 
-    def look(self) -> Link:
+    def grant_describe_by_name(self) -> Link:
         """The state machine's ARN, and permission to look at an execution by its name."""
         return Link(
             values={"state_machine_arn": self.state_machine_arn},
             grants=(self._describe(),),
         )
 
-    def describe(self) -> Link:
+    def grant_describe(self) -> Link:
         """Permission to look at an execution by its ARN."""
         return Link(grants=(self._describe(),))
 
-    def survey(self) -> Link:
+    def grant_list(self) -> Link:
         """Permission to list executions."""
         grant = Grant(
             sid="ListExecutions",

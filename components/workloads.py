@@ -1,4 +1,4 @@
-"""The catalogue of workloads: what each job and function runs, and the little that each may do.
+"""The catalogue of workloads: what each job and function runs, and the few things it may do.
 
 This is the access matrix of the whole pipeline; the other components only carry it out.
 """
@@ -17,7 +17,7 @@ from components.common.policy import to_json
 from components.compute.batch import Resources, Waits
 from components.compute.component import (
     Compute,
-    Job,
+    JobSpec,
     Pool,
 )
 from components.compute.fleet import FleetSize
@@ -32,7 +32,7 @@ from components.messaging.component import Messaging
 from components.network.component import S3Access
 from components.settings import StackSettings
 from components.storage.component import Storage
-from components.storage.job_table import Registry
+from components.storage.job_table import JobTable
 from components.workflow import ANSWER_TASKS, Workflow
 from contracts.keys import (
     EXTRACT_FILES,
@@ -74,10 +74,15 @@ RECONCILER_SECONDS = 240
 
 HOUR = 3600
 ATTEMPT_SECONDS = {Stage.EXTRACT: 12 * HOUR, Stage.PROCESS: 6 * HOUR, Stage.RECOMPOSE: 12 * HOUR}
-"""Far above what any attempt should take; the stage's own limit comes from the plan."""
+"""When Batch ends an attempt, far beyond what one should take: this stops a worker that hangs.
+
+The state machine limits each stage as a whole, waiting and retries included: extract by
+workflow.EXTRACT_TIMEOUT_SECONDS, which is no longer than one attempt may take; process and
+recompose by what extract computed for this film (contracts.planning).
+"""
 
 
-def machine(settings: StackSettings, gpu: bool, root_gib: int) -> Machine:
+def _machine(settings: StackSettings, *, gpu: bool, root_gib: int) -> Machine:
     return Machine(
         image_type=GPU_IMAGE if gpu else CPU_IMAGE,
         image_id=settings.gpu_image_id if gpu else settings.cpu_image_id,
@@ -91,12 +96,12 @@ def pools(settings: StackSettings) -> dict[str, Pool]:
         MEDIA: Pool(
             instance_types=settings.cpu_instance_types,
             markets={"EC2": settings.media_max_vcpus},
-            machine=machine(settings, gpu=False, root_gib=settings.media_scratch_gib),
+            machine=_machine(settings, gpu=False, root_gib=settings.media_scratch_gib),
         ),
         PROCESS: Pool(
             instance_types=settings.gpu_instance_types if gpu else settings.cpu_instance_types,
             markets={"SPOT": settings.spot_max_vcpus, "EC2": settings.on_demand_max_vcpus},
-            machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
+            machine=_machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
         ),
     }
 
@@ -109,7 +114,7 @@ def fleets(settings: StackSettings) -> dict[str, FleetSize]:
         instance_types=settings.fleet_instance_types or settings.gpu_instance_types,
         instances=settings.fleet_instances,
         on_demand_instances=settings.fleet_on_demand_instances,
-        machine=machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
+        machine=_machine(settings, gpu=gpu, root_gib=settings.worker_scratch_gib),
     )
     return {FLEET: size}
 
@@ -121,7 +126,7 @@ def waits(settings: StackSettings) -> Waits:
     )
 
 
-def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stage, Job]:
+def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stage, JobSpec]:
     media = Resources(vcpus=settings.media_vcpus, memory_mib=settings.media_memory_mib)
     worker = Resources(
         vcpus=settings.worker_vcpus,
@@ -130,7 +135,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
     )
     media_facts = _facts(media, settings.media_price)
     return {
-        Stage.EXTRACT: Job(
+        Stage.EXTRACT: JobSpec(
             pool=MEDIA,
             image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "extract"),
@@ -140,7 +145,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
             link=extract_link(storage),
             values={**_extract_values(settings), **media_facts},
         ),
-        Stage.PROCESS: Job(
+        Stage.PROCESS: JobSpec(
             pool=FLEET if settings.spot_fleet else PROCESS,
             image=images.references[ImageName.UPSCALER],
             command=("python", "-m", "containers.upscaler", "process"),
@@ -157,7 +162,7 @@ def jobs(settings: StackSettings, storage: Storage, images: Images) -> dict[Stag
                 **_facts(worker, settings.worker_price),
             },
         ),
-        Stage.RECOMPOSE: Job(
+        Stage.RECOMPOSE: JobSpec(
             pool=MEDIA,
             image=images.references[ImageName.MEDIA],
             command=("python", "-m", "containers.media", "recompose"),
@@ -205,16 +210,16 @@ def extract_link(storage: Storage) -> Link:
     """May list the bucket and look at pictures, as every job that asks what is done already."""
     intermediate = storage.intermediate
     return join_links(
-        intermediate.named("intermediate_bucket"),
-        storage.source.read("ReadSource", UPLOADS + "*", versions=True),
-        storage.source.read("ReadModelFacts", MODEL_FACTS),
-        storage.source.list_keys("TellMissingFromRefused"),
-        intermediate.read(
+        intermediate.link_name("intermediate_bucket"),
+        storage.source.grant_read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.grant_read("ReadModelFacts", MODEL_FACTS),
+        storage.source.grant_list("TellMissingFromRefused"),
+        intermediate.grant_read(
             "ReadJob", JOB_FILES, LOSSLESS_FILES, FRAME_FILES, stage_result_files(Stage.EXTRACT)
         ),
-        intermediate.list_keys("SeeWhatIsMissing"),
-        intermediate.upload("WriteExtract", EXTRACT_FILES),
-        intermediate.write(
+        intermediate.grant_list("SeeWhatIsMissing"),
+        intermediate.grant_upload("WriteExtract", EXTRACT_FILES),
+        intermediate.grant_write(
             "WriteOutcome", stage_result_files(Stage.EXTRACT), failure_files(Stage.EXTRACT)
         ),
     )
@@ -224,13 +229,13 @@ def process_link(storage: Storage) -> Link:
     """May read and write shards: those that stand already are not made again."""
     intermediate = storage.intermediate
     return join_links(
-        intermediate.named("intermediate_bucket"),
-        storage.source.read("ReadSource", UPLOADS + "*", versions=True),
-        storage.source.read("ReadModel", MODEL_WEIGHTS),
-        storage.source.list_keys("TellMissingFromRefused"),
-        intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
-        intermediate.list_keys("SeeWhatIsMissing"),
-        intermediate.write(
+        intermediate.link_name("intermediate_bucket"),
+        storage.source.grant_read("ReadSource", UPLOADS + "*", versions=True),
+        storage.source.grant_read("ReadModel", MODEL_WEIGHTS),
+        storage.source.grant_list("TellMissingFromRefused"),
+        intermediate.grant_read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
+        intermediate.grant_list("SeeWhatIsMissing"),
+        intermediate.grant_write(
             "WriteShards", SHARD_FILES, PROGRESS_FILES, failure_files(Stage.PROCESS)
         ),
     )
@@ -240,18 +245,18 @@ def recompose_link(storage: Storage) -> Link:
     """May list the bucket, to name a missing shard instead of a refused one."""
     intermediate = storage.intermediate
     return join_links(
-        intermediate.named("intermediate_bucket"),
-        storage.final.named("final_bucket"),
-        intermediate.read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
-        intermediate.list_keys("SeeWhatIsMissing"),
-        intermediate.write(
+        intermediate.link_name("intermediate_bucket"),
+        storage.final.link_name("final_bucket"),
+        intermediate.grant_read("ReadExtractAndShards", EXTRACT_FILES, SHARD_FILES),
+        intermediate.grant_list("SeeWhatIsMissing"),
+        intermediate.grant_write(
             "WriteOutcome", stage_result_files(Stage.RECOMPOSE), failure_files(Stage.RECOMPOSE)
         ),
-        storage.final.upload("WriteResult", RESULT_FILES),
+        storage.final.grant_upload("WriteResult", RESULT_FILES),
     )
 
 
-def s3_access(storage: Storage, jobs: Mapping[Stage, Job]) -> S3Access:
+def s3_access(storage: Storage, jobs: Mapping[Stage, JobSpec]) -> S3Access:
     """What all jobs together do in S3, which is all that their network lets through."""
     actions = {action for job in jobs.values() for g in job.link.grants for action in g.actions}
     return S3Access(
@@ -261,29 +266,30 @@ def s3_access(storage: Storage, jobs: Mapping[Stage, Job]) -> S3Access:
 
 
 def functions(
+    *,
     storage: Storage,
-    registry: Registry,
+    job_table: JobTable,
     messaging: Messaging,
     compute: Compute,
     workflow: Workflow,
     reconcile_minutes: int,
 ) -> dict[str, FunctionSpec]:
     return {
-        "trigger": _trigger(storage, registry, workflow),
-        **_stages(registry, messaging, compute, workflow),
-        "job-state": _job_state(storage, registry, compute),
+        "trigger": _trigger(storage, job_table, workflow),
+        **_stages(job_table, messaging, compute, workflow),
+        "job-state": _job_state(storage, job_table, compute),
         "execution-ended": _execution_ended(messaging, compute, workflow),
-        "completion-notification": _completion(registry, messaging),
+        "completion-notification": _completion(job_table, messaging),
         "reconciler": FunctionSpec(
             handler="lambdas.reconciler.handler.handler",
             description="Make good what no event told",
             environment=ReconcilerEnvironment,
             link=join_links(
-                compute.find(),
-                compute.describe(),
-                registry.look_through(),
-                workflow.look(),
-                workflow.survey(),
+                compute.grant_find(),
+                compute.grant_describe(),
+                job_table.grant_query(),
+                workflow.grant_describe_by_name(),
+                workflow.grant_list(),
                 _outcomes(storage),
                 _notify(messaging),
             ),
@@ -294,32 +300,36 @@ def functions(
     }
 
 
-def _trigger(storage: Storage, registry: Registry, workflow: Workflow) -> FunctionSpec:
+def _trigger(storage: Storage, job_table: JobTable, workflow: Workflow) -> FunctionSpec:
     return FunctionSpec(
         handler="lambdas.trigger.handler.handler",
         description="Start a job for an uploaded film",
         environment=TriggerEnvironment,
         link=join_links(
-            workflow.start(),
-            registry.link("PutItem"),
-            storage.source.read("ReadUpload", UPLOADS + "*", versions=True),
-            storage.source.list_keys("TellMissingFromRefused"),
-            storage.intermediate.named("intermediate_bucket"),
-            storage.intermediate.write("WriteJob", JOB_FILES),
+            workflow.grant_start(),
+            job_table.grant_use("PutItem"),
+            storage.source.grant_read("ReadUpload", UPLOADS + "*", versions=True),
+            storage.source.grant_list("TellMissingFromRefused"),
+            storage.intermediate.link_name("intermediate_bucket"),
+            storage.intermediate.grant_write("WriteJob", JOB_FILES),
         ),
         source=EventSource(pattern=storage.source.bucket.apply(lambda b: to_json(uploaded(b)))),
     )
 
 
 def _stages(
-    registry: Registry, messaging: Messaging, compute: Compute, workflow: Workflow
+    job_table: JobTable, messaging: Messaging, compute: Compute, workflow: Workflow
 ) -> Mapping[str, FunctionSpec]:
     return {
         name: FunctionSpec(
             handler="lambdas.stage.handler.handler",
             description=f"Submit the {stage.value} job that the workflow asks for",
             environment=StageEnvironment,
-            link=join_links(compute.submit(stage), registry.link("UpdateItem"), workflow.look()),
+            link=join_links(
+                compute.grant_submit(stage),
+                job_table.grant_use("UpdateItem"),
+                workflow.grant_describe_by_name(),
+            ),
             values={"stage": stage.value},
             source=QueueSource(queue=messaging.stages[stage].queue),
         )
@@ -327,16 +337,16 @@ def _stages(
     }
 
 
-def _job_state(storage: Storage, registry: Registry, compute: Compute) -> FunctionSpec:
+def _job_state(storage: Storage, job_table: JobTable, compute: Compute) -> FunctionSpec:
     queues = pulumi.Output.all(*compute.queue_arns.values())
     return FunctionSpec(
         handler="lambdas.job_state.handler.handler",
         description="Tell the workflow how a Batch job ended",
         environment=JobStateEnvironment,
         link=join_links(
-            compute.describe(),
-            compute.end(),
-            registry.link("GetItem"),
+            compute.grant_describe(),
+            compute.grant_end(),
+            job_table.grant_use("GetItem"),
             _outcomes(storage),
         ),
         source=EventSource(pattern=queues.apply(lambda arns: to_json(job_ended(arns)))),
@@ -348,9 +358,9 @@ def _outcomes(storage: Storage) -> Link:
     results = (stage_result_files(Stage.EXTRACT), stage_result_files(Stage.RECOMPOSE))
     failures = tuple(failure_files(stage) for stage in Stage)
     return join_links(
-        storage.intermediate.named("intermediate_bucket"),
-        storage.intermediate.read("ReadOutcome", *results, *failures),
-        storage.intermediate.list_keys("ListFailures", *failures),
+        storage.intermediate.link_name("intermediate_bucket"),
+        storage.intermediate.grant_read("ReadOutcome", *results, *failures),
+        storage.intermediate.grant_list("ListFailures", *failures),
         Link(grants=(ANSWER_TASKS,)),
     )
 
@@ -361,25 +371,27 @@ def _execution_ended(messaging: Messaging, compute: Compute, workflow: Workflow)
         handler="lambdas.execution_ended.handler.handler",
         description="End the work of an execution that failed or was stopped, and tell",
         environment=ExecutionEndedEnvironment,
-        link=join_links(compute.find(), workflow.describe(), _notify(messaging)),
+        link=join_links(compute.grant_find(), workflow.grant_describe(), _notify(messaging)),
         source=EventSource(pattern=machine.apply(lambda arn: to_json(execution_ended(arn)))),
     )
 
 
 def _notify(messaging: Messaging) -> Link:
     topic = messaging.notification.topic_arn
-    return join_links(messaging.publish(topic), Link(values={"notification_topic_arn": topic}))
+    return join_links(
+        messaging.grant_publish(topic), Link(values={"notification_topic_arn": topic})
+    )
 
 
-def _completion(registry: Registry, messaging: Messaging) -> FunctionSpec:
+def _completion(job_table: JobTable, messaging: Messaging) -> FunctionSpec:
     email = messaging.email_topic_arn
     return FunctionSpec(
         handler="lambdas.completion.handler.handler",
         description="Record how a job ended and write the e-mail",
         environment=CompletionEnvironment,
         link=join_links(
-            registry.link("UpdateItem"),
-            messaging.publish(email),
+            job_table.grant_use("UpdateItem"),
+            messaging.grant_publish(email),
             Link(values={"email_topic_arn": email}),
         ),
         source=QueueSource(queue=messaging.notification.queue),

@@ -1,4 +1,4 @@
-"""The policy pack: run by Pulumi's command line, which asks it about every resource.
+"""The policy pack: run by Pulumi's command line, which has it check every resource.
 
 `pulumi preview --policy-pack policy` starts it as `python -u -m pulumi.policy ENGINE .` here.
 """

@@ -23,8 +23,8 @@ PACK_NAME = "superres"
 def policies() -> list[Policy]:
     """Every rule, mandatory: a violation fails the preview and stops the update.
 
-    A rule on a resource alone is asked before the resource is made; one that needs to see what
-    stands around it, when everything is declared.
+    A rule on a single resource is checked before the resource is made; one that also needs the
+    resources around it, once everything is declared.
     """
     return [_alone(rule) if rule.alone else _in_stack(rule) for rule in RULES]
 

@@ -80,7 +80,7 @@ class Rule:
     kinds: tuple[str, ...]
     check: Callable[[Resource, Graph], Problems]
     alone: bool
-    """Needs nothing but the resource, so that Pulumi can ask before it makes the resource."""
+    """The rule needs nothing but the resource, so Pulumi can check it before making it."""
 
     def violations(
         self, graph: Graph, not_yet_known: type[Exception] | tuple[type[Exception], ...] = ()

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.deployers.component import Deployers, DeployersArgs
 from components.images.repositories import Repositories, RepositoriesArgs
 from components.settings.registry import read_registry_settings
@@ -13,11 +13,11 @@ settings = read_registry_settings()
 region = pulumi.Config("aws").require("region")
 provider = aws.Provider(PROJECT, region=region, default_tags={"tags": settings.tags()})
 opts = pulumi.ResourceOptions(providers=[provider])
-place = Place.of(provider)
+location = Location.of(provider)
 
 if settings.repositories:
     repositories_args = RepositoriesArgs(
-        place=place,
+        location=location,
         readers=settings.readers,
         encryption=settings.encryption,
         kept_builds=settings.kept_builds,
@@ -29,7 +29,7 @@ if settings.repositories:
 
 if settings.github_repository and settings.state_bucket:
     deployers_args = DeployersArgs(
-        place=place,
+        location=location,
         github_repository=settings.github_repository,
         state_bucket=settings.state_bucket,
         stacks=settings.stacks,

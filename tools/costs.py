@@ -105,7 +105,7 @@ def idle_table() -> str:
     return _table("dollars a month", rows, digits=2)
 
 
-def rates(settings: StackSettings) -> Rates:
+def rates_of(settings: StackSettings) -> Rates:
     return Rates(
         worker_dollars_per_hour=settings.worker_price or 0.0,
         worker_gflops=settings.worker_gflops,
@@ -121,7 +121,7 @@ def rates_table() -> str:
     ]
     for stack in STACKS:
         settings = settings_of(stack)
-        counted = rates(settings)
+        counted = rates_of(settings)
         kind = f"{settings.worker_vcpus} vCPUs, {settings.worker_gpus} GPU"
         lines.append(
             f"| {stack} | {kind} | {counted.worker_dollars_per_hour:.3f} "
@@ -132,7 +132,7 @@ def rates_table() -> str:
 
 def film_table() -> str:
     """Dollars of one minute of film on production's workers, by model and scale."""
-    counted = rates(settings_of(PRODUCTION))
+    counted = rates_of(settings_of(PRODUCTION))
     columns = [
         (ModelName.ANIMEVIDEOV3, 2), (ModelName.ANIMEVIDEOV3, 4),
         (ModelName.X4PLUS_ANIME, 4), (ModelName.X4PLUS, 4),
@@ -153,7 +153,9 @@ def film_table() -> str:
 def example_table() -> str:
     model, film = CATALOGUE[ModelName.ANIMEVIDEOV3], FILMS[EXAMPLE]
     size = output_size(film.width, film.height, 4)
-    rows = {f"{stack}": film_cost(film, size, model, rates(settings_of(stack))) for stack in STACKS}
+    rows = {
+        f"{stack}": film_cost(film, size, model, rates_of(settings_of(stack))) for stack in STACKS
+    }
     return _table("dollars", rows, digits=5)
 
 

@@ -4,20 +4,20 @@ A grant names the service through which the key is used and what is encrypted, s
 opens nothing else that the key protects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import KnownLocation, Location
 from components.common.options import stateful
 from components.common.policy import (
     ANY,
     Document,
     Grant,
-    document,
+    policy_document,
     to_json,
 )
 
@@ -51,11 +51,11 @@ class Key:
     """A symmetric key and where it is."""
 
     arn: pulumi.Input[str]
-    place: Place
+    location: Location
 
     def through(self, service: Service, *bound_to: pulumi.Input[str]) -> KeyUse:
         """For these resources of a service, by ARN or pattern (a table by its name)."""
-        via = pulumi.Output.concat(service, ".", self.place.region, ".amazonaws.com")
+        via = pulumi.Output.concat(service, ".", self.location.region, ".amazonaws.com")
         return KeyUse(
             key_arn=self.arn,
             condition={
@@ -65,13 +65,13 @@ class Key:
         )
 
 
-def key_policy(partition: str, account: str, *statements: Document) -> Document:
+def key_policy(at: KnownLocation, *statements: Document) -> Document:
     """The key's account decides by IAM; without this statement nobody could manage the key."""
-    return document(
+    return policy_document(
         {
             "Sid": "AccountDecides",
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{partition}:iam::{account}:root"},
+            "Principal": {"AWS": at.arn("iam", "root", region=False)},
             "Action": "kms:*",
             "Resource": ANY,
         },
@@ -96,39 +96,22 @@ def _allow(
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """What a key's policy speaks of, once known."""
-
-    partition: str
-    region: str
-    account: str
-    prefix: str
-    """Beginning of the names of the stack's resources."""
-
-    def arn(self, service: str, resource: str) -> str:
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
-
-    def of_account(self, source_arn: str) -> dict[str, dict[str, str | list[str]]]:
-        return {
-            "StringEquals": {"aws:SourceAccount": self.account},
-            "ArnLike": {"aws:SourceArn": source_arn},
-        }
-
-
-def message_statements(names: Names, queues: bool) -> list[Document]:
+def message_statements(at: KnownLocation, prefix: str, *, queues: bool) -> list[Document]:
     """Who beside roles publishes to topics, and sends to queues where these use the key too.
 
     EventBridge sends dead letters and names neither account nor rule to KMS: its statement can
     only be narrowed by what is encrypted; the queues' own policies name the rules.
     https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     """
-    alarms = names.arn("cloudwatch", f"alarm:{names.prefix}-*")
-    statements = [_allow("AllowAlarms", "cloudwatch.amazonaws.com", names.of_account(alarms))]
+    from_alarms: dict[str, dict[str, str | list[str]]] = {
+        "StringEquals": {"aws:SourceAccount": at.account},
+        "ArnLike": {"aws:SourceArn": at.arn("cloudwatch", f"alarm:{prefix}-*")},
+    }
+    statements = [_allow("AllowAlarms", "cloudwatch.amazonaws.com", from_alarms)]
     if not queues:
         return statements
-    topics = names.arn("sns", f"{names.prefix}-*")
-    ours = {"ArnLike": {"kms:EncryptionContext:aws:sqs:arn": names.arn("sqs", f"{names.prefix}-*")}}
+    topics = at.arn("sns", f"{prefix}-*")
+    ours = {"ArnLike": {"kms:EncryptionContext:aws:sqs:arn": at.arn("sqs", f"{prefix}-*")}}
     return [
         *statements,
         _allow("AllowTopics", "sns.amazonaws.com", {"ArnLike": {"aws:SourceArn": topics}}),
@@ -136,18 +119,18 @@ def message_statements(names: Names, queues: bool) -> list[Document]:
     ]
 
 
-def data_statements(names: Names) -> list[Document]:
+def data_statements(at: KnownLocation, prefix: str) -> list[Document]:
     """CloudWatch Logs, for the stack's groups alone, and the instances' volumes.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     """
     groups = [
-        names.arn("logs", f"log-group:/{names.prefix}/*"),
-        names.arn("logs", f"log-group:/aws/vendedlogs/states/{names.prefix}"),
+        at.arn("logs", f"log-group:/{prefix}/*"),
+        at.arn("logs", f"log-group:/aws/vendedlogs/states/{prefix}"),
     ]
     logs = _allow(
         "AllowLogs",
-        f"logs.{names.region}.amazonaws.com",
+        f"logs.{at.region}.amazonaws.com",
         {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
         (
             DECRYPT,
@@ -159,10 +142,10 @@ def data_statements(names: Names) -> list[Document]:
             "kms:ReEncryptTo",
         ),
     )
-    return [logs, _volumes(names)]
+    return [logs, _volumes(at)]
 
 
-def _volumes(names: Names) -> Document:
+def _volumes(at: KnownLocation) -> Document:
     """Whoever starts instances for us, through EC2 alone: the policy of EBS's own key.
 
     Batch starts them by roles of other services, whose names are not ours to know.
@@ -184,8 +167,8 @@ def _volumes(names: Names) -> Document:
         "Resource": ANY,
         "Condition": {
             "StringEquals": {
-                "kms:CallerAccount": names.account,
-                "kms:ViaService": f"ec2.{names.region}.amazonaws.com",
+                "kms:CallerAccount": at.account,
+                "kms:ViaService": f"ec2.{at.region}.amazonaws.com",
             }
         },
     }
@@ -193,7 +176,7 @@ def _volumes(names: Names) -> Document:
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionArgs:
-    place: Place
+    location: Location
     prefix: str
     """Beginning of the names of the stack's resources."""
     mode: Literal["s3", "kms"]
@@ -218,23 +201,20 @@ class Encryption(pulumi.ComponentResource):
         super().__init__("superres:encryption:Encryption", name, None, opts)
         self._args = args
         kms = args.mode == "kms"
-        place = args.place
-        names = pulumi.Output.all(
-            partition=place.partition, region=place.region, account=place.account
-        ).apply(lambda known: Names(prefix=args.prefix, **known))
         self.topics = self._key(
             f"{name}-messages",
             "messages",
-            names,
-            names.apply(lambda n: message_statements(n, queues=kms)),
+            lambda at: message_statements(at, args.prefix, queues=kms),
         )
         self.queues = self.topics if kms else None
         self.data = None
         if kms and args.key_arn:
-            self.data = Key(arn=args.key_arn, place=place)
+            self.data = Key(arn=args.key_arn, location=args.location)
         elif kms:
             self.data = self._key(
-                f"{name}-data", "films, jobs, logs and volumes", names, names.apply(data_statements)
+                f"{name}-data",
+                "films, jobs, logs and volumes",
+                lambda at: data_statements(at, args.prefix),
             )
         self.register_outputs({"messages": self.topics.arn})
 
@@ -242,11 +222,10 @@ class Encryption(pulumi.ComponentResource):
         self,
         name: str,
         what: str,
-        names: pulumi.Output[Names],
-        statements: pulumi.Output[list[Document]],
+        statements: Callable[[KnownLocation], list[Document]],
     ) -> Key:
-        policy = pulumi.Output.all(names, statements).apply(
-            lambda known: to_json(key_policy(known[0].partition, known[0].account, *known[1]))
+        policy = self._args.location.known().apply(
+            lambda at: to_json(key_policy(at, *statements(at)))
         )
         key = aws.kms.Key(
             name,
@@ -254,7 +233,7 @@ class Encryption(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
             policy=policy,
-            opts=stateful(self, self._args.protect),
+            opts=stateful(self, protect=self._args.protect),
         )
         aws.kms.Alias(
             name,
@@ -262,4 +241,4 @@ class Encryption(pulumi.ComponentResource):
             target_key_id=key.key_id,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return Key(arn=key.arn, place=self._args.place)
+        return Key(arn=key.arn, location=self._args.location)

@@ -15,17 +15,31 @@ from components.common.policy import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where the stack stands."""
+class KnownLocation:
+    """Where the stack stands, as text: what policies are written from."""
+
+    partition: str
+    region: str
+    account: str
+
+    def arn(self, service: str, resource: str, *, region: bool = True) -> str:
+        """ARN of something in this account, and in this region unless the service has none."""
+        where = self.region if region else ""
+        return f"arn:{self.partition}:{service}:{where}:{self.account}:{resource}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where the stack stands, once AWS has been asked."""
 
     partition: pulumi.Output[str]
     region: pulumi.Output[str]
     account: pulumi.Output[str]
     invoke: pulumi.InvokeOutputOptions
-    """With these, questions to AWS are asked in this place."""
+    """With these, questions to AWS are asked in this account and region."""
 
     @classmethod
-    def of(cls, provider: aws.Provider) -> "Place":
+    def of(cls, provider: aws.Provider) -> "Location":
         """Asked of AWS with the provider's credentials."""
         options = pulumi.InvokeOutputOptions(provider=provider)
         return cls(
@@ -40,6 +54,12 @@ class Place:
         return pulumi.Output.format(
             "arn:{0}:{1}:{2}:{3}:{4}", self.partition, service, self.region, self.account, resource
         )
+
+    def known(self) -> pulumi.Output[KnownLocation]:
+        """The same as text, for documents that are written from it."""
+        return pulumi.Output.all(
+            partition=self.partition, region=self.region, account=self.account
+        ).apply(lambda known: KnownLocation(**known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +111,9 @@ class Role(pulumi.ComponentResource):
         policy = aws.iam.RolePolicy(
             name, role=role.name, policy=grants_json(args.grants), opts=child
         )
-        self.arn = pulumi.Output.all(role.arn, policy.id).apply(lambda known: known[0])
-        self.name = pulumi.Output.all(role.name, policy.id).apply(lambda known: known[0])
+        ready = pulumi.Output.all(arn=role.arn, name=role.name, policy=policy.id)
+        self.arn = ready.apply(lambda known: known["arn"])
+        self.name = ready.apply(lambda known: known["name"])
         self.register_outputs({"arn": self.arn})
 
 

@@ -1,4 +1,4 @@
-"""Log groups: each forgets after a while, and is encrypted as the stack says."""
+"""Log groups: each deletes its events after a while, and is encrypted as the stack asks."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class LogSettings:
 def log_group(
     name: str, path: str, logs: LogSettings, opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.LogGroup:
-    """A log group called `path`."""
+    """A log group named `path`."""
     return aws.cloudwatch.LogGroup(
         name,
         name=path,

@@ -58,7 +58,7 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document)
 
 
-def document(*statements: Document) -> Document:
+def policy_document(*statements: Document) -> Document:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
@@ -72,7 +72,7 @@ def grants_json(grants: Iterable[Grant]) -> pulumi.Output[str]:
         known = joined.get(grant.sid)
         joined[grant.sid] = known.join(grant) if known else grant
     statements = pulumi.Output.all(*(grant.statement() for grant in joined.values()))
-    return statements.apply(lambda known: to_json(document(*known)))
+    return pulumi.Output.json_dumps(statements.apply(lambda known: policy_document(*known)))
 
 
 def trust(service: str, account: str | None = None) -> Document:
@@ -84,7 +84,7 @@ def trust(service: str, account: str | None = None) -> Document:
     }
     if account is not None:
         statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
-    return document(statement)
+    return policy_document(statement)
 
 
 def deny_plain_http(action: str, *resources: str) -> Document:
@@ -119,9 +119,9 @@ def allow_service(
 
 def topic_policy(topic_arn: str, *senders: Document) -> Document:
     """Publishing is granted by the publishers' roles, and here to services."""
-    return document(deny_plain_http("sns:Publish", topic_arn), *senders)
+    return policy_document(deny_plain_http("sns:Publish", topic_arn), *senders)
 
 
 def queue_policy(queue_arn: str, *senders: Document) -> Document:
     """TLS only, and only these services as senders; receiving is granted by roles."""
-    return document(deny_plain_http("sqs:*", queue_arn), *senders)
+    return policy_document(deny_plain_http("sqs:*", queue_arn), *senders)

@@ -1,4 +1,4 @@
-"""Tags that every resource carries; without one of them nothing is made."""
+"""Tags that every resource carries; if one is missing, nothing is deployed."""
 
 import re
 from typing import Annotated
@@ -10,9 +10,9 @@ _ALLOWED = re.compile(r"[\w .:/=+@-]{1,256}")
 
 
 def tag_value(value: str) -> str:
-    """The value. Raises ValueError where AWS would not take it, or where it says nothing."""
+    """The value. Raises ValueError if AWS would not accept it, or if it is blank."""
     if not _ALLOWED.fullmatch(value) or not value.strip():
-        raise ValueError("allowed are 1 to 256 letters, digits, spaces and _ . : / = + - @")
+        raise ValueError("must be 1 to 256 letters, digits, spaces and _ . : / = + - @")
     return value
 
 

@@ -1,8 +1,10 @@
-"""What AWS Batch is told of our jobs and instances: pure functions from values to dicts."""
+"""How AWS Batch runs our jobs: pure functions from values to dicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pulumi_aws as aws
 
 from contracts.names import RETRY_EXIT_CODES
 from contracts.stack.environ import JOB_REGION_VARIABLE
@@ -13,15 +15,20 @@ CONTAINER_USER = f"{CONTAINER_UID}:{CONTAINER_GID}"
 """Of both images; root alone may reach the instance's metadata."""
 LOG_BUFFER = "4m"
 
+ExitRule = aws.batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict
+TimeLimitAction = aws.batch.JobQueueJobStateTimeLimitActionArgsDict
 
-def exit_rules() -> list[dict[str, str]]:
-    """Which ends of an attempt are tried again, in the form of `evaluateOnExit`.
+
+def exit_rules() -> list[ExitRule]:
+    """Which ends of an attempt are retried, in the form of `evaluateOnExit`.
 
     Lost hosts (Spot), failed pulls and our own retryable exit codes; everything else has failed
     for good. Without the last rule Batch would retry whatever no rule matches. Five is the most.
     https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
     """
-    own = [{"on_exit_code": str(int(code)), "action": "RETRY"} for code in RETRY_EXIT_CODES]
+    own: list[ExitRule] = [
+        {"on_exit_code": str(int(code)), "action": "RETRY"} for code in RETRY_EXIT_CODES
+    ]
     return [
         {"on_status_reason": "Host EC2*", "action": "RETRY"},
         {"on_reason": "CannotPullContainer*", "action": "RETRY"},
@@ -32,14 +39,14 @@ def exit_rules() -> list[dict[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Waits:
-    """How long the job at a queue's head may wait before it is cancelled; None: for ever."""
+    """How long the job at the head of a queue may wait before it is cancelled; None: forever."""
 
     capacity_seconds: int | None
     """For instances that no environment of the queue can get."""
     misfit_seconds: int | None
     """Though no environment of the queue could ever run it."""
 
-    def actions(self) -> list[dict[str, str | int]]:
+    def actions(self) -> list[TimeLimitAction]:
         """In the form of `jobStateTimeLimitActions`; the reason is what Batch looks for.
 
         Batch does not always say why a job waits: the stage's own time limit stays the last word.
@@ -71,7 +78,7 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Container:
+class JobContainer:
     """A job definition's container, once everything is known."""
 
     image: str
@@ -112,7 +119,7 @@ class Container:
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
-                    # a job rather loses lines than stands still while the log does
+                    # a job loses lines rather than block while the log does
                     "mode": "non-blocking",
                     "max-buffer-size": LOG_BUFFER,
                     "awslogs-group": self.log_group,

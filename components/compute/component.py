@@ -1,6 +1,6 @@
-"""AWS Batch: where jobs run, in which order capacity is asked for, and what each job is."""
+"""AWS Batch: where jobs run, in which order capacity is requested, and what each job is."""
 
-import json
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,15 +10,16 @@ import pulumi_aws as aws
 
 from components.common.identity import (
     Link,
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
 from components.common.logs import LogSettings, log_group
-from components.common.policy import ANY, Grant
+from components.common.policy import ANY, Grant, to_json
 from components.compute.batch import (
-    Container,
+    JobContainer,
     Resources,
+    TimeLimitAction,
     Waits,
     exit_rules,
 )
@@ -31,6 +32,7 @@ from components.compute.machine.grants import instance_grants
 from components.compute.machine.service_role import ServiceRole, service_linked_role
 from components.compute.machine.template import (
     Machine,
+    TemplateArgs,
     latest_version,
     launch_template,
     machine_image,
@@ -73,12 +75,12 @@ class Pool:
 
     instance_types: Sequence[str]
     markets: Mapping[Market, int]
-    """In the order in which they are asked for: the most vCPUs to run at once."""
+    """The most vCPUs to run at once, in the order in which the markets are tried."""
     machine: Machine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class JobSpec:
     """What a stage runs."""
 
     pool: str
@@ -86,7 +88,7 @@ class Job:
     command: Sequence[str]
     resources: Resources
     attempts: int
-    """How often a job is tried whose host was lost, or that says that it may be tried again."""
+    """Attempts in all, if the job's host is lost or the job asks for a retry."""
     attempt_seconds: int
     """Time limit of one attempt."""
     link: Link
@@ -96,7 +98,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeArgs:
-    place: Place
+    location: Location
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     pools: Mapping[str, Pool]
@@ -104,9 +106,9 @@ class ComputeArgs:
     """Pools of instances that Batch does not start itself."""
     own_service_role: bool
     """Instead of Batch's service-linked role, which updates in place need."""
-    jobs: Mapping[Stage, Job]
+    jobs: Mapping[Stage, JobSpec]
     repositories: Sequence[str]
-    """Where the jobs' images lie."""
+    """Repositories of the jobs' images."""
     waits: Waits
     logs: LogSettings
     volume_key_arn: pulumi.Input[str] | None
@@ -134,13 +136,20 @@ class Compute(pulumi.ComponentResource):
         self.log_name = self._log.name
         self._role, self._profile = self._instance_profile()
         self._service_role = (
-            ServiceRole(f"{name}-batch", args.place, self._child).arn
+            ServiceRole(f"{name}-batch", args.location, self._child).arn
             if args.own_service_role
             else None
         )
-        self._environments: list[pulumi.Resource] = []
-        self.queue_arns = {name: self._pool(name, pool) for name, pool in args.pools.items()}
-        self.queue_arns |= {name: self._fleet(name, size) for name, size in args.fleets.items()}
+        environments = {name: self._environments(name, pool) for name, pool in args.pools.items()}
+        self.queue_arns = {
+            name: self._queue(name, [one.arn for one in ordered], args.waits.actions())
+            for name, ordered in environments.items()
+        }
+        managed = list(itertools.chain.from_iterable(environments.values()))
+        for pool_name, size in args.fleets.items():
+            fleet = self._fleet(pool_name, size, managed)
+            # Batch knows nothing of a fleet's capacity, so this queue waits for as long as it takes
+            self.queue_arns[pool_name] = self._queue(pool_name, [fleet.environment_arn], [])
         self.definition_arns = {
             stage: self._definition(stage, job) for stage, job in args.jobs.items()
         }
@@ -151,61 +160,54 @@ class Compute(pulumi.ComponentResource):
             f"{self._name}-instance",
             RoleArgs(
                 service="ec2.amazonaws.com",
-                grants=instance_grants(self._args.place, self._args.repositories, self._log.arn),
+                grants=instance_grants(self._args.location, self._args.repositories, self._log.arn),
             ),
             self._child,
         )
         name = f"{self._name}-instance"
         return role, aws.iam.InstanceProfile(name, role=role.name, opts=self._child)
 
-    def _pool(self, name: str, pool: Pool) -> pulumi.Output[str]:
-        template = launch_template(
-            f"{self._name}-{name}",
-            pool.machine,
-            user_data(pool.machine.gpu),
-            self._args.tags,
-            self._args.volume_key_arn,
-            self._child,
+    def _environments(self, name: str, pool: Pool) -> list[aws.batch.ComputeEnvironment]:
+        """A pool's environments, one for each market, in the order in which they are tried."""
+        template_args = TemplateArgs(
+            machine=pool.machine,
+            user_data=user_data(gpu=pool.machine.gpu),
+            tags=self._args.tags,
+            volume_key_arn=self._args.volume_key_arn,
         )
-        image = machine_image(self._args.place, pool.machine)
-        environments = [
-            self._environment(name, pool, market, template, image) for market in pool.markets
-        ]
-        self._environments += environments
-        return self._queue(
-            name, [environment.arn for environment in environments], self._args.waits.actions()
-        )
+        template = launch_template(f"{self._name}-{name}", template_args, self._child)
+        image = machine_image(self._args.location, pool.machine)
+        return [self._environment(name, pool, market, template, image) for market in pool.markets]
 
-    def _fleet(self, name: str, size: FleetSize) -> pulumi.Output[str]:
-        """Batch knows nothing of a fleet's capacity, so its queue waits for as long as it takes."""
+    def _fleet(self, name: str, size: FleetSize, managed: Sequence[pulumi.Resource]) -> Fleet:
+        """A fleet. Batch's service-linked role comes into being with the first environment that
+        Batch manages, so the fleet waits for those."""
         args = self._args
         fleet_args = FleetArgs(
-            place=args.place,
+            location=args.location,
             size=size,
             subnet_ids=args.subnet_ids,
             security_group_id=args.security_group_id,
             instance_profile_arn=self._profile.arn,
             instance_role_arn=self._role.arn,
-            service_role_arn=self._service_role or service_linked_role(args.place),
+            service_role_arn=self._service_role or service_linked_role(args.location),
             volume_key_arn=args.volume_key_arn,
             tags=args.tags,
         )
-        # the service-linked role comes into being with the first environment that Batch manages
-        after = pulumi.ResourceOptions(parent=self, depends_on=self._environments)
-        fleet = Fleet(f"{self._name}-{name}", fleet_args, after)
-        return self._queue(name, [fleet.environment_arn], [])
+        after = pulumi.ResourceOptions(parent=self, depends_on=list(managed))
+        return Fleet(f"{self._name}-{name}", fleet_args, after)
 
     def _queue(
         self,
         name: str,
         environment_arns: Sequence[pulumi.Output[str]],
-        actions: Sequence[Mapping[str, str | int]],
+        actions: Sequence[TimeLimitAction],
     ) -> pulumi.Output[str]:
         queue = aws.batch.JobQueue(
             f"{self._name}-{name}",
             state="ENABLED",
             priority=1,
-            job_state_time_limit_actions=list(actions),  # pyright: ignore[reportArgumentType] - plain dicts
+            job_state_time_limit_actions=list(actions),
             compute_environment_orders=[
                 {"order": order, "compute_environment": arn}
                 for order, arn in enumerate(environment_arns, 1)
@@ -256,14 +258,14 @@ class Compute(pulumi.ComponentResource):
             ),
         )
 
-    def _definition(self, stage: Stage, job: Job) -> pulumi.Output[str]:
+    def _definition(self, stage: Stage, job: JobSpec) -> pulumi.Output[str]:
         variables = WORKERS[stage].static_variables({**job.link.values, **job.values})
         role = Role(
             f"{self._name}-{stage.value}-job",
             RoleArgs(
                 service="ecs-tasks.amazonaws.com",
                 grants=job.link.grants,
-                account=self._args.place.account,
+                account=self._args.location.account,
             ),
             self._child,
         )
@@ -272,10 +274,10 @@ class Compute(pulumi.ComponentResource):
             environment=pulumi.Output.all(**variables),
             job_role_arn=role.arn,
             log_group=self._log.name,
-            region=self._args.place.region,
+            region=self._args.location.region,
         ).apply(
-            lambda known: json.dumps(
-                Container(
+            lambda known: to_json(
+                JobContainer(
                     command=job.command,
                     resources=job.resources,
                     log_stream=stage.value,
@@ -291,7 +293,7 @@ class Compute(pulumi.ComponentResource):
             # a function that still names the old revision must not fail during an update
             deregister_on_new_revision=False,
             container_properties=properties,
-            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},  # pyright: ignore[reportArgumentType] - plain dicts
+            retry_strategy={"attempts": job.attempts, "evaluate_on_exits": exit_rules()},
             timeout={"attempt_duration_seconds": job.attempt_seconds},
             opts=self._child,
         )
@@ -301,7 +303,7 @@ class Compute(pulumi.ComponentResource):
         """ARN of the queue that a stage's jobs go to."""
         return self.queue_arns[self._args.jobs[stage].pool]
 
-    def submit(self, stage: Stage) -> Link:
+    def grant_submit(self, stage: Stage) -> Link:
         """Where a stage's jobs go and what they are, and permission to find and submit them."""
         queue, definition = self.queue_of(stage), self.definition_arns[stage]
         return Link(
@@ -313,19 +315,19 @@ class Compute(pulumi.ComponentResource):
             ),
         )
 
-    def describe(self) -> Link:
+    def grant_describe(self) -> Link:
         """Permission to look at jobs by their id."""
         return Link(grants=(DESCRIBE_JOBS,))
 
-    def end(self) -> Link:
+    def grant_end(self) -> Link:
         """Permission to end jobs."""
         return Link(grants=(self._end_jobs(),))
 
-    def find(self) -> Link:
+    def grant_find(self) -> Link:
         """Each stage's queue, and permission to find jobs there by their name, and to end them."""
         queues = {stage_queue(stage): self.queue_of(stage) for stage in self._args.jobs}
         return Link(values=queues, grants=(LIST_JOBS, self._end_jobs()))
 
     def _end_jobs(self) -> Grant:
-        jobs = self._args.place.arn("batch", "job/*")
+        jobs = self._args.location.arn("batch", "job/*")
         return Grant(sid="EndJobs", actions=("batch:TerminateJob",), resources=(jobs,))

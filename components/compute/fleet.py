@@ -1,4 +1,4 @@
-"""An EC2 Spot Fleet of workers, for Batch to run jobs on that it did not start itself.
+"""An EC2 Spot Fleet of workers: instances that Batch runs jobs on but does not start itself.
 
 Batch starts instances when jobs wait, in minutes; a fleet stands there already, and is paid for
 while it idles. docs/compute.md says when that is worth it.
@@ -6,26 +6,26 @@ while it idles. docs/compute.md says when that is worth it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.common.identity import (
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
 from components.common.policy import ANY, Grant
 from components.compute.machine.template import (
     Machine,
+    TemplateArgs,
     latest_version,
     launch_template,
     machine_image,
 )
 from components.compute.machine.user_data import user_data
 
-TemplateVersion = aws.ec2.SpotFleetRequestLaunchTemplateConfigLaunchTemplateSpecificationArgs
+Override = aws.ec2.SpotFleetRequestLaunchTemplateConfigOverrideArgsDict
 SERVICE = "spotfleet.amazonaws.com"
 EC2_REFERENCE = (
     "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"
@@ -39,28 +39,28 @@ class FleetSize:
     instance_types: Sequence[str]
     instances: int
     on_demand_instances: int
-    """Of all instances those that nobody takes back."""
+    """How many of the instances are on demand, which AWS does not take back."""
     machine: Machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class FleetArgs:
-    place: Place
+    location: Location
     size: FleetSize
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     instance_profile_arn: pulumi.Input[str]
     instance_role_arn: pulumi.Input[str]
     service_role_arn: pulumi.Input[str]
-    """By which Batch keeps the environment."""
+    """The role by which Batch manages the environment."""
     volume_key_arn: pulumi.Input[str] | None
     tags: Mapping[str, str]
 
 
 def placements(
     instance_types: Sequence[str], subnet_ids: Sequence[pulumi.Input[str]]
-) -> list[dict[str, Any]]:
-    """Every type in every zone: the more pools, the seldomer one of them is emptied."""
+) -> list[Override]:
+    """Every type in every zone: the more Spot pools, the less often one of them runs dry."""
     return [
         {"instance_type": kind, "subnet_id": subnet}
         for kind in instance_types
@@ -74,15 +74,15 @@ def fleet_grants(args: FleetArgs, template_arn: pulumi.Input[str]) -> tuple[Gran
     AWS's own AmazonEC2SpotFleetTaggingRole allows the same on everything.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
     """
-    place = args.place
-    started = tuple(place.arn("ec2", f"{k}/*") for k in ("instance", "volume"))
-    request = place.arn("ec2", "spot-instances-request/*")
-    image = pulumi.Output.format("arn:{0}:ec2:{1}::image/*", place.partition, place.region)
+    location = args.location
+    started = tuple(location.arn("ec2", f"{k}/*") for k in ("instance", "volume"))
+    request = location.arn("ec2", "spot-instances-request/*")
+    image = pulumi.Output.format("arn:{0}:ec2:{1}::image/*", location.partition, location.region)
     subnets = tuple(
-        place.arn("ec2", pulumi.Output.concat("subnet/", subnet)) for subnet in args.subnet_ids
+        location.arn("ec2", pulumi.Output.concat("subnet/", subnet)) for subnet in args.subnet_ids
     )
-    group = place.arn("ec2", pulumi.Output.concat("security-group/", args.security_group_id))
-    interface = place.arn("ec2", "network-interface/*")
+    group = location.arn("ec2", pulumi.Output.concat("security-group/", args.security_group_id))
+    interface = location.arn("ec2", "network-interface/*")
     ours = {f"aws:ResourceTag/{key}": args.tags[key] for key in ("project", "stack")}
     return (
         Grant(
@@ -131,17 +131,18 @@ class Fleet(pulumi.ComponentResource):
             opts=self._child,
         )
         gpu = args.size.machine.gpu
-        template = launch_template(
-            name,
-            args.size.machine,
-            environment.ecs_cluster_arn.apply(lambda cluster: user_data(gpu, cluster)),
-            args.tags,
-            args.volume_key_arn,
-            self._child,
-            image_id=machine_image(args.place, args.size.machine),
-            iam_instance_profile={"arn": args.instance_profile_arn},
-            vpc_security_group_ids=[args.security_group_id],
+        template_args = TemplateArgs(
+            machine=args.size.machine,
+            user_data=environment.ecs_cluster_arn.apply(
+                lambda cluster: user_data(gpu=gpu, cluster=cluster)
+            ),
+            tags=args.tags,
+            volume_key_arn=args.volume_key_arn,
+            image_id=machine_image(args.location, args.size.machine),
+            instance_profile_arn=args.instance_profile_arn,
+            security_group_ids=[args.security_group_id],
         )
+        template = launch_template(name, template_args, self._child)
         self._request(template)
         self.environment_arn = environment.arn
         self.register_outputs({"environment_arn": self.environment_arn})
@@ -155,7 +156,7 @@ class Fleet(pulumi.ComponentResource):
             RoleArgs(
                 service=SERVICE,
                 grants=fleet_grants(args, template.arn),
-                account=args.place.account,
+                account=args.location.account,
             ),
             self._child,
         )
@@ -173,12 +174,13 @@ class Fleet(pulumi.ComponentResource):
             terminate_instances_on_delete="true",
             wait_for_fulfillment=False,
             launch_template_configs=[
-                aws.ec2.SpotFleetRequestLaunchTemplateConfigArgs(
-                    launch_template_specification=TemplateVersion(
-                        id=template.id, version=latest_version(template)
-                    ),
-                    overrides=placements(args.size.instance_types, args.subnet_ids),  # pyright: ignore[reportArgumentType] - plain dicts
-                )
+                {
+                    "launch_template_specification": {
+                        "id": template.id,
+                        "version": latest_version(template),
+                    },
+                    "overrides": placements(args.size.instance_types, args.subnet_ids),
+                }
             ],
             opts=self._child,
         )

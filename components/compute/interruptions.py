@@ -1,4 +1,4 @@
-"""Spot instances that AWS takes back: written down, and counted by EventBridge itself.
+"""Spot instances that AWS takes back: logged, and counted by EventBridge itself.
 
 The rules see every Spot instance of the account and region, for the events carry no tags; the
 instance's id in the record tells whose it was. AWS/Events TriggeredRules by RuleName counts them.
@@ -19,7 +19,7 @@ from components.common.logs import LogSettings, log_group
 from components.common.policy import (
     Document,
     allow_service,
-    document,
+    policy_document,
     to_json,
 )
 from components.messaging.queues import Queue, dead_letters
@@ -39,7 +39,7 @@ def delivery_policy(group_arn: str, rule_arns: list[str]) -> Document:
     """
     services = {"Service": ["delivery.logs.amazonaws.com", "events.amazonaws.com"]}
     streams = f"{group_arn}:*"
-    return document(
+    return policy_document(
         {
             "Sid": "OpenStream",
             "Effect": "Allow",
@@ -90,9 +90,9 @@ class Interruptions(pulumi.ComponentResource):
         policy = aws.cloudwatch.LogResourcePolicy(
             f"{name}-spot",
             policy_name=f"{name}-spot",
-            policy_document=pulumi.Output.all(group.arn, *(rule.arn for rule in rules)).apply(
-                lambda known: to_json(delivery_policy(known[0], known[1:]))
-            ),
+            policy_document=pulumi.Output.all(
+                group_arn=group.arn, rule_arns=pulumi.Output.all(*(rule.arn for rule in rules))
+            ).apply(lambda known: to_json(delivery_policy(**known))),
             opts=self._child,
         )
         for rule, suffix in zip(rules, ("interruption", "rebalance"), strict=True):

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.encryption import key_policy
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import Document, to_json
 from components.deployers import policies
 from contracts.names import PROJECT
@@ -19,7 +19,7 @@ SESSION_SECONDS = 2 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class DeployersArgs:
-    place: Place
+    location: Location
     github_repository: str
     """OWNER/NAME."""
     state_bucket: str
@@ -45,10 +45,7 @@ class Deployers(pulumi.ComponentResource):
         super().__init__("superres:deployers:Deployers", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        place = args.place
-        self._account = pulumi.Output.all(
-            partition=place.partition, region=place.region, account=place.account
-        ).apply(lambda known: policies.Account(**known))
+        self._location = args.location.known()
         self._key_arn = self._state_key()
         self._provider_arn = pulumi.Output.from_input(
             args.provider_arn or self._identity_provider()
@@ -57,7 +54,7 @@ class Deployers(pulumi.ComponentResource):
             f"{name}-boundary",
             name=f"{name}-boundary",
             description="The most that any role of a stack can do",
-            policy=self._account.apply(lambda at: to_json(policies.boundary(at))),
+            policy=self._location.apply(lambda at: to_json(policies.boundary_policy(at))),
             opts=self._child,
         ).arn
         self.preview_role_arn = self._preview_role()
@@ -66,16 +63,12 @@ class Deployers(pulumi.ComponentResource):
         self.register_outputs({"role_arns": self.role_arns})
 
     def _state_key(self) -> pulumi.Output[str]:
-        place = self._args.place
-        policy = pulumi.Output.all(place.partition, place.account).apply(
-            lambda known: to_json(key_policy(known[0], known[1]))
-        )
         key = aws.kms.Key(
             f"{self._name}-state",
             description="Secrets in Pulumi's state",
             enable_key_rotation=True,
             deletion_window_in_days=30,
-            policy=policy,
+            policy=self._location.apply(lambda at: to_json(key_policy(at))),
             # without the key no stack's state can be read
             opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
         )
@@ -95,18 +88,20 @@ class Deployers(pulumi.ComponentResource):
 
     def _preview_role(self) -> pulumi.Output[str]:
         bucket = self._args.state_bucket
-        known = pulumi.Output.all(self._account, self._key_arn)
+        known = pulumi.Output.all(at=self._location, key_arn=self._key_arn)
         documents = {
-            "look": known.apply(lambda k: policies.preview_policy(k[0], bucket, k[1])),
+            "look": known.apply(lambda known: policies.preview_policy(bucket=bucket, **known)),
         }
         return self._role("preview", "pull_request", documents)
 
     def _deploy_role(self, stack: str) -> pulumi.Output[str]:
         bucket = self._args.state_bucket
-        known = pulumi.Output.all(self._account, self._key_arn)
-        made = known.apply(lambda k: policies.deploy_policies(k[0], stack, bucket, k[1]))
+        known = pulumi.Output.all(at=self._location, key_arn=self._key_arn)
+        made = known.apply(
+            lambda known: policies.deploy_policies(stack=stack, bucket=bucket, **known)
+        )
         parts = ("own", "unnamed", "identities")
-        documents = {part: made.apply(lambda m, part=part: m[part]) for part in parts}
+        documents = {part: made.apply(lambda made, part=part: made[part]) for part in parts}
         return self._role(stack, f"environment:{stack}", documents)
 
     def _role(

@@ -5,12 +5,11 @@ allow services as a whole. What a role of the stack may do is bounded once more,
 that every role must carry: whoever deploys gains nothing by making a role.
 """
 
-from dataclasses import dataclass
-
+from components.common.identity import KnownLocation
 from components.common.policy import (
     ANY,
     Document,
-    document,
+    policy_document,
 )
 from contracts.names import PROJECT
 from contracts.stack.images import ImageName
@@ -35,23 +34,6 @@ LINKED_SERVICES = (
 """Their roles are made at a service's first use in an account."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """Where the roles are."""
-
-    partition: str
-    region: str
-    account: str
-
-    def arn(self, service: str, rest: str, *, region: bool = True) -> str:
-        place = self.region if region else ""
-        return f"arn:{self.partition}:{service}:{place}:{self.account}:{rest}"
-
-    @property
-    def boundary_arn(self) -> str:
-        return self.arn("iam", f"policy/{PROJECT}-boundary", region=False)
-
-
 def _allow(
     sid: str,
     actions: list[str],
@@ -69,7 +51,7 @@ def _allow(
 
 def github_trust(provider_arn: str, subject: str) -> Document:
     """Only workflows with exactly this subject, e.g. repo:OWNER/NAME:environment:prod."""
-    return document(
+    return policy_document(
         {
             "Effect": "Allow",
             "Principal": {"Federated": provider_arn},
@@ -79,7 +61,7 @@ def github_trust(provider_arn: str, subject: str) -> Document:
     )
 
 
-def boundary(at: Account) -> Document:
+def boundary_policy(at: KnownLocation) -> Document:
     """The most that any role of a stack can do. It grants nothing by itself."""
     passed: dict[str, str | list[str]] = {
         "iam:PassedToService": ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"]
@@ -88,7 +70,7 @@ def boundary(at: Account) -> Document:
         at.arn("iam", f"{kind}/{PROJECT}-*-{which}*", region=False)
         for kind, which in (("role", "instance"), ("role", "job"), ("instance-profile", "instance"))
     ]
-    return document(
+    return policy_document(
         _allow("Workloads", [f"{service}:*" for service in WORKLOAD_SERVICES], [ANY]),
         # a Spot Fleet's role hands over the instances' role, and so does a Batch role of our own,
         # which looks at it first and hands over the jobs' roles too
@@ -97,7 +79,7 @@ def boundary(at: Account) -> Document:
     )
 
 
-def state_access(at: Account, bucket: str, key_arn: str, stack: str) -> list[Document]:
+def state_access(at: KnownLocation, bucket: str, key_arn: str, stack: str) -> list[Document]:
     """Pulumi's state of one stack in its own bucket, and the key of its secrets.
 
     https://www.pulumi.com/docs/iac/concepts/state-and-backends/#aws-s3
@@ -117,7 +99,7 @@ def state_access(at: Account, bucket: str, key_arn: str, stack: str) -> list[Doc
     ]
 
 
-def _own_resources(at: Account, name: str) -> list[Document]:
+def _own_resources(at: KnownLocation, name: str) -> list[Document]:
     """Services whose resources carry the stack's name."""
     named = {
         "Batch": ("batch", ["compute-environment/{}-*", "job-queue/{}-*", "job-definition/{}-*"]),
@@ -146,7 +128,7 @@ def _own_resources(at: Account, name: str) -> list[Document]:
     ]
 
 
-def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
+def _unnamed_resources(at: KnownLocation, stack: str, name: str) -> list[Document]:
     """What AWS names itself: made freely, changed and removed only with the stack's own tag."""
     ours: dict[str, dict[str, str | list[str]]] = {"StringEquals": {"aws:ResourceTag/stack": stack}}
     new: dict[str, dict[str, str | list[str]]] = {"StringEquals": {"aws:RequestTag/stack": stack}}
@@ -232,16 +214,11 @@ def _unnamed_resources(at: Account, stack: str, name: str) -> list[Document]:
     ]  # fmt: skip
 
 
-def _identities(at: Account, name: str) -> list[Document]:
+def _identities(at: KnownLocation, name: str) -> list[Document]:
     roles = [at.arn("iam", f"role/{name}-*", region=False)]
     profiles = [at.arn("iam", f"instance-profile/{name}-*", region=False)]
-    # named for the environment of a Spot Fleet
-    batch = at.arn(
-        "iam",
-        "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
-        region=False,
-    )
-    bounded: dict[str, str | list[str]] = {"iam:PermissionsBoundary": at.boundary_arn}
+    boundary_arn = at.arn("iam", f"policy/{PROJECT}-boundary", region=False)
+    bounded: dict[str, str | list[str]] = {"iam:PermissionsBoundary": boundary_arn}
     passed: dict[str, str | list[str]] = {"iam:PassedToService": list(PASSED_TO)}
     linked: dict[str, str | list[str]] = {"iam:AWSServiceName": list(LINKED_SERVICES)}
     # an environment that Batch does not manage is given Batch's service-linked role by name
@@ -286,7 +263,7 @@ def _identities(at: Account, name: str) -> list[Document]:
     ]  # fmt: skip
 
 
-def image_access(at: Account) -> list[Document]:
+def image_access(at: KnownLocation) -> list[Document]:
     """Push a build, and look at, scan and promote what is there; nothing is ever deleted."""
     repositories = [at.arn("ecr", f"repository/{image.repository}") for image in ImageName]
     return [
@@ -302,25 +279,27 @@ def image_access(at: Account) -> list[Document]:
     ]  # fmt: skip
 
 
-def deploy_policies(at: Account, stack: str, bucket: str, key_arn: str) -> dict[str, Document]:
+def deploy_policies(
+    at: KnownLocation, stack: str, bucket: str, key_arn: str
+) -> dict[str, Document]:
     """What the workflow that deploys one stack may do, in parts that fit IAM's 6,144 characters."""
     name = f"{PROJECT}-{stack}"
     return {
-        "own": document(*_own_resources(at, name)),
-        "unnamed": document(*_unnamed_resources(at, stack, name)),
-        "identities": document(
+        "own": policy_document(*_own_resources(at, name)),
+        "unnamed": policy_document(*_unnamed_resources(at, stack, name)),
+        "identities": policy_document(
             *_identities(at, name), *image_access(at), *state_access(at, bucket, key_arn, stack)
         ),
     }
 
 
-def preview_policy(at: Account, bucket: str, key_arn: str) -> Document:
+def preview_policy(at: KnownLocation, bucket: str, key_arn: str) -> Document:
     """A preview reads state and asks a few questions; it must not be able to change anything.
 
     Code of a pull request runs with it, so it sees no state but the stacks' own.
     """
     root = f"arn:{at.partition}:s3:::{bucket}"
-    return document(
+    return policy_document(
         _allow("FindState", ["s3:ListBucket", "s3:GetBucketLocation"], [root]),
         _allow(
             "ReadState",

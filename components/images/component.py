@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
-from components.common.identity import Place
+from components.common.identity import Location
 from contracts.stack.images import (
     EcrRegistry,
     ImageName,
@@ -20,7 +20,7 @@ PLATFORM = docker_build.Platform.LINUX_AMD64
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
-    place: Place
+    location: Location
     named: Mapping[ImageName, str]
     """Images that exist. The others are built."""
     registry: str | None
@@ -30,11 +30,11 @@ class ImagesArgs:
 
 
 class Images(pulumi.ComponentResource):
-    """References by digest, so that a job definition means the same bytes for ever."""
+    """References by digest, so that a job definition means the same bytes forever."""
 
     references: dict[ImageName, pulumi.Output[str]]
     repositories: tuple[str, ...]
-    """Where they lie, known before anything is built."""
+    """Where the images are, known before anything is built."""
 
     def __init__(
         self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None
@@ -58,7 +58,7 @@ class Images(pulumi.ComponentResource):
 
     def _login(self, registry: EcrRegistry) -> docker_build.RegistryArgs:
         token = aws.ecr.get_authorization_token_output(
-            registry_id=registry.account, region=registry.region, opts=self._args.place.invoke
+            registry_id=registry.account, region=registry.region, opts=self._args.location.invoke
         )
         return docker_build.RegistryArgs(
             address=registry.host,

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
+from components.common.options import stateful
 from components.common.policy import (
     Document,
-    document,
+    policy_document,
     to_json,
 )
 from contracts.stack.images import (
@@ -58,7 +59,7 @@ def _expire(priority: int, description: str, selection: dict[str, Any]) -> dict[
 def pull_policy(partition: str, accounts: Sequence[str]) -> Document:
     """Accounts whose own policies then decide which of their roles pull."""
     principals = [f"arn:{partition}:iam::{account}:root" for account in accounts]
-    return document(
+    return policy_document(
         {
             "Sid": "PullByStacks",
             "Effect": "Allow",
@@ -70,7 +71,7 @@ def pull_policy(partition: str, accounts: Sequence[str]) -> Document:
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoriesArgs:
-    place: Place
+    location: Location
     readers: Sequence[str]
     """Accounts that pull, besides the one that the repositories are in."""
     encryption: Literal["AES256", "KMS"]
@@ -108,9 +109,7 @@ class Repositories(pulumi.ComponentResource):
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": args.encryption}],
             force_delete=not args.protect,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=args.protect, retain_on_delete=args.protect
-            ),
+            opts=stateful(self, protect=args.protect),
         )
         aws.ecr.LifecyclePolicy(
             name,
@@ -118,9 +117,8 @@ class Repositories(pulumi.ComponentResource):
             policy=to_json(lifecycle(args.kept_builds)),
             opts=child,
         )
-        readers = pulumi.Output.all(args.place.account, *args.readers)
-        policy = pulumi.Output.all(args.place.partition, readers).apply(
-            lambda known: to_json(pull_policy(known[0], sorted(set(known[1]))))
+        policy = args.location.known().apply(
+            lambda at: to_json(pull_policy(at.partition, sorted({at.account, *args.readers})))
         )
         aws.ecr.RepositoryPolicy(name, repository=repository.name, policy=policy, opts=child)
         return repository.repository_url

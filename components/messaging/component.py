@@ -14,7 +14,7 @@ from components.common.encryption import (
     Encryption,
     Key,
 )
-from components.common.identity import Link, Place
+from components.common.identity import KnownLocation, Link, Location
 from components.common.policy import (
     Document,
     Grant,
@@ -53,8 +53,9 @@ FILTERS: dict[Audience, tuple[str, dict[str, Any]]] = {
     ),
     "alarms": ("MessageBody", {"AlarmName": [{"exists": True}]}),
 }
-"""An alarm brings no attributes, and no filter on attributes lets such a message pass, not even
-`exists: false`; its body is JSON, while that of our mails is not. Hence an audience for each.
+"""An alarm has no attributes, and no filter on attributes lets such a message pass, not even
+`exists: false`. Its body is JSON, unlike that of our own mails, so each audience needs its own
+filter.
 https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html"""
 
 
@@ -86,7 +87,7 @@ class Topic(pulumi.ComponentResource):
 
 def _redrive(dlq: Queue) -> pulumi.Output[str]:
     """Of a subscription: what could not be delivered goes to the DLQ."""
-    return dlq.arn.apply(lambda arn: to_json({"deadLetterTargetArn": arn}))
+    return pulumi.Output.json_dumps({"deadLetterTargetArn": dlq.arn})
 
 
 def _from_topic(topic_arn: pulumi.Output[str]) -> Senders:
@@ -122,18 +123,16 @@ class Channel(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         topic = Topic(name, TopicArgs(key=args.encryption.topics), child)
         senders, key = _from_topic(topic.arn), args.encryption.queues
-        self.dlq = make_queue(
-            f"{name}-dlq", self, key, message_retention_seconds=DLQ_RETENTION_SECONDS
-        )
+        self.dlq = make_queue(f"{name}-dlq", self, key, retention_seconds=DLQ_RETENTION_SECONDS)
         dlq_policy = self.dlq.set_policy(f"{name}-dlq", self, senders)
         self.queue = make_queue(
             name,
             self,
             key,
             visibility_timeout_seconds=VISIBILITY_FACTOR * args.function_timeout_seconds,
-            message_retention_seconds=RETENTION_SECONDS,
-            redrive_policy=self.dlq.arn.apply(
-                lambda arn: to_json({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
+            retention_seconds=RETENTION_SECONDS,
+            redrive_policy=pulumi.Output.json_dumps(
+                {"deadLetterTargetArn": self.dlq.arn, "maxReceiveCount": MAX_RECEIVES}
             ),
         )
         self.dlq.set_redrive(f"{name}-dlq", self, self.queue)
@@ -154,7 +153,7 @@ class Channel(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class MailboxArgs:
-    place: Place
+    location: Location
     encryption: Encryption
     prefix: str
     """Beginning of the names of the stack's alarms."""
@@ -178,13 +177,11 @@ class Mailbox(pulumi.ComponentResource):
         super().__init__("superres:messaging:Mailbox", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic(name, kms_master_key_id=args.encryption.topics.arn, opts=child)
-        where = pulumi.Output.all(
-            args.place.partition, args.place.region, args.place.account, topic.arn
-        )
+        known = pulumi.Output.all(at=args.location.known(), topic_arn=topic.arn)
         aws.sns.TopicPolicy(
             name,
             arn=topic.arn,
-            policy=where.apply(lambda known: to_json(mailbox_policy(args.prefix, *known))),
+            policy=known.apply(lambda known: to_json(mailbox_policy(prefix=args.prefix, **known))),
             opts=child,
         )
         self.dlq = dead_letters(f"{name}-dlq", self, args.encryption.queues, _from_topic(topic.arn))
@@ -204,24 +201,22 @@ class Mailbox(pulumi.ComponentResource):
         self.register_outputs({"topic_arn": self.topic_arn})
 
 
-def mailbox_policy(
-    prefix: str, partition: str, region: str, account: str, topic_arn: str
-) -> Document:
+def mailbox_policy(at: KnownLocation, prefix: str, topic_arn: str) -> Document:
     """Roles publish by their own grants; the stack's alarms by this.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
     """
-    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{prefix}-*"
+    alarms = at.arn("cloudwatch", f"alarm:{prefix}-*")
     service = "cloudwatch.amazonaws.com"
     return topic_policy(
         topic_arn,
-        allow_service("AllowAlarms", service, "sns:Publish", topic_arn, alarms, account),
+        allow_service("AllowAlarms", service, "sns:Publish", topic_arn, alarms, at.account),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MessagingArgs:
-    place: Place
+    location: Location
     encryption: Encryption
     prefix: str
     """Beginning of the names of the stack's alarms."""
@@ -254,7 +249,7 @@ class Messaging(pulumi.ComponentResource):
         }
         self.notification = Channel(f"{name}-{NOTIFICATION_TOPIC}", channel, child)
         mailbox = MailboxArgs(
-            place=args.place,
+            location=args.location,
             encryption=args.encryption,
             prefix=args.prefix,
             subscribers=args.subscribers,
@@ -270,7 +265,7 @@ class Messaging(pulumi.ComponentResource):
         stages = {STAGE_TOPICS[stage]: channel for stage, channel in self.stages.items()}
         return {**stages, NOTIFICATION_TOPIC: self.notification}
 
-    def publish(self, *topic_arns: pulumi.Input[str]) -> Link:
+    def grant_publish(self, *topic_arns: pulumi.Input[str]) -> Link:
         """Publish to these topics, which takes the use of their key."""
         key = self._key.through("sns", *topic_arns)
         return Link(

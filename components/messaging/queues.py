@@ -1,8 +1,7 @@
-"""Queues: encrypted, TLS only, and what a queue gives to who sends and who reads."""
+"""Queues: encrypted, TLS only, with grants for those who send and those who read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -29,7 +28,7 @@ Senders = Callable[[str], list[pulumi.Input[Document]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """A queue as those see it who send to it or read it."""
+    """A queue, as its senders and readers see it."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -37,11 +36,11 @@ class Queue:
     key: Key | None
     """None: SQS's own."""
 
-    def send(self, sid: str) -> tuple[Grant, ...]:
+    def grant_send(self, sid: str) -> tuple[Grant, ...]:
         send = Grant(sid=sid, actions=("sqs:SendMessage",), resources=(self.arn,))
         return (send, *self._use_key(sid, DECRYPT, ENCRYPT))
 
-    def read(self, sid: str) -> tuple[Grant, ...]:
+    def grant_read(self, sid: str) -> tuple[Grant, ...]:
         """What an event source mapping does with its function's role."""
         actions = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
         read = Grant(sid=sid, actions=actions, resources=(self.arn,))
@@ -53,12 +52,12 @@ class Queue:
     def set_policy(
         self, name: str, parent: pulumi.Resource, senders: Senders | None = None
     ) -> aws.sqs.QueuePolicy:
-        """Nobody without TLS; these services as senders."""
+        """Allow TLS only, and these services as senders."""
         statements = self.arn.apply(
             lambda arn: pulumi.Output.all(*(senders(arn) if senders else ()))
         )
-        policy = pulumi.Output.all(self.arn, statements).apply(
-            lambda known: to_json(queue_policy(known[0], *known[1]))
+        policy = pulumi.Output.all(queue_arn=self.arn, statements=statements).apply(
+            lambda known: to_json(queue_policy(known["queue_arn"], *known["statements"]))
         )
         return aws.sqs.QueuePolicy(
             name, queue_url=self.url, policy=policy, opts=pulumi.ResourceOptions(parent=parent)
@@ -66,31 +65,38 @@ class Queue:
 
     def set_redrive(self, name: str, parent: pulumi.Resource, source: "Queue | None") -> None:
         """As dead letter queue: of this queue only, or of none (but of functions and topics)."""
-        allowed = (source.arn if source else pulumi.Output.from_input("")).apply(
-            lambda arn: (
-                {"redrivePermission": "byQueue", "sourceQueueArns": [arn]}
-                if arn
-                else {"redrivePermission": "denyAll"}
-            )
+        allowed = (
+            {"redrivePermission": "byQueue", "sourceQueueArns": [source.arn]}
+            if source
+            else {"redrivePermission": "denyAll"}
         )
         aws.sqs.RedriveAllowPolicy(
             name,
             queue_url=self.url,
-            redrive_allow_policy=allowed.apply(to_json),
+            redrive_allow_policy=pulumi.Output.json_dumps(allowed),
             opts=pulumi.ResourceOptions(parent=parent),
         )
 
 
-def make_queue(name: str, parent: pulumi.Resource, key: Key | None, **properties: Any) -> Queue:
+def make_queue(
+    name: str,
+    parent: pulumi.Resource,
+    key: Key | None,
+    *,
+    retention_seconds: int,
+    visibility_timeout_seconds: int | None = None,
+    redrive_policy: pulumi.Input[str] | None = None,
+) -> Queue:
     """A queue under the key, or under SQS's own."""
-    encryption: dict[str, Any] = {"sqs_managed_sse_enabled": True}
-    if key:
-        encryption = {
-            "kms_master_key_id": key.arn,
-            "kms_data_key_reuse_period_seconds": KEY_REUSE_SECONDS,
-        }
     queue = aws.sqs.Queue(
-        name, **encryption, **properties, opts=pulumi.ResourceOptions(parent=parent)
+        name,
+        sqs_managed_sse_enabled=None if key else True,
+        kms_master_key_id=key.arn if key else None,
+        kms_data_key_reuse_period_seconds=KEY_REUSE_SECONDS if key else None,
+        message_retention_seconds=retention_seconds,
+        visibility_timeout_seconds=visibility_timeout_seconds,
+        redrive_policy=redrive_policy,
+        opts=pulumi.ResourceOptions(parent=parent),
     )
     return Queue(name=queue.name, arn=queue.arn, url=queue.url, key=key)
 
@@ -102,7 +108,7 @@ def dead_letters(
 
     `senders` gives, for the queue's ARN, the statements by which services may send to it.
     """
-    queue = make_queue(name, parent, key, message_retention_seconds=DLQ_RETENTION_SECONDS)
+    queue = make_queue(name, parent, key, retention_seconds=DLQ_RETENTION_SECONDS)
     queue.set_policy(name, parent, senders)
     queue.set_redrive(name, parent, None)
     return queue

@@ -1,1 +1,1 @@
-"""Where instances stand."""
+"""The network of the instances."""

@@ -1,4 +1,4 @@
-"""Where Batch instances stand: subnets that nothing can reach from outside."""
+"""The network of Batch's instances: subnets that nothing can reach from outside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.common.identity import (
-    Place,
+    Location,
     Role,
     RoleArgs,
 )
@@ -28,9 +28,9 @@ from components.network.layout import choose_zones, subnet_cidrs
 Mode = Literal["public", "private"]
 Traffic = Literal["off", "rejected", "all"]
 
-HTTPS = {"protocol": "tcp", "from_port": 443, "to_port": 443}
+HTTPS: aws.ec2.SecurityGroupEgressArgsDict = {"protocol": "tcp", "from_port": 443, "to_port": 443}
 FLOW_LOG_SECONDS = 600
-"""How much traffic one record sums up; the longer, the fewer are paid for."""
+"""Seconds of traffic that one record sums up; the longer, the fewer records are paid for."""
 _TRAFFIC = {"rejected": "REJECT", "all": "ALL"}
 
 
@@ -44,7 +44,7 @@ class S3Access:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    place: Place
+    location: Location
     mode: Mode
     vpc_cidr: str
     zones: int
@@ -116,7 +116,7 @@ class Network(pulumi.ComponentResource):
             state="available",
             # local and wavelength zones have no Batch
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=args.place.invoke,
+            opts=args.location.invoke,
         ).names.apply(lambda names: _zones(names, args.zones))
         ids: list[pulumi.Output[str]] = []
         for i, cidr in enumerate(subnet_cidrs(args.vpc_cidr, args.zones)):
@@ -149,14 +149,14 @@ class Network(pulumi.ComponentResource):
         )
 
     def _service(self, name: str) -> pulumi.Output[str]:
-        return pulumi.Output.concat("com.amazonaws.", self._args.place.region, ".", name)
+        return pulumi.Output.concat("com.amazonaws.", self._args.location.region, ".", name)
 
     def _storage_endpoint(self, routes: aws.ec2.RouteTable) -> aws.ec2.VpcEndpoint:
-        place, s3 = self._args.place, self._args.s3
-        buckets = pulumi.Output.all(*s3.bucket_arns)
-        policy = pulumi.Output.all(place.partition, place.region, buckets).apply(
-            lambda known: to_json(storage_policy(*known, actions=s3.actions))
+        s3 = self._args.s3
+        known = pulumi.Output.all(
+            at=self._args.location.known(), bucket_arns=pulumi.Output.all(*s3.bucket_arns)
         )
+        policy = known.apply(lambda known: to_json(storage_policy(actions=s3.actions, **known)))
         return aws.ec2.VpcEndpoint(
             f"{self._name}-s3",
             vpc_id=self._vpc.id,
@@ -169,14 +169,17 @@ class Network(pulumi.ComponentResource):
         )
 
     def _group(
-        self, egress: Sequence[dict[str, object]], suffix: str = "", about: str = "Batch instances"
+        self,
+        egress: Sequence[aws.ec2.SecurityGroupEgressArgsDict],
+        suffix: str = "",
+        about: str = "Batch instances",
     ) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             self._name + suffix,
             vpc_id=self._vpc.id,
             description=about + (": nothing in, HTTPS out" if egress else ""),
             ingress=None if suffix else [],
-            egress=list(egress),  # pyright: ignore[reportArgumentType] - rules are plain dicts
+            egress=list(egress),
             opts=self._child,
         )
 
@@ -206,7 +209,7 @@ class Network(pulumi.ComponentResource):
     def _interface(
         self, service: str, actions: tuple[str, ...] | None, doors: aws.ec2.SecurityGroup
     ) -> None:
-        account = self._args.place.account
+        account = self._args.location.account
         name = f"{self._name}-{service.replace('.', '-')}"
         aws.ec2.VpcEndpoint(
             name,
@@ -249,7 +252,7 @@ class Network(pulumi.ComponentResource):
             RoleArgs(
                 service="vpc-flow-logs.amazonaws.com",
                 grants=grants,
-                account=self._args.place.account,
+                account=self._args.location.account,
             ),
             self._child,
         )

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from components.common.identity import KnownLocation
 from components.common.policy import (
     ANY,
     Document,
-    document,
+    policy_document,
 )
 from components.compute.machine.grants import (
     AGENT_ACTIONS,
@@ -23,7 +24,7 @@ INTERFACES: dict[str, tuple[str, ...] | None] = {
 }
 """Interface endpoints of a network without internet, each with the actions that it lets through.
 
-The two channels of the ECS agent (None) know no policy of their own. Credentials come through the
+The two channels of the ECS agent (None) support no endpoint policy. Credentials come through the
 agent, hence no STS; encryption keys are used by S3 and EBS on our behalf, hence no KMS.
 https://docs.aws.amazon.com/batch/latest/userguide/vpc-interface-endpoints.html
 """
@@ -34,7 +35,7 @@ def interface_policy(actions: Sequence[str], account: str) -> Document:
 
     On which resources is for the caller's role to say.
     """
-    return document(
+    return policy_document(
         {
             "Sid": "OwnAccountOnly",
             "Effect": "Allow",
@@ -47,15 +48,15 @@ def interface_policy(actions: Sequence[str], account: str) -> Document:
 
 
 def storage_policy(
-    partition: str, region: str, bucket_arns: Sequence[str], actions: Sequence[str]
+    at: KnownLocation, bucket_arns: Sequence[str], actions: Sequence[str]
 ) -> Document:
     """Of S3: our buckets by what jobs do there, and the bucket in which ECR keeps image layers.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-minimum-s3-perms
     """
-    layers = f"arn:{partition}:s3:::prod-{region}-starport-layer-bucket/*"
+    layers = f"arn:{at.partition}:s3:::prod-{at.region}-starport-layer-bucket/*"
     objects = [f"{arn}/*" for arn in bucket_arns]
-    return document(
+    return policy_document(
         {
             "Sid": "OurBuckets",
             "Effect": "Allow",

@@ -1,4 +1,4 @@
-"""How a VPC is cut up: pure arithmetic on addresses and zones."""
+"""How a VPC is divided: pure arithmetic on addresses and zones."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def choose_zones(available: Sequence[str], count: int) -> tuple[str, ...]:
     """
     if count > len(available):
         raise ValueError(
-            f"superres:zones: got {count}, allowed are 1 to {len(available)}: the region offers "
+            f"superres:zones: got {count}, must be 1 to {len(available)}: the region offers "
             + ", ".join(sorted(available))
         )
     return tuple(sorted(available)[:count])

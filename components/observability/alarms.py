@@ -21,7 +21,7 @@ GUIDE = "docs/operations.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A metric with all its dimensions: CloudWatch knows no others."""
+    """A metric with all its dimensions: CloudWatch finds it under no other set."""
 
     namespace: str
     metric: str
@@ -76,7 +76,7 @@ class Alarm:
     """What no data means: mostly that there was no work."""
     says: str
     section: str
-    """Of docs/operations.md, where it stands what to do."""
+    """The section of docs/operations.md that says what to do."""
 
     @property
     def description(self) -> str:

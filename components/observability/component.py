@@ -1,4 +1,4 @@
-"""What a stack tells its operators: a dashboard, alarms that write mails, and a budget.
+"""What a stack shows its operators: a dashboard, alarms that send e-mails, and a budget.
 
 Log groups stand with whatever writes them; `components.common.logs` gives each its retention.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import to_json
 from components.compute.interruptions import Interruptions
 from components.functions import Functions
@@ -21,7 +21,7 @@ from components.observability.alarms import (
     Thresholds,
     Watched,
 )
-from components.observability.dashboard import body
+from components.observability.dashboard import dashboard_body
 
 BUDGET_SHARES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 """Percent of the budget at which mails go out. AWS forecasts after five weeks of use."""
@@ -29,7 +29,7 @@ BUDGET_SHARES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 
 @dataclass(frozen=True, kw_only=True)
 class ObservabilityArgs:
-    place: Place
+    location: Location
     stack: str
     messaging: Messaging
     functions: Functions
@@ -87,7 +87,7 @@ class Observability(pulumi.ComponentResource):
     def _dashboard(self, watched: Watched, alarm_arns: Sequence[pulumi.Output[str]]) -> None:
         args = self._args
         known = pulumi.Output.all(
-            region=args.place.region,
+            region=args.location.region,
             alarms=pulumi.Output.all(*alarm_arns),
             job_log=args.job_log,
             queues=pulumi.Output.all(**watched.queues),
@@ -155,11 +155,11 @@ def _page(args: ObservabilityArgs, names: Mapping[str, Any]) -> dict[str, Any]:
         state_machine_arn=names["state_machine_arn"],
         reconcile_minutes=args.reconcile_minutes,
     )
-    return body(
-        names["region"],
+    return dashboard_body(
         watched,
-        names["alarms"],
-        names["job_log"],
+        region=names["region"],
+        alarm_arns=names["alarms"],
+        job_log=names["job_log"],
         limits={
             "queue": args.thresholds.queue_minutes * 60,
             "capacity": args.thresholds.capacity_minutes * 60,

@@ -21,13 +21,13 @@ from contracts.names import Metric, Stage
 Widget = dict[str, Any]
 
 COLUMNS = 24
-HEADING_ROWS, GRAPH_ROWS = 1, 6
+HEADING_ROWS, CHART_ROWS = 1, 6
 MINUTE, HOUR = 60, 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A metric drawn, or an expression over other lines of its graph."""
+    """A metric drawn, or an expression over other lines of its chart."""
 
     label: str
     look: Look | None = None
@@ -55,7 +55,7 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Graph:
+class Chart:
     title: str
     lines: Sequence[Line]
     stat: str = "Sum"
@@ -86,15 +86,15 @@ class Graph:
         return {"type": "metric", "properties": properties}
 
 
-def body(
-    region: str,
+def dashboard_body(
     watched: Watched,
+    *,
+    region: str,
     alarm_arns: Sequence[str],
     job_log: str,
-    *,
     limits: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The whole page, with all names known. `limits` are in seconds, where alarms begin."""
+    """The whole page, with all names known. `limits`, in seconds, are where alarms begin."""
     rows: list[list[Widget]] = [
         [_heading(f"# Superres, stack {watched.stack}: what to do stands in docs/operations.md")],
         *([[_alarms(alarm_arns)]] if alarm_arns else []),
@@ -116,7 +116,7 @@ def _laid_out(rows: Sequence[Sequence[Widget]]) -> list[Widget]:
     placed: list[Widget] = []
     y = 0
     for row in rows:
-        height = max(HEADING_ROWS if w["type"] == "text" else GRAPH_ROWS for w in row)
+        height = max(HEADING_ROWS if w["type"] == "text" else CHART_ROWS for w in row)
         width = COLUMNS // len(row)
         for number, widget in enumerate(row):
             place = {"x": number * width, "y": y, "width": width, "height": height}
@@ -143,7 +143,7 @@ def _failures(region: str, log_group: str) -> Widget:
     return {"type": "log", "properties": {**properties, "query": query}}
 
 
-def _jobs(watched: Watched) -> list[Graph]:
+def _jobs(watched: Watched) -> list[Chart]:
     ours = {
         "started": Metric.JOBS_STARTED, "succeeded": Metric.JOBS_SUCCEEDED,
         "failed": Metric.JOBS_FAILED, "cancelled": Metric.JOBS_CANCELLED,
@@ -165,13 +165,13 @@ def _jobs(watched: Watched) -> list[Graph]:
         label="made good by the reconciler", look=of_ours(Metric.REPAIRED, watched.stack)
     )
     return [
-        Graph(title="Jobs, in the range shown", lines=counts, view="singleValue"),
-        Graph(title="Jobs by state", lines=[running, *counts]),
-        Graph(title="Unusual ends", lines=[aborted, timed_out, repaired]),
+        Chart(title="Jobs, in the range shown", lines=counts, view="singleValue"),
+        Chart(title="Jobs by state", lines=[running, *counts]),
+        Chart(title="Unusual ends", lines=[aborted, timed_out, repaired]),
     ]
 
 
-def _work(watched: Watched) -> list[Graph]:
+def _work(watched: Watched) -> list[Chart]:
     stack = watched.stack
     shards = Line(
         id="shards", hidden=True, label="shards", look=of_ours(Metric.SHARDS_COMMITTED, stack)
@@ -189,26 +189,26 @@ def _work(watched: Watched) -> list[Graph]:
         Line(label=stage.value, look=of_ours(Metric.STAGE_FAILED, stack, stage)) for stage in Stage
     ]
     return [
-        Graph(title="Shards a minute", lines=[shards, minute]),
-        Graph(title="Frames a second", lines=[frames, rate, each]),
-        Graph(title="Failures by stage", lines=failed, stacked=True),
+        Chart(title="Shards a minute", lines=[shards, minute]),
+        Chart(title="Frames a second", lines=[frames, rate, each]),
+        Chart(title="Failures by stage", lines=failed, stacked=True),
     ]
 
 
-def _queues(watched: Watched, limit_seconds: float) -> list[Graph]:
+def _queues(watched: Watched, limit_seconds: float) -> list[Chart]:
     def lines(metric: str, queues: Mapping[str, Any]) -> list[Line]:
         return [Line(label=name, look=of_queue(metric, queue)) for name, queue in queues.items()]
 
     visible = "ApproximateNumberOfMessagesVisible"
     return [
-        Graph(title="Messages waiting", stat="Maximum", lines=lines(visible, watched.queues)),
-        Graph(
+        Chart(title="Messages waiting", stat="Maximum", lines=lines(visible, watched.queues)),
+        Chart(
             title="Age of the oldest message (s)",
             stat="Maximum",
             lines=lines("ApproximateAgeOfOldestMessage", watched.queues),
             limits={"alarm": limit_seconds},
         ),
-        Graph(title="Dead letters", stat="Maximum", lines=lines(visible, watched.dlqs)),
+        Chart(title="Dead letters", stat="Maximum", lines=lines(visible, watched.dlqs)),
     ]
 
 
@@ -219,24 +219,24 @@ def _by_stage(metric: Metric, watched: Watched, stat: str | None = None) -> list
     ]
 
 
-def _capacity(watched: Watched, limit_seconds: float) -> list[Graph]:
+def _capacity(watched: Watched, limit_seconds: float) -> list[Chart]:
     return [
-        Graph(
+        Chart(
             title="Longest wait for an instance (s)",
             stat="Maximum",
             lines=_by_stage(Metric.RUNNABLE_AGE_SECONDS, watched),
             limits={"alarm": limit_seconds},
         ),
-        Graph(
+        Chart(
             title="Workers interrupted (Spot, or ended by somebody)",
             lines=_by_stage(Metric.WORKER_INTERRUPTIONS, watched),
             stacked=True,
         ),
-        Graph(
+        Chart(
             title="Notices of Spot, for all instances of the account",
             lines=[Line(label=k, look=of_rule(rule)) for k, rule in watched.spot_rules.items()],
         ),
-        Graph(
+        Chart(
             title="Attempts that were retries",
             lines=_by_stage(Metric.WORKER_RETRIES, watched),
             stacked=True,
@@ -244,12 +244,12 @@ def _capacity(watched: Watched, limit_seconds: float) -> list[Graph]:
     ]
 
 
-def _cost(watched: Watched) -> list[Graph]:
+def _cost(watched: Watched) -> list[Chart]:
     dollars = _by_stage(Metric.ESTIMATED_DOLLARS, watched)
     return [
-        Graph(title="Dollars, in the range shown", lines=dollars, view="singleValue"),
-        Graph(title="Dollars an hour", lines=dollars, period_seconds=HOUR, stacked=True),
-        Graph(
+        Chart(title="Dollars, in the range shown", lines=dollars, view="singleValue"),
+        Chart(title="Dollars an hour", lines=dollars, period_seconds=HOUR, stacked=True),
+        Chart(
             title="GPU seconds an hour",
             lines=[
                 Line(

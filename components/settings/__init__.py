@@ -40,13 +40,13 @@ class StackSettings(
     """Everything that may differ between two stacks."""
 
     owner: TagValue
-    """Who answers for the stack; a tag of every resource."""
+    """Who is responsible for the stack; a tag of every resource."""
     cost_center: TagValue
     """Who pays for the stack; a tag of every resource."""
     permissions_boundary_arn: str | None = Field(
         default=None, pattern=r"^arn:.+:iam::\d{12}:policy/.+$"
     )
-    """What none of the stack's roles can exceed (registry/). None: no bound."""
+    """Permissions boundary of all the stack's roles (registry/). None: no boundary."""
 
     @model_validator(mode="after")
     def _images_can_be_pulled(self) -> Self:
@@ -55,7 +55,7 @@ class StackSettings(
         for image, value in self.named_images.items():
             if EcrRepository.find(ImageReference.parse(value).repository) is None:
                 raise ValueError(
-                    f"{image.setting}: got {value!r}, allowed are images in ECR where network is "
+                    f"{image.setting}: got {value!r}, must be an image in ECR where network is "
                     "private: no other registry can be reached from there"
                 )
         return self
@@ -65,16 +65,16 @@ class StackSettings(
         on_processors = self.worker_gpus == 0 or self.device == "cpu"
         if on_processors and self.inference_dtype == "float16":
             raise ValueError(
-                "inference_dtype: got 'float16', allowed are float32 and bfloat16 for workers "
+                "inference_dtype: got 'float16', must be float32 or bfloat16 for workers "
                 "without a GPU"
             )
         if on_processors and self.video_encoders == "nvenc":
             raise ValueError(
-                "video_encoders: got 'nvenc', allowed is software for workers without a GPU"
+                "video_encoders: got 'nvenc', must be software for workers without a GPU"
             )
         if not on_processors and self.inference_engine == "ncnn":
             raise ValueError(
-                "inference_engine: got 'ncnn', allowed is torch for workers with a GPU; on "
+                "inference_engine: got 'ncnn', must be torch for workers with a GPU; on "
                 "processors worker_gpus is 0"
             )
         return self
@@ -96,11 +96,11 @@ def check_images_suit(stack: str, settings: StackSettings) -> None:
     got = f"stack settings: {PROJECT}:images: got {settings.images!r}"
     if settings.images == "local" and stack != LOCAL_STACK:
         raise ContractError(
-            f"{got} in stack {stack!r}, which pulls images; allowed are digest and build"
+            f"{got} in stack {stack!r}, which pulls images; must be digest or build"
         )
     if settings.images == "build" and settings.protect:
         raise ContractError(
-            f"{got}, but protect is true; allowed is digest: a stack that matters runs what "
+            f"{got}, but protect is true; must be digest: a stack that matters runs what "
             "another one has tried"
         )
 

@@ -21,17 +21,15 @@ def _key_arn(value: str) -> str:
 
 class EncryptionSettings(SettingsPart):
     encryption: Literal["s3", "kms"] = "s3"
-    """s3: keys that AWS manages, free of charge. kms: keys of the account's for buckets, job
-    table, queues, logs and volumes, whose use is granted, logged and revocable."""
+    """s3: keys that AWS manages, free of charge. kms: the account's own keys for buckets,
+    job table, queues, logs and volumes; their use is granted, logged and can be revoked."""
     kms_key_arn: Annotated[str, AfterValidator(_key_arn)] | None = None
-    """A key of one's own instead of the stack's, for buckets, job table, logs and volumes."""
+    """An existing key to use instead of the stack's, for buckets, job table, logs and volumes."""
 
     @model_validator(mode="after")
     def _key_is_used(self) -> Self:
         if self.kms_key_arn is not None and self.encryption != "kms":
-            raise ValueError(
-                f"encryption: got {self.encryption!r} with kms_key_arn, allowed is 'kms'"
-            )
+            raise ValueError(f"encryption: got {self.encryption!r} with kms_key_arn, must be 'kms'")
         return self
 
     def check_region(self, region: str) -> None:
@@ -39,6 +37,6 @@ class EncryptionSettings(SettingsPart):
         match = _KEY_ARN.fullmatch(self.kms_key_arn or "")
         if match and match["region"] != region:
             raise ContractError(
-                f"stack settings: superres:kms_key_arn: got a key in {match['region']}, allowed "
-                f"are keys in the stack's region, {region}"
+                f"stack settings: superres:kms_key_arn: got a key in {match['region']}, must be "
+                f"a key in the stack's region, {region}"
             )

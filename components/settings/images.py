@@ -14,9 +14,9 @@ from contracts.stack.images import (
 
 class ImageSettings(SettingsPart):
     images: Literal["digest", "build", "local"] = "digest"
-    """Where the images come from. `digest`: they are named, by digest. `build`: `pulumi up` builds
-    and pushes them, for development. `local`: nothing is pulled, for the embedded AWS runs the
-    repository's code."""
+    """Where the images come from. `digest`: the settings name them, by digest. `build`: `pulumi up`
+    builds and pushes them, for development. `local`: nothing is pulled, because the embedded AWS
+    runs the repository's code."""
     media_image: str | None = None
     """Image of the extract and recompose jobs, by digest."""
     upscaler_image: str | None = None
@@ -42,7 +42,7 @@ class ImageSettings(SettingsPart):
         if self.images == "build" and value is not None:
             raise ValueError(
                 f"{image.setting}: got {value!r}, but images is 'build', which makes the image; "
-                "allowed is no value, or images 'digest'"
+                "leave it out, or set images to 'digest'"
             )
         if self.images == "local" and not value:
             raise ValueError(f"{image.setting}: is missing")

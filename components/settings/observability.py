@@ -1,4 +1,4 @@
-"""Settings of logs, alarms and who is told."""
+"""Settings of logs, alarms and who is notified."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -29,35 +29,36 @@ Email = Annotated[str, AfterValidator(_email)]
 
 class ObservabilitySettings(SettingsPart):
     email_addresses: tuple[Email, ...] = ()
-    """Who is told of finished and failed jobs and of alarms; each address confirms once."""
+    """Who is notified of finished jobs, failed jobs and alarms; each address confirms once."""
     failure_email_addresses: tuple[Email, ...] = ()
-    """Who is told only of jobs that failed or ran out of time."""
+    """Who is notified only of jobs that failed or timed out."""
     alarm_email_addresses: tuple[Email, ...] = ()
-    """Who is told of alarms only."""
+    """Who is notified only of alarms."""
     log_retention_days: int = 30
-    """Days after which logs are gone; CloudWatch has a list of what it takes."""
+    """Days after which logs are deleted; CloudWatch accepts certain numbers only."""
 
     dashboard: bool = True
-    """A page in CloudWatch with all that the stack's operators look at."""
+    """A CloudWatch dashboard for the stack's operators."""
     alarms: bool = True
-    """Tell the e-mail topic of what somebody must look at; docs/operations.md says what to do."""
+    """Notify the e-mail topic when somebody must act; docs/operations.md says what to do."""
     alarm_failed_jobs: int = Field(default=3, ge=1)
     """Failed jobs within an hour that raise an alarm."""
     alarm_function_errors: int = Field(default=3, ge=1)
-    """Errors of one function within 15 minutes that raise an alarm; each is tried again."""
+    """Errors of one function within 15 minutes that raise an alarm; each call is retried."""
     alarm_queue_minutes: int = Field(default=30, ge=10, le=24 * 60)
-    """Age of a queue's oldest message that raises an alarm."""
+    """Age of a queue's oldest message, in minutes, that raises an alarm."""
     alarm_capacity_minutes: int = Field(default=60, ge=15, le=24 * 60)
-    """Wait of a job for an instance that raises an alarm."""
+    """A job's wait for an instance, in minutes, that raises an alarm."""
     monthly_budget_dollars: int | None = Field(default=None, ge=1)
-    """What the stack may cost in a month; AWS tells who hears alarms by mail at 80 and 100 % of it,
-    and when it forecasts more. None: no budget. Takes the cost allocation tag `stack`."""
+    """What the stack may cost in a month, in US dollars. AWS e-mails those who receive alarms at 80
+    and 100 % of it, and when it forecasts more. None: no budget. Needs the cost allocation tag
+    `stack`."""
 
     @field_validator("log_retention_days")
     @classmethod
     def _retention(cls, value: int) -> int:
         if value not in LOG_RETENTION_DAYS:
-            raise ValueError("allowed are " + ", ".join(map(str, LOG_RETENTION_DAYS)))
+            raise ValueError("must be one of " + ", ".join(map(str, LOG_RETENTION_DAYS)))
         return value
 
     @model_validator(mode="after")
@@ -69,8 +70,8 @@ class ObservabilitySettings(SettingsPart):
         )
         if twice := sorted({address for address in listed if listed.count(address) > 1}):
             raise ValueError(
-                f"email_addresses: got {twice[0]} more than once, allowed is one subscription of "
-                "an address; film+alarms@example.com reaches the same person"
+                f"email_addresses: got {twice[0]} more than once, must be listed "
+                "once; film+alarms@example.com reaches the same person"
             )
         return self
 
@@ -80,7 +81,7 @@ class ObservabilitySettings(SettingsPart):
         if self.monthly_budget_dollars is not None and not 1 <= count <= BUDGET_ADDRESSES_MAX:
             raise ValueError(
                 f"monthly_budget_dollars: got {self.monthly_budget_dollars} and {count} addresses "
-                "in email_addresses and alarm_email_addresses, allowed are 1 to "
+                "in email_addresses and alarm_email_addresses, must be 1 to "
                 f"{BUDGET_ADDRESSES_MAX}"
             )
         return self
@@ -96,12 +97,12 @@ class ObservabilitySettings(SettingsPart):
 
     @property
     def operators(self) -> tuple[str, ...]:
-        """Addresses that hear alarms."""
+        """Addresses that receive alarms."""
         return (*self.email_addresses, *self.alarm_email_addresses)
 
     @property
     def subscribers(self) -> dict[str, Literal["everything", "failures", "alarms"]]:
-        """What each address hears."""
+        """What each address receives."""
         return {
             **dict.fromkeys(self.email_addresses, "everything"),
             **dict.fromkeys(self.failure_email_addresses, "failures"),

@@ -1,4 +1,4 @@
-"""Settings of what a worker is counted at: estimates for metrics, never a bill."""
+"""Prices of jobs: estimates for metrics, never a bill."""
 
 from typing import Self
 
@@ -12,8 +12,8 @@ class PriceSettings(ComputeSettings):
     """Prices of jobs on the stack's own instances."""
 
     worker_dollars_per_hour: float | None = Field(default=None, ge=0)
-    """What the metric of estimated dollars counts an hour of a worker at. None: the mean list price
-    of its share of the instance types, half of it on Spot."""
+    """US dollars for an hour of a worker, in the metric of estimated dollars. None: the mean list
+    price of its share of the instance types, half of it on Spot."""
     media_dollars_per_hour: float | None = Field(default=None, ge=0)
     """The same for a media job, which runs on demand."""
 
@@ -32,7 +32,7 @@ class PriceSettings(ComputeSettings):
 
     @property
     def worker_price(self) -> float | None:
-        """Dollars an hour; never None once validated."""
+        """Dollars an hour of a worker; never None once validated."""
         if self.worker_dollars_per_hour is not None:
             return self.worker_dollars_per_hour
         types = self.gpu_instance_types if self.worker_gpus else self.cpu_instance_types
@@ -46,7 +46,7 @@ class PriceSettings(ComputeSettings):
 
     @property
     def media_price(self) -> float | None:
-        """As worker_price."""
+        """Dollars an hour of a media job; never None once validated."""
         if self.media_dollars_per_hour is not None:
             return self.media_dollars_per_hour
         return worker_dollars(

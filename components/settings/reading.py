@@ -51,7 +51,7 @@ def check_stack_name(stack: str) -> str:
     """Return the stack's name. Raises ContractError where it does not fit into AWS's names."""
     if not re.fullmatch(STACK_NAME, stack):
         raise ContractError(
-            f"stack name: got {stack!r}, allowed are 1 to 16 lower-case letters, digits and "
+            f"stack name: got {stack!r}, must be 1 to 16 lower-case letters, digits and "
             "hyphens, beginning with a letter"
         )
     return stack

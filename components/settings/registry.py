@@ -19,20 +19,20 @@ class RegistrySettings(Contract):
     """One of these for each account that stacks are deployed to."""
 
     owner: TagValue
-    """Who answers for it; a tag of every resource."""
+    """Who is responsible for it; a tag of every resource."""
     cost_center: TagValue
     """Who pays for it; a tag of every resource."""
     protect: bool = True
     """Keep the repositories, and what is in them, when the program is destroyed."""
 
     repositories: bool = True
-    """Whether the repositories are in this account; one account has them, others read."""
+    """Whether the repositories are in this account; one account has them, the others pull."""
     readers: tuple[Account, ...] = ()
     """Other accounts whose stacks pull the images."""
     encryption: Literal["AES256", "KMS"] = "AES256"
-    """Of the images at rest: keys of ECR's, or the account's key `aws/ecr`."""
+    """Encryption of the images at rest: ECR's own keys, or the account's key `aws/ecr`."""
     kept_builds: int = Field(default=20, ge=1, le=1000)
-    """Images that were built and not promoted; of those, older ones expire."""
+    """How many images that were built but not promoted are kept; older ones expire."""
 
     github_repository: str | None = Field(default=None, pattern=r"^[\w.@-]+/[\w.@-]+$")
     """OWNER/NAME of the repository whose workflows deploy, as GitHub's tokens name it: with
@@ -42,7 +42,7 @@ class RegistrySettings(Contract):
     github_oidc_provider_arn: str | None = Field(default=None, pattern=r"^arn:.+:oidc-provider/.+$")
     """GitHub's identity provider, where the account has it already: there can be only one."""
     state_bucket: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    """Bucket with Pulumi's state, made by hand before all else."""
+    """Bucket with Pulumi's state, made by hand before anything else."""
     stacks: tuple[StackName, ...] = Field(default=("dev", "staging", "prod"), min_length=1)
     """Stacks that workflows deploy, each in the GitHub environment of its name."""
 
@@ -51,7 +51,7 @@ class RegistrySettings(Contract):
         if (self.github_repository is None) != (self.state_bucket is None):
             raise ValueError(
                 f"state_bucket: got {self.state_bucket!r} with github_repository "
-                f"{self.github_repository!r}, allowed are both or neither"
+                f"{self.github_repository!r}, must be both or neither"
             )
         return self
 

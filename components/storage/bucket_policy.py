@@ -5,7 +5,7 @@ from components.common.policy import (
     Document,
     allow_service,
     deny_plain_http,
-    document,
+    policy_document,
 )
 
 TLS_VERSION = "1.2"
@@ -16,8 +16,8 @@ _CUSTOMER = "s3:x-amz-server-side-encryption-customer-algorithm"
 
 
 def bucket_policy(bucket_arn: str, *statements: Document) -> Document:
-    """TLS only, and what else is said."""
-    return document(*_deny_weak_transport(bucket_arn), *statements)
+    """TLS only, and these statements."""
+    return policy_document(*_deny_weak_transport(bucket_arn), *statements)
 
 
 def _deny_weak_transport(bucket_arn: str) -> list[Document]:

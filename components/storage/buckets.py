@@ -1,9 +1,8 @@
 """A bucket of ours, and what it gives to workloads."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -21,6 +20,7 @@ from components.common.policy import (
     to_json,
 )
 from components.storage.bucket_policy import bucket_policy, deny_other_keys
+from components.storage.lifecycle import Rule
 
 _DIGEST_CHARS = 10
 
@@ -49,7 +49,7 @@ class BucketArgs:
     """One word, for the names of statements."""
     name: pulumi.Input[str]
     versioned: bool
-    rules: Sequence[Mapping[str, Any]]
+    rules: Sequence[Rule]
     """Lifecycle rules."""
     protect: bool
     key: Key | None = None
@@ -77,7 +77,7 @@ class Bucket(pulumi.ComponentResource):
             name,
             bucket=args.name,
             force_destroy=not args.protect,
-            opts=stateful(self, args.protect),
+            opts=stateful(self, protect=args.protect),
         )
         self.bucket, self.arn = bucket.id, bucket.arn
         self._purpose = args.purpose.capitalize()
@@ -110,19 +110,22 @@ class Bucket(pulumi.ComponentResource):
             rule={"object_ownership": "BucketOwnerEnforced"},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
         )
-        further, key = self._args.statements, self._args.key
-        statements = pulumi.Output.all(
-            self.arn,
-            key.arn if key else None,
-            self.arn.apply(lambda arn: pulumi.Output.all(*(further(arn) if further else ()))),
-        )
-        policy = statements.apply(lambda known: to_json(_policy(*known)))
         aws.s3.BucketPolicy(
             self._name,
             bucket=self.bucket,
-            policy=policy,
+            policy=self._policy(),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[owned]),
         )
+
+    def _policy(self) -> pulumi.Output[str]:
+        further, key = self._args.statements, self._args.key
+        return pulumi.Output.all(
+            arn=self.arn,
+            key_arn=key.arn if key else None,
+            further=self.arn.apply(
+                lambda arn: pulumi.Output.all(*(further(arn) if further else ()))
+            ),
+        ).apply(lambda known: to_json(_policy(**known)))
 
     def _encrypt(self) -> None:
         key = self._args.key
@@ -155,7 +158,7 @@ class Bucket(pulumi.ComponentResource):
         aws.s3.BucketLifecycleConfiguration(
             self._name,
             bucket=self.bucket,
-            rules=list(self._args.rules),  # pyright: ignore[reportArgumentType] - rules are plain dicts
+            rules=list(self._args.rules),
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
 
@@ -169,20 +172,20 @@ class Bucket(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def named(self, field: str) -> Link:
+    def link_name(self, field: str) -> Link:
         """The bucket's name as a workload's setting."""
         return Link(values={field: self.bucket})
 
-    def read(self, sid: str, *patterns: str, versions: bool = False) -> Link:
+    def grant_read(self, sid: str, *patterns: str, versions: bool = False) -> Link:
         """Get and head objects; with `versions` only by version, else only the latest."""
         action = "s3:GetObjectVersion" if versions else "s3:GetObject"
         return self._objects(sid, (action,), patterns, (DECRYPT,))
 
-    def write(self, sid: str, *patterns: str) -> Link:
+    def grant_write(self, sid: str, *patterns: str) -> Link:
         """Put small objects."""
         return self._objects(sid, ("s3:PutObject",), patterns, (ENCRYPT,))
 
-    def upload(self, sid: str, *patterns: str) -> Link:
+    def grant_upload(self, sid: str, *patterns: str) -> Link:
         """Put files of any size, in parts; a failed upload is aborted.
 
         S3 reads the parts when it joins them.
@@ -190,7 +193,7 @@ class Bucket(pulumi.ComponentResource):
         actions = ("s3:PutObject", "s3:AbortMultipartUpload")
         return self._objects(sid, actions, patterns, (DECRYPT, ENCRYPT))
 
-    def list_keys(self, sid: str, *prefixes: str) -> Link:
+    def grant_list(self, sid: str, *prefixes: str) -> Link:
         """List keys, under these prefix patterns or (without any) all.
 
         S3 answers 404 for a missing object only to callers that may list the bucket without a

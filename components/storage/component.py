@@ -1,13 +1,12 @@
-"""The buckets: what users drop, what a job needs while it runs, what comes out, who looked."""
+"""The buckets: what users drop, what a job needs while it runs, what comes out, and access logs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 
 from components.common.encryption import Key
-from components.common.identity import Place
+from components.common.identity import KnownLocation, Location
 from components.common.policy import Document
 from components.storage.bucket_policy import allow_log_delivery, deny_other_writers
 from components.storage.buckets import (
@@ -17,6 +16,7 @@ from components.storage.buckets import (
     bucket_name,
 )
 from components.storage.lifecycle import (
+    Rule,
     expire,
     move,
     upkeep,
@@ -29,7 +29,7 @@ LOGGED = (SOURCE, INTERMEDIATE, FINAL)
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long what is kept, in days; None: for ever."""
+    """How long each kind of object is kept, in days; None: forever."""
 
     noncurrent: int
     """Replaced and deleted versions."""
@@ -41,7 +41,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
-    place: Place
+    location: Location
     namespace: str
     """Beginning of the buckets' names. Another one means other, empty buckets."""
     key: Key | None
@@ -50,7 +50,7 @@ class StorageArgs:
     final_class: str
     """Storage class that results move to."""
     final_class_days: int
-    """Days after which they do."""
+    """Days after which results move."""
     intermediate_versioned: bool
     final_versioned: bool
     protect: bool
@@ -58,9 +58,9 @@ class StorageArgs:
 
 class Storage(pulumi.ComponentResource):
     """The source bucket is always versioned: a job pins a version. The intermediate one is not by
-    default, for it is expendable and its progress records are overwritten every few seconds.
+    default, because it is expendable and its progress records are overwritten every few seconds.
 
-    Access logs lie in a bucket of their own, under S3's own key, for log delivery knows no other:
+    Access logs have a bucket of their own, under S3's own key; log delivery supports no other:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
 
@@ -75,17 +75,19 @@ class Storage(pulumi.ComponentResource):
         super().__init__("superres:storage:Storage", name, None, opts)
         self._name, self._args = name, args
         days = args.days
-        self.access_logs = self._bucket(
-            LOGS, False, expire("", days.access_logs), statements=self._deliveries
+        self.access_logs = self._bucket(LOGS, versioned=False, rules=expire("", days.access_logs))
+        self.source = self._bucket(
+            SOURCE, versioned=True, rules=expire(UPLOADS, days.source), events=True
         )
-        self.source = self._data(SOURCE, True, expire(UPLOADS, days.source), events=True)
-        self.intermediate = self._data(
-            INTERMEDIATE, args.intermediate_versioned, expire(JOBS, days.intermediate)
+        self.intermediate = self._bucket(
+            INTERMEDIATE,
+            versioned=args.intermediate_versioned,
+            rules=expire(JOBS, days.intermediate),
         )
-        self.final = self._data(
+        self.final = self._bucket(
             FINAL,
-            args.final_versioned,
-            [
+            versioned=args.final_versioned,
+            rules=[
                 *move(RESULTS, args.final_class, args.final_class_days),
                 *expire(RESULTS, days.final),
             ],
@@ -99,48 +101,52 @@ class Storage(pulumi.ComponentResource):
             }
         )
 
-    def _data(
-        self, purpose: str, versioned: bool, rules: Sequence[Mapping[str, Any]], **rest: Any
-    ) -> Bucket:
-        log = AccessLog(bucket=self.access_logs.bucket, prefix=_prefix(purpose))
-        return self._bucket(purpose, versioned, rules, key=self._args.key, access_log=log, **rest)
-
     def _bucket(
-        self, purpose: str, versioned: bool, rules: Sequence[Mapping[str, Any]], **rest: Any
+        self, purpose: str, *, versioned: bool, rules: Sequence[Rule], events: bool = False
     ) -> Bucket:
-        args = BucketArgs(
+        """A bucket of films under the stack's key and with an access log, or the logs' own."""
+        args, logged = self._args, purpose in LOGGED
+        bucket_args = BucketArgs(
             purpose=purpose,
-            name=self._physical(purpose),
+            name=self._physical_name(purpose),
             versioned=versioned,
-            rules=[*upkeep(self._args.days.noncurrent), *rules],
-            protect=self._args.protect,
-            **rest,
+            rules=[*upkeep(args.days.noncurrent), *rules],
+            protect=args.protect,
+            key=args.key if logged else None,
+            events=events,
+            access_log=AccessLog(bucket=self.access_logs.bucket, prefix=_log_prefix(purpose))
+            if logged
+            else None,
+            statements=None if logged else self._log_deliveries,
         )
         # a bucket that is logged waits for the log's policy
-        after: list[pulumi.Resource] = [] if purpose == LOGS else [self.access_logs]
+        after: list[pulumi.Resource] = [self.access_logs] if logged else []
         opts = pulumi.ResourceOptions(parent=self, depends_on=after)
-        return Bucket(f"{self._name}-{purpose}", args, opts)
+        return Bucket(f"{self._name}-{purpose}", bucket_args, opts)
 
-    def _physical(self, purpose: str) -> pulumi.Output[str]:
-        place, namespace = self._args.place, self._args.namespace
-        return pulumi.Output.all(place.account, place.region).apply(
-            lambda known: bucket_name(namespace, purpose, *known)
+    def _physical_name(self, purpose: str) -> pulumi.Output[str]:
+        """A bucket's name as AWS knows it."""
+        namespace = self._args.namespace
+        return self._args.location.known().apply(
+            lambda at: bucket_name(namespace, purpose, at.account, at.region)
         )
 
-    def _deliveries(self, logs_arn: str) -> list[pulumi.Input[Document]]:
-        partition, account = self._args.place.partition, self._args.place.account
+    def _log_deliveries(self, logs_arn: str) -> list[pulumi.Input[Document]]:
+        """Statements by which S3 alone writes into the bucket of logs."""
 
-        def delivery(purpose: str) -> pulumi.Output[Document]:
-            known = pulumi.Output.all(partition, self._physical(purpose), account)
-            return known.apply(
-                lambda k: allow_log_delivery(
-                    logs_arn, f"arn:{k[0]}:s3:::{k[1]}", _prefix(purpose), k[2]
-                )
-            )
+        def delivery(purpose: str, at: KnownLocation, bucket: str) -> Document:
+            arn = f"arn:{at.partition}:s3:::{bucket}"
+            return allow_log_delivery(logs_arn, arn, _log_prefix(purpose), at.account)
 
-        return [deny_other_writers(logs_arn), *(delivery(purpose) for purpose in LOGGED)]
+        deliveries = [
+            pulumi.Output.all(
+                at=self._args.location.known(), bucket=self._physical_name(purpose)
+            ).apply(lambda known, purpose=purpose: delivery(purpose, **known))
+            for purpose in LOGGED
+        ]
+        return [deny_other_writers(logs_arn), *deliveries]
 
 
-def _prefix(purpose: str) -> str:
+def _log_prefix(purpose: str) -> str:
     """Of a bucket's log, in the bucket of logs."""
     return f"{purpose}/"

@@ -1,4 +1,4 @@
-"""The job registry: one table with the state of every job and its stages' task tokens."""
+"""The job table: the state of every job, and the task tokens of its stages."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,20 +23,20 @@ Action = Literal["GetItem", "PutItem", "UpdateItem"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistryArgs:
+class JobTableArgs:
     protect: bool
     key: Key | None
     """None: the key that AWS manages for DynamoDB in the account, alias/aws/dynamodb."""
 
 
-class Registry(pulumi.ComponentResource):
+class JobTable(pulumi.ComponentResource):
     """A DynamoDB table, paid by request, encrypted, restorable to any second of 35 days."""
 
     table: pulumi.Output[str]
     arn: pulumi.Output[str]
 
     def __init__(
-        self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: JobTableArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("superres:registry:Registry", name, None, opts)
         table = aws.dynamodb.Table(
@@ -68,14 +68,14 @@ class Registry(pulumi.ComponentResource):
                 "kms_key_arn": args.key.arn if args.key else None,
             },
             deletion_protection_enabled=args.protect,
-            opts=stateful(self, args.protect),
+            opts=stateful(self, protect=args.protect),
         )
         self._key = args.key.through("dynamodb", table.name) if args.key else None
         self.table = table.name
         self.arn = table.arn
         self.register_outputs({"table": self.table, "arn": self.arn})
 
-    def link(self, *actions: Action) -> Link:
+    def grant_use(self, *actions: Action) -> Link:
         """The table's name, and these DynamoDB actions on it.
 
         Each caller must be able to decrypt the table's own key; DynamoDB made it, and encrypts
@@ -88,8 +88,8 @@ class Registry(pulumi.ComponentResource):
         )
         return self._usable(grant)
 
-    def look_through(self) -> Link:
-        """The table's name, and permission to find the running jobs and all that it holds."""
+    def grant_query(self) -> Link:
+        """The table's name, and permission to query it for running jobs and their records."""
         index = pulumi.Output.concat(self.arn, "/index/", REGISTRY_OPEN_INDEX)
         grant = Grant(sid="FindOpenJobs", actions=("dynamodb:Query",), resources=(self.arn, index))
         return self._usable(grant)

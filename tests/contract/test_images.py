@@ -17,7 +17,6 @@ from contracts.stack.images import (
     CONTAINER_UID,
     ImageName,
 )
-from tests.infra.components.test_compute import container
 from tests.infra.support.recorder import REPOSITORY, deployment
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -161,7 +160,7 @@ def test_the_image_holds_every_package_of_ours_that_it_imports(image: ImageName)
 
 def test_batch_runs_what_the_image_holds() -> None:
     for stage, image in (("extract", "media"), ("recompose", "media"), ("process", "upscaler")):
-        command = container(deployment("prod"), stage)["command"]
+        command = deployment("prod").job_container(stage)["command"]
         assert command[:2] == ["python", "-m"]
         module = command[2].replace(".", "/")
         assert module in copied(ImageName(image)), stage

@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.options import formerly
 from components.storage.component import (
     Retention,
@@ -22,14 +22,14 @@ DAYS = Retention(noncurrent=30, source=None, intermediate=21, final=None, access
 
 def _storage(name: str, *former: str) -> Deployment:
     def program() -> None:
-        place = Place(
+        location = Location(
             partition=pulumi.Output.from_input("aws"),
             region=pulumi.Output.from_input(REGION),
             account=pulumi.Output.from_input(ACCOUNT),
             invoke=pulumi.InvokeOutputOptions(),
         )
         args = StorageArgs(
-            place=place,
+            location=location,
             namespace="superres-prod",
             key=None,
             days=DAYS,

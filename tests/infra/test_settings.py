@@ -66,7 +66,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"log_retention_days": "10"},
-            "superres:log_retention_days: got '10', allowed are "
+            "superres:log_retention_days: got '10', must be one of "
             + ", ".join(map(str, LOG_RETENTION_DAYS)),
         ),
         (
@@ -101,7 +101,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
             {"images": "build", "image_registry": ECR},
             (
                 f"superres:media_image: got 'example/media@{DIGEST}', but images is 'build', which "
-                "makes the image; allowed is no value, or images 'digest'"
+                "makes the image; leave it out, or set images to 'digest'"
             ),
         ),
         (
@@ -117,7 +117,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"vpc_cidr": "10.0.0.0/28"},
-            "superres:vpc_cidr: got '10.0.0.0/28', allowed are networks from /16 to /24",
+            "superres:vpc_cidr: got '10.0.0.0/28', must be a network from /16 to /24",
         ),
         (
             {"vpc_cidr": "10.0.0.1/20"},
@@ -128,7 +128,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"zones": "2", "endpoint_zones": "3"},
-            "superres:endpoint_zones: got 3, allowed are 1 to zones (2)",
+            "superres:endpoint_zones: got 3, must be 1 to zones (2)",
         ),
         (
             {"network": "hidden"},
@@ -137,7 +137,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"network": "private"},
             (
-                f"superres:media_image: got 'example/media@{DIGEST}', allowed are images in ECR "
+                f"superres:media_image: got 'example/media@{DIGEST}', must be an image in ECR "
                 "where network is private: no other registry can be reached from there"
             ),
         ),
@@ -158,7 +158,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"spot_fleet": "true", "fleet_on_demand_instances": "3"},
-            "superres:fleet_on_demand_instances: got 3, allowed are 0 to fleet_instances (2)",
+            "superres:fleet_on_demand_instances: got 3, must be 0 to fleet_instances (2)",
         ),
         (
             {"spot_fleet": "true", "worker_gpus": "0"},
@@ -170,14 +170,14 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"spot_fleet": "true", "fleet_instance_types": '["g5.xlarge", "g6"]'},
             (
-                "superres:fleet_instance_types: got 'g6', allowed are sizes such as g5.xlarge: "
+                "superres:fleet_instance_types: got 'g6', must be sizes such as g5.xlarge: "
                 "a fleet starts no families"
             ),
         ),
         (
             {"spot_fleet": "true", "worker_parallelism": "3"},
             (
-                "superres:worker_parallelism: got 3, allowed are 1 to 2: "
+                "superres:worker_parallelism: got 3, must be 1 to 2: "
                 "so many workers fit onto fleet_instances"
             ),
         ),
@@ -226,44 +226,44 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"owner": ""},
             (
-                "superres:owner: got '', allowed are 1 to 256 letters, digits, spaces and "
+                "superres:owner: got '', must be 1 to 256 letters, digits, spaces and "
                 "_ . : / = + - @"
             ),
         ),
         (
             {"cost_center": " "},
             (
-                "superres:cost_center: got ' ', allowed are 1 to 256 letters, digits, spaces and "
+                "superres:cost_center: got ' ', must be 1 to 256 letters, digits, spaces and "
                 "_ . : / = + - @"
             ),
         ),
         (
             {"worker_vcpus": "32", "on_demand_max_vcpus": "16"},
-            "superres:worker_vcpus: got 32, allowed are 1 to on_demand_max_vcpus (16)",
+            "superres:worker_vcpus: got 32, must be 1 to on_demand_max_vcpus (16)",
         ),
         (
             {"media_vcpus": "64"},
-            "superres:media_vcpus: got 64, allowed are 1 to media_max_vcpus (16)",
+            "superres:media_vcpus: got 64, must be 1 to media_max_vcpus (16)",
         ),
         (
             {"device": "cuda", "worker_gpus": "0"},
-            "superres:device: got 'cuda', but worker_gpus is 0; allowed are auto and cpu",
+            "superres:device: got 'cuda', but worker_gpus is 0; must be auto or cpu",
         ),
         (
             {"worker_gpus": "0"},
             (
-                "superres:inference_dtype: got 'float16', allowed are float32 and bfloat16 for "
+                "superres:inference_dtype: got 'float16', must be float32 or bfloat16 for "
                 "workers without a GPU"
             ),
         ),
         (
             {"worker_gpus": "0", "inference_dtype": "float32", "video_encoders": "nvenc"},
-            ("superres:video_encoders: got 'nvenc', allowed is software for workers without a GPU"),
+            ("superres:video_encoders: got 'nvenc', must be software for workers without a GPU"),
         ),
         (
             {"inference_engine": "ncnn", "inference_dtype": "float32"},
             (
-                "superres:inference_engine: got 'ncnn', allowed is torch for workers with a GPU; "
+                "superres:inference_engine: got 'ncnn', must be torch for workers with a GPU; "
                 "on processors worker_gpus is 0"
             ),
         ),
@@ -277,7 +277,7 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"worker_parallelism": "99"},
             (
-                "superres:worker_parallelism: got 99, allowed are 1 to 20: so many workers of 4 "
+                "superres:worker_parallelism: got 99, must be 1 to 20: so many workers of 4 "
                 "vCPUs fit into spot_max_vcpus and on_demand_max_vcpus together"
             ),
         ),
@@ -294,18 +294,18 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         ),
         (
             {"kms_key_arn": "arn:aws:kms:us-east-1:111122223333:key/1-2"},
-            "superres:encryption: got 's3' with kms_key_arn, allowed is 'kms'",
+            "superres:encryption: got 's3' with kms_key_arn, must be 'kms'",
         ),
         (
             {"email_addresses": '["a@b.c"]', "alarm_email_addresses": '["a@b.c"]'},
             (
-                "superres:email_addresses: got a@b.c more than once, allowed is one subscription "
-                "of an address; film+alarms@example.com reaches the same person"
+                "superres:email_addresses: got a@b.c more than once, must be listed "
+                "once; film+alarms@example.com reaches the same person"
             ),
         ),
         (
             {"final_storage_class": "STANDARD_IA", "final_storage_days": "7"},
-            "superres:final_storage_days: got 7, allowed for STANDARD_IA are 30 and more",
+            "superres:final_storage_days: got 7, must be at least 30 for STANDARD_IA",
         ),
         (
             {"final_storage_class": "COLD"},
@@ -318,8 +318,8 @@ def test_text_becomes_numbers_flags_and_lists() -> None:
         (
             {"final_storage_class": "GLACIER_IR", "final_days": "20"},
             (
-                "superres:final_days: got 20, allowed are more than final_storage_days (30), "
-                "for a result moves before it goes"
+                "superres:final_days: got 20, must be more than final_storage_days (30), "
+                "because a result moves before it is deleted"
             ),
         ),
         (
@@ -345,7 +345,7 @@ def test_a_missing_setting_is_named() -> None:
 def test_nothing_is_made_without_its_tags(tag: str) -> None:
     given = {"project": "p", "stack": "s", "owner": "o", "cost_center": "c"}
     assert set(required_tags(**given)) == {"project", "stack", "owner", "cost-center"}
-    with pytest.raises(ValueError, match=f"tag {tag.replace('_', '-')}: got '', allowed are"):
+    with pytest.raises(ValueError, match=f"tag {tag.replace('_', '-')}: got '', must be 1 to 256"):
         required_tags(**{**given, tag: ""})
 
 
@@ -356,7 +356,7 @@ def test_the_plan_counts_on_what_fits_into_the_spot_environment() -> None:
 
 @pytest.mark.parametrize("name", ["", "Dev", "1dev", "a-name-that-is-too-long", "dev_2"])
 def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None:
-    with pytest.raises(ContractError, match=r"stack name: got .*, allowed are 1 to 16 lower-case"):
+    with pytest.raises(ContractError, match=r"stack name: got .*, must be 1 to 16 lower-case"):
         check_stack_name(name)
 
 
@@ -369,7 +369,7 @@ def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None
         (
             "dev",
             {"superres:protect": "true"},
-            "superres:images: got 'build', but protect is true; allowed is digest",
+            "superres:images: got 'build', but protect is true; must be digest",
         ),
         (
             "dev",
@@ -378,7 +378,7 @@ def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None
                 "superres:media_image": "a:1",
                 "superres:upscaler_image": "b:1",
             },
-            "superres:images: got 'local' in stack 'dev', which pulls images; allowed are digest",
+            "superres:images: got 'local' in stack 'dev', which pulls images; must be digest",
         ),
         (
             "dev",
@@ -386,7 +386,7 @@ def test_a_stack_name_that_does_not_fit_into_names_is_refused(name: str) -> None
                 "superres:encryption": "kms",
                 "superres:kms_key_arn": "arn:aws:kms:eu-west-1:111122223333:key/1-2",
             },
-            "superres:kms_key_arn: got a key in eu-west-1, allowed are keys in the stack's region",
+            "superres:kms_key_arn: got a key in eu-west-1, must be a key in the stack's region",
         ),
     ],
 )

@@ -56,7 +56,7 @@ class Components:
 
 
 @dataclass
-class Picture:
+class Diagram:
     components: Components
     nodes: list[Node] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
@@ -89,8 +89,8 @@ def short(resource: Resource) -> str:
     return resource.name.removeprefix(f"{PROJECT}-{resource.stack}").lstrip("-") or "workflow"
 
 
-def picture(deployment: Deployment) -> Picture:
-    graph, drawn = graph_of(deployment), Picture(Components(deployment))
+def diagram_of(deployment: Deployment) -> Diagram:
+    graph, drawn = graph_of(deployment), Diagram(Components(deployment))
     (machine,) = graph.of("StateMachine")
     channels = _channels(graph, machine)
     rows = max(len(channels), 1)
@@ -123,7 +123,7 @@ def _channels(graph: Graph, machine: Resource) -> list[tuple[Resource, Resource]
     return found
 
 
-def _source(drawn: Picture, graph: Graph, rows: int) -> None:
+def _source(drawn: Diagram, graph: Graph, rows: int) -> None:
     """The buckets whose events start something, and the functions that they start."""
     row = (rows - 1) / 2
     for rule in _sorted(graph.of("EventRule")):
@@ -144,7 +144,7 @@ def _targets(graph: Graph, rule: Resource) -> list[Resource]:
     ]
 
 
-def _stage(drawn: Picture, graph: Graph, topic: Resource, function: Resource, row: int) -> None:
+def _stage(drawn: Diagram, graph: Graph, topic: Resource, function: Resource, row: int) -> None:
     """The function that reads a queue, and the job or the topic that it hands on to."""
     drawn.add(function, FUNCTIONS, row, ("function",))
     drawn.edges.append(Edge(start=topic.urn, end=function.urn))
@@ -159,7 +159,7 @@ def _stage(drawn: Picture, graph: Graph, topic: Resource, function: Resource, ro
         drawn.edges.append(Edge(start=function.urn, end=mail.urn))
 
 
-def _listeners(drawn: Picture, graph: Graph, machine: Resource, first: int) -> None:
+def _listeners(drawn: Diagram, graph: Graph, machine: Resource, first: int) -> None:
     """Below: Batch's queues, and the functions that hear how jobs and executions ended."""
     for row, queue in enumerate(_sorted(graph.of("JobQueue")), first):
         environments = graph.used(queue, "ComputeEnvironment", "computeEnvironmentOrders")
@@ -215,7 +215,7 @@ def _grants(graph: Graph, user: Resource) -> list[tuple[list[str], list[str]]]:
     ]
 
 
-def _results(drawn: Picture, graph: Graph) -> None:
+def _results(drawn: Diagram, graph: Graph) -> None:
     """The buckets that jobs write, and the job table."""
     known = {node.key for node in drawn.nodes}
     written = {name for job in graph.of("JobDefinition") for name in _buckets(graph, job, WRITES)}
@@ -229,7 +229,7 @@ def _results(drawn: Picture, graph: Graph) -> None:
         drawn.add(table, START, row, ("table", f"of {len(users)} functions"), title="jobs")
 
 
-def _alarms(drawn: Picture, graph: Graph, row: int) -> None:
+def _alarms(drawn: Diagram, graph: Graph, row: int) -> None:
     """All alarms as one box, which writes to the mail topic."""
     alarms = _sorted(graph.of("MetricAlarm"))
     if not alarms:
@@ -257,7 +257,7 @@ def _physical(bucket: Resource) -> str:
     return bucket.props["bucket"]
 
 
-def _access(drawn: Picture, graph: Graph) -> None:
+def _access(drawn: Diagram, graph: Graph) -> None:
     """Which job reads and writes which bucket."""
     for job in _sorted(graph.of("JobDefinition")):
         read, written = _buckets(graph, job, READS), _buckets(graph, job, WRITES)
@@ -271,7 +271,7 @@ def _access(drawn: Picture, graph: Graph) -> None:
             drawn.edges.append(Edge(start=start.urn, end=end.urn, both=both, kind="data"))
 
 
-def _inventory(drawn: Picture, graph: Graph) -> None:
+def _inventory(drawn: Diagram, graph: Graph) -> None:
     for resource in graph.resources:
         if resource.type.startswith("aws:"):
             kinds = drawn.inventory.setdefault(drawn.components.of(resource.urn), Counter())

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from html import escape
 
-from tools.diagram.model import RESULTS, SOURCE, WORK, WORKFLOW, Edge, Node, Picture
+from tools.diagram.model import RESULTS, SOURCE, WORK, WORKFLOW, Diagram, Edge, Node
 
 WIDTH, HEIGHT = 132, 68
 """Of a box that spans one row."""
@@ -102,18 +102,18 @@ def middle(node: Node) -> float:
     return top(node) + tall(node) / 2
 
 
-def draw(picture: Picture, title: str) -> str:
-    """The picture as an SVG document; the same picture gives the same text."""
+def draw(diagram: Diagram, title: str) -> str:
+    """The diagram as an SVG document; the same diagram gives the same text."""
     canvas = Canvas()
-    _panels(canvas, picture.nodes)
-    _edges(canvas, picture)
-    for node in picture.nodes:
+    _panels(canvas, diagram.nodes)
+    _edges(canvas, diagram)
+    for node in diagram.nodes:
         _box(canvas, node)
-    bottom = max(top(n) + tall(n) for n in picture.nodes) + 30
+    bottom = max(top(n) + tall(n) for n in diagram.nodes) + 30
     width = MARGIN * 2 + (RESULTS + 1) * WIDTH + RESULTS * GAP_X
     canvas.text(MARGIN, 30, title, 17, anchor="start", bold=True)
     _legend(canvas, width)
-    height = _inventory(canvas, picture, bottom, width)
+    height = _inventory(canvas, diagram, bottom, width)
     return canvas.document(width, height, title)
 
 
@@ -171,10 +171,10 @@ def _wrapped(title: str, most: int = 17) -> list[str]:
     return [head + "-", tail]
 
 
-def _edges(canvas: Canvas, picture: Picture) -> None:
-    nodes = {node.key: node for node in picture.nodes}
-    ports = _ports(picture.edges, nodes)
-    for edge in picture.edges:
+def _edges(canvas: Canvas, diagram: Diagram) -> None:
+    nodes = {node.key: node for node in diagram.nodes}
+    ports = _ports(diagram.edges, nodes)
+    for edge in diagram.edges:
         start, end = nodes[edge.start], nodes[edge.end]
         canvas.path(_route(start, end, ports[edge]), edge.kind, edge.both)
 
@@ -245,11 +245,11 @@ def _legend(canvas: Canvas, width: float) -> None:
         x += 75 + 6.2 * len(words)
 
 
-def _inventory(canvas: Canvas, picture: Picture, y: float, width: float) -> float:
+def _inventory(canvas: Canvas, diagram: Diagram, y: float, width: float) -> float:
     """All resources by component: nothing that is deployed is left out."""
-    total = sum(sum(kinds.values()) for kinds in picture.inventory.values())
+    total = sum(sum(kinds.values()) for kinds in diagram.inventory.values())
     canvas.text(MARGIN, y, f"All {total} resources, by component", 12.5, anchor="start", bold=True)
-    for name, kinds in sorted(picture.inventory.items()):
+    for name, kinds in sorted(diagram.inventory.items()):
         y += 19
         canvas.text(MARGIN, y, name, 11, colour(name), "start", bold=True)
         words = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

@@ -1,1 +1,1 @@
-"""That every permission is needed: read from a stack's roles and its log of decisions."""
+"""Proof that every permission is needed, from a stack's roles and its log of decisions."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from tools.least_privilege.aws_only import AWS_ONLY, only_on_aws
 
 
-class Part(NamedTuple):
+class PolicyPart(NamedTuple):
     """Something that could be taken out of a policy by itself."""
 
     role: str
@@ -33,14 +33,14 @@ class Statement:
     def aws_only(self) -> str | None:
         return AWS_ONLY.get(self.sid)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[PolicyPart]:
         for action in _listed(self.document["Action"]):
-            yield Part(self.role, self.sid, "action", action)
+            yield PolicyPart(self.role, self.sid, "action", action)
         for resource in _listed(self.document["Resource"]):
-            yield Part(self.role, self.sid, "resource", resource)
+            yield PolicyPart(self.role, self.sid, "resource", resource)
         for key, values in self.alternatives():
             for value in values:
-                yield Part(self.role, self.sid, key, value)
+                yield PolicyPart(self.role, self.sid, key, value)
 
     def alternatives(self) -> Iterator[tuple[str, list[str]]]:
         """Conditions that hold for any of several values: (key, values)."""
@@ -55,13 +55,13 @@ class Proof:
     """What the log of decisions says of the statements."""
 
     statements: tuple[Statement, ...]
-    needed: Mapping[Part, str] = field(default_factory=dict)
+    needed: Mapping[PolicyPart, str] = field(default_factory=dict)
     """Parts without which a call would have been refused, each with that call's resource."""
 
     @classmethod
     def of(cls, statements: Iterable[Statement], lines: Iterable[Mapping[str, Any]]) -> Self:
         known = {(s.role, s.sid): s for s in statements}
-        needed: dict[Part, str] = {}
+        needed: dict[PolicyPart, str] = {}
         for line in lines:
             found = _only_grant(line)
             statement = known.get((line["role"], found["sid"])) if found else None
@@ -71,7 +71,7 @@ class Proof:
                 needed.setdefault(part, line["resource"])
         return cls(tuple(known.values()), needed)
 
-    def unproved(self) -> list[Part]:
+    def unproved(self) -> list[PolicyPart]:
         """Parts that nothing needed, of statements that the pipeline itself must exercise."""
         return [
             part
@@ -81,7 +81,7 @@ class Proof:
             if part not in self.needed and not only_on_aws(part.kind, part.value)
         ]
 
-    def stale(self) -> list[Part]:
+    def stale(self) -> list[PolicyPart]:
         """Parts that were needed although only AWS is said to exercise them."""
         aws_only = {(s.role, s.sid) for s in self.statements if s.aws_only is not None}
         return [part for part in self.needed if (part.role, part.sid) in aws_only]
@@ -94,18 +94,18 @@ def _only_grant(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return line["grants"][0]
 
 
-def _parts(statement: Statement, action: str, found: Mapping[str, Any]) -> Iterator[Part]:
+def _parts(statement: Statement, action: str, found: Mapping[str, Any]) -> Iterator[PolicyPart]:
     role, sid = statement.role, statement.sid
-    yield Part(role, sid, "action", action)
+    yield PolicyPart(role, sid, "action", action)
     if len(found["resources"]) == 1:
-        yield Part(role, sid, "resource", found["resources"][0])
+        yield PolicyPart(role, sid, "resource", found["resources"][0])
     for key, values in statement.alternatives():
         held = [value for value in values if value in found["values"]]
         if len(held) == 1:
-            yield Part(role, sid, key, held[0])
+            yield PolicyPart(role, sid, key, held[0])
 
 
-def by_statement(parts: Iterable[Part]) -> dict[str, list[str]]:
+def by_statement(parts: Iterable[PolicyPart]) -> dict[str, list[str]]:
     """For people: `role: statement` -> its parts."""
     grouped: dict[str, list[str]] = defaultdict(list)
     for part in parts:

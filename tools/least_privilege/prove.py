@@ -41,7 +41,7 @@ Target = tuple[Statement, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Removal:
     """What came of one statement's removal."""
 
     role: str
@@ -69,15 +69,15 @@ def main(arguments: Sequence[str]) -> int:
         console.print("The walks, untouched ...")
         found = first_walks(running[0])
         console.print(f"Taking out {len(found)} statements, one at a time ...")
-        outcomes = prove(running, found, lambda one: console.print(_line(one), soft_wrap=True))
-    outcomes.sort(key=lambda one: (one.role, one.statement))
+        removals = prove(running, found, lambda one: console.print(_line(one), soft_wrap=True))
+    removals.sort(key=lambda one: (one.role, one.statement))
     seconds = time.monotonic() - began
-    useless = [one for one in outcomes if one.refused is None]
+    useless = [one for one in removals if one.refused is None]
     if given.json:
-        facts = {"seconds": round(seconds, 1), "statements": [asdict(one) for one in outcomes]}
+        facts = {"seconds": round(seconds, 1), "statements": [asdict(one) for one in removals]}
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
-        Console().print(_table(outcomes, seconds))
+        Console().print(_table(removals, seconds))
     for one in useless:
         sys.stderr.write(f"{one.role}: {one.statement} is not needed: without it all went on.\n")
     return 1 if useless else 0
@@ -85,12 +85,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def first_walks(stack: Stack, walks: Sequence[Walk] = (*TOLD, *UNTOLD)) -> list[Target]:
     """Every statement that the pipeline itself must exercise, and the first walk that did."""
-    known = roles.statements(Walker(stack).client("iam"))
+    known = roles.read_statements(Walker(stack).client("iam"))
     first: dict[tuple[str, str], str] = {}
     for walk in (None, *walks):
         if walk is not None:
             walk(Walker(stack))
-        for line in roles.decisions(stack.access_log):
+        for line in roles.read_decisions(stack.access_log):
             if line["allowed"] and len(line["grants"]) == 1:
                 key = line["role"], line["grants"][0]["sid"]
                 first.setdefault(key, walk.__name__ if walk else AT_REST)
@@ -99,15 +99,15 @@ def first_walks(stack: Stack, walks: Sequence[Walk] = (*TOLD, *UNTOLD)) -> list[
 
 
 def prove(
-    stacks: Sequence[Stack], found: Sequence[Target], told: Callable[[Outcome], None]
-) -> list[Outcome]:
+    stacks: Sequence[Stack], found: Sequence[Target], told: Callable[[Removal], None]
+) -> list[Removal]:
     """Take out each statement; its walk is given by name."""
     waiting: queue.SimpleQueue[Target] = queue.SimpleQueue()
     for statement, walk in sorted(found, key=lambda target: target[1]):
         waiting.put((statement, walk))
 
-    def work(stack: Stack) -> list[Outcome]:
-        done: list[Outcome] = []
+    def work(stack: Stack) -> list[Removal]:
+        done: list[Removal] = []
         with contextlib.suppress(queue.Empty):
             while True:
                 statement, walk = waiting.get_nowait()
@@ -116,16 +116,16 @@ def prove(
         return done
 
     with ThreadPoolExecutor(len(stacks)) as pool:
-        return [outcome for each in pool.map(work, stacks) for outcome in each]
+        return [removal for each in pool.map(work, stacks) for removal in each]
 
 
-def take_out(stack: Stack, statement: Statement, walk: str) -> Outcome:
+def take_out(stack: Stack, statement: Statement, walk: str) -> Removal:
     """Walk without the statement until a call is refused that it allowed; then put it back."""
     began = time.monotonic()
-    seen = len(roles.decisions(stack.access_log))
+    seen = len(roles.read_decisions(stack.access_log))
 
     def refused() -> str | None:
-        for line in roles.decisions(stack.access_log)[seen:]:
+        for line in roles.read_decisions(stack.access_log)[seen:]:
             if not line["allowed"] and line["role"] == statement.role and _allows(statement, line):
                 return f"{line['action']} on {line['resource']}"
         return None
@@ -133,7 +133,7 @@ def take_out(stack: Stack, statement: Statement, walk: str) -> Outcome:
     with _without(Walker(stack).client("iam"), statement):
         call = _walk_until(stack, walk, refused)
     Walker(stack).calm_down()
-    return Outcome(
+    return Removal(
         role=statement.role,
         statement=statement.sid,
         walk=walk,
@@ -159,10 +159,10 @@ def _without(iam: Any, statement: Statement) -> Iterator[None]:
     role = statement.role
     (policy,) = [
         name
-        for owner, name in roles.policies(iam)
-        if owner == role and statement.document in roles.document(iam, role, name)["Statement"]
+        for owner, name in roles.list_policies(iam)
+        if owner == role and statement.document in roles.read_policy(iam, role, name)["Statement"]
     ]
-    whole = roles.document(iam, role, policy)
+    whole = roles.read_policy(iam, role, policy)
     rest = [one for one in whole["Statement"] if one != statement.document]
     if rest:
         reduced = json.dumps({**whole, "Statement": rest})
@@ -190,16 +190,16 @@ def _allows(statement: Statement, line: dict[str, Any]) -> bool:
     return iam_evaluator.evaluate(context, [parsed]).decision == "Allow"
 
 
-def _line(outcome: Outcome) -> str:
-    what = f"refused {outcome.refused}" if outcome.refused else "NOTHING CHANGED"
-    return f"{outcome.seconds:5.1f} s  {outcome.role}: {outcome.statement}: {what}"
+def _line(removal: Removal) -> str:
+    what = f"refused {removal.refused}" if removal.refused else "NOTHING CHANGED"
+    return f"{removal.seconds:5.1f} s  {removal.role}: {removal.statement}: {what}"
 
 
-def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
+def _table(removals: Sequence[Removal], seconds: float) -> Table:
     table = Table(title=f"Each statement taken out by itself ({seconds:.0f} s)")
     for column in ("role", "statement", "walk", "first call refused", "s"):
         table.add_column(column, overflow="fold")
-    for one in outcomes:
+    for one in removals:
         call = one.refused or "[red]nothing changed[/red]"
         table.add_row(one.role, one.statement, one.walk, call, f"{one.seconds:.1f}")
     return table

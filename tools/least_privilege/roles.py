@@ -9,16 +9,16 @@ from contracts.names import PROJECT
 from tools.least_privilege.coverage import Statement
 
 
-def statements(iam: Any) -> list[Statement]:
+def read_statements(iam: Any) -> list[Statement]:
     """Every statement of every role's inline policies."""
     return [
         Statement(role=role, sid=statement["Sid"], document=statement)
-        for role, name in policies(iam)
-        for statement in document(iam, role, name)["Statement"]
+        for role, name in list_policies(iam)
+        for statement in read_policy(iam, role, name)["Statement"]
     ]
 
 
-def policies(iam: Any) -> Iterator[tuple[str, str]]:
+def list_policies(iam: Any) -> Iterator[tuple[str, str]]:
     """(role, policy) by name, of the stack's roles."""
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
@@ -29,12 +29,12 @@ def policies(iam: Any) -> Iterator[tuple[str, str]]:
                 yield name, policy
 
 
-def document(iam: Any, role: str, policy: str) -> dict[str, Any]:
+def read_policy(iam: Any, role: str, policy: str) -> dict[str, Any]:
     found = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     return json.loads(found) if isinstance(found, str) else found
 
 
-def decisions(access_log: Path | None) -> list[dict[str, Any]]:
+def read_decisions(access_log: Path | None) -> list[dict[str, Any]]:
     """Lines of patches/permissions/access_log.py. Raises ValueError where there is no log."""
     if access_log is None:
         raise ValueError("only the embedded AWS logs its decisions")

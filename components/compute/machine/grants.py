@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.common.identity import Place
+from components.common.identity import Location
 from components.common.policy import ANY, Grant
 from contracts.stack.images import EcrRepository
 
@@ -35,7 +35,7 @@ PULL_ACTIONS = (
 
 
 def instance_grants(
-    place: Place, repositories: Sequence[str], log_group_arn: pulumi.Input[str]
+    location: Location, repositories: Sequence[str], log_group_arn: pulumi.Input[str]
 ) -> tuple[Grant, ...]:
     """What the ECS agent and Docker do on an instance, and no more.
 
@@ -43,8 +43,8 @@ def instance_grants(
     instances would let them write to any log and pull any image. Batch makes the cluster and
     names it, hence the pattern.
     """
-    cluster = place.arn("ecs", "cluster/*")
-    members = place.arn("ecs", "container-instance/*")
+    cluster = location.arn("ecs", "cluster/*")
+    members = location.arn("ecs", "container-instance/*")
     grants = [
         Grant(
             sid="FindAgentEndpoint",
@@ -87,16 +87,16 @@ def instance_grants(
             resources=(pulumi.Output.concat(log_group_arn, ":*"),),
         ),
     ]
-    return (*grants, *_pull_grants(place, repositories))
+    return (*grants, *_pull_grants(location, repositories))
 
 
-def _pull_grants(place: Place, repositories: Sequence[str]) -> tuple[Grant, ...]:
+def _pull_grants(location: Location, repositories: Sequence[str]) -> tuple[Grant, ...]:
     """None for public registries, which ask for no permission."""
     private = [found for name in repositories if (found := EcrRepository.find(name))]
     if not private:
         return ()
     arns = tuple(
-        pulumi.Output.concat("arn:", place.partition, ":", repository.arn_rest)
+        pulumi.Output.concat("arn:", location.partition, ":", repository.arn_rest)
         for repository in private
     )
     return (

@@ -1,13 +1,12 @@
 """The launch template of instances, and the machine image that they start from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components.common.identity import Place
+from components.common.identity import Location
 
 ROOT_DEVICE = "/dev/xvda"
 
@@ -24,7 +23,7 @@ IMAGE_PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What an instance is, but for its type and its place."""
+    """What an instance is, apart from its type and its zone."""
 
     image_type: str
     """One of IMAGE_PARAMETERS."""
@@ -38,28 +37,38 @@ class Machine:
         return self.image_type == GPU_IMAGE
 
 
-def machine_image(place: Place, machine: Machine) -> pulumi.Output[str]:
+def machine_image(location: Location, machine: Machine) -> pulumi.Output[str]:
     """Named explicitly, so that a preview shows when the image changes."""
     if machine.image_id is not None:
         return pulumi.Output.from_input(machine.image_id)
     parameter = aws.ssm.get_parameter_output(
-        name=IMAGE_PARAMETERS[machine.image_type], opts=place.invoke
+        name=IMAGE_PARAMETERS[machine.image_type], opts=location.invoke
     )
     # `value` is the same text, but marked as secret
     return parameter.insecure_value
 
 
+@dataclass(frozen=True, kw_only=True)
+class TemplateArgs:
+    """What instances of a template start with."""
+
+    machine: Machine
+    user_data: pulumi.Input[str]
+    tags: Mapping[str, str]
+    volume_key_arn: pulumi.Input[str] | None
+    """Of the root volume. None: EBS's own key."""
+    image_id: pulumi.Input[str] | None = None
+    """None, as for the next two: Batch names it in the compute environment."""
+    instance_profile_arn: pulumi.Input[str] | None = None
+    security_group_ids: Sequence[pulumi.Input[str]] | None = None
+
+
 def launch_template(
-    name: str,
-    machine: Machine,
-    user_data: pulumi.Input[str],
-    tags: Mapping[str, str],
-    volume_key_arn: pulumi.Input[str] | None,
-    opts: pulumi.ResourceOptions,
-    **further: Any,
+    name: str, args: TemplateArgs, opts: pulumi.ResourceOptions
 ) -> aws.ec2.LaunchTemplate:
-    """IMDSv2 only, an encrypted root volume (None: under EBS's own key), tags on all it starts."""
-    named = {**tags, "Name": name}
+    """IMDSv2 only, an encrypted root volume, and tags on everything that it starts."""
+    named = {**args.tags, "Name": name}
+    profile = args.instance_profile_arn
     return aws.ec2.LaunchTemplate(
         name,
         metadata_options={
@@ -72,10 +81,10 @@ def launch_template(
             {
                 "device_name": ROOT_DEVICE,
                 "ebs": {
-                    "volume_size": machine.root_gib,
+                    "volume_size": args.machine.root_gib,
                     "volume_type": "gp3",
                     "encrypted": "true",
-                    "kms_key_id": volume_key_arn,
+                    "kms_key_id": args.volume_key_arn,
                     "delete_on_termination": "true",
                 },
             }
@@ -83,10 +92,12 @@ def launch_template(
         tag_specifications=[
             {"resource_type": kind, "tags": named} for kind in ("instance", "volume")
         ],
-        user_data=user_data,
+        user_data=args.user_data,
         update_default_version=True,
+        image_id=args.image_id,
+        iam_instance_profile={"arn": profile} if profile is not None else None,
+        vpc_security_group_ids=args.security_group_ids,
         opts=opts,
-        **further,
     )
 
 

@@ -36,7 +36,7 @@ def agent_script(settings: Mapping[str, str]) -> str:
     )
 
 
-def user_data(gpu: bool, cluster: str | None = None) -> str:
+def user_data(*, gpu: bool, cluster: str | None = None) -> str:
     """Base64 of MIME, as Batch wants it; `cluster` for instances that Batch does not start.
 
     https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html

@@ -51,7 +51,7 @@ def names(bench: Bench) -> Callable[[str, str], str]:
         "queue": bench.client("sqs").list_queues(MaxResults=999)["QueueUrls"],
         "topic": [topic["TopicArn"] for topic in sns.list_topics()["Topics"]],
         "function": [function["FunctionName"] for function in functions],
-        "role": [role for role, _ in roles.policies(iam)],
+        "role": [role for role, _ in roles.list_policies(iam)],
         "definition": [definition["jobDefinitionArn"] for definition in definitions],
     }
 
@@ -77,7 +77,7 @@ def as_role(bench: Bench, role: str) -> Iterator[Clients]:
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST_ROOT))
     policies = iam.list_role_policies(RoleName=role)["PolicyNames"]
     for policy in policies:
-        document = json.dumps(roles.document(iam, role, policy))
+        document = json.dumps(roles.read_policy(iam, role, policy))
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
     arn = iam.get_role(RoleName=name)["Role"]["Arn"]
     taken = bench.client("sts").assume_role(RoleArn=arn, RoleSessionName="matrix")["Credentials"]
@@ -109,7 +109,7 @@ def is_refused(call: Call, clients: Clients) -> bool:
 
 
 def test_the_matrix_knows_every_role(bench: Bench) -> None:
-    assert {short(role) for role, _ in roles.policies(bench.client("iam"))} == set(MAY)
+    assert {short(role) for role, _ in roles.list_policies(bench.client("iam"))} == set(MAY)
 
 
 @pytest.mark.parametrize("role", MAY)

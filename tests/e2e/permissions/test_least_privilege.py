@@ -30,8 +30,8 @@ def proof(kms: Bench) -> Proof:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for walked in [pool.submit(walk, walker()) for walk in walks]:
                 walked.result()
-    statements = roles.statements(kms.client("iam"))
-    return Proof.of(statements, roles.decisions(kms.stack.access_log))
+    statements = roles.read_statements(kms.client("iam"))
+    return Proof.of(statements, roles.read_decisions(kms.stack.access_log))
 
 
 def test_every_action_resource_and_condition_is_some_calls_only_grant(proof: Proof) -> None:

@@ -14,7 +14,7 @@ from tools.least_privilege.prove import take_out
 def statement(bench: Bench, role: str, sid: str) -> Statement:
     (found,) = [
         one
-        for one in roles.statements(bench.client("iam"))
+        for one in roles.read_statements(bench.client("iam"))
         if one.sid == sid and one.role.rpartition("-")[0].endswith(f"-local-{role}")
     ]
     return found

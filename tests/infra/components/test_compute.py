@@ -1,7 +1,6 @@
 """Batch: environments, queues, job definitions, instances."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -21,14 +20,6 @@ COMMANDS = {
     "process": ["python", "-m", "containers.upscaler", "process"],
     "recompose": ["python", "-m", "containers.media", "recompose"],
 }
-
-
-def container(stack: Deployment, stage: str) -> dict[str, Any]:
-    return json.loads(stack.one("JobDefinition", stage).inputs["containerProperties"])
-
-
-def environment(stack: Deployment, name: str) -> dict[str, Any]:
-    return stack.one("ComputeEnvironment", name).inputs["computeResources"]
 
 
 def test_workers_ask_for_spot_first_and_media_jobs_for_on_demand(stack: Deployment) -> None:
@@ -60,36 +51,36 @@ def test_environments_scale_to_zero_and_can_be_updated_in_place(stack: Deploymen
 
 
 def test_gpu_workers_get_gpu_instances_of_several_families(prod: Deployment) -> None:
-    resources = environment(prod, "process-spot")
+    resources = prod.compute_resources("process-spot")
     families = {kind.split(".")[0] for kind in resources["instanceTypes"]}
     assert families == {"g4dn", "g5", "g6"}
     assert resources["ec2Configurations"] == [
         {"imageType": "ECS_AL2023_NVIDIA", "imageIdOverride": "ami-0000000000000a000"}
     ]
-    assert {"type": "GPU", "value": "1"} in container(prod, "process")["resourceRequirements"]
+    assert {"type": "GPU", "value": "1"} in prod.job_container("process")["resourceRequirements"]
 
 
 @pytest.mark.parametrize("name", ["process-spot", "process-on-demand"])
 def test_workers_without_gpu_get_cpu_instances(local: Deployment, name: str) -> None:
-    resources = environment(local, name)
-    assert resources["instanceTypes"] == environment(local, "media-on-demand")["instanceTypes"]
+    resources = local.compute_resources(name)
+    assert resources["instanceTypes"] == local.compute_resources("media-on-demand")["instanceTypes"]
     assert resources["ec2Configurations"] == [
         {"imageType": "ECS_AL2023", "imageIdOverride": "ami-0000000000000c000"}
     ]
-    kinds = {r["type"] for r in container(local, "process")["resourceRequirements"]}
+    kinds = {r["type"] for r in local.job_container("process")["resourceRequirements"]}
     assert kinds == {"VCPU", "MEMORY"}
 
 
 def test_each_stage_runs_its_own_command_in_its_own_image(stack: Deployment) -> None:
     for stage, command in COMMANDS.items():
-        properties = container(stack, stage)
+        properties = stack.job_container(stage)
         assert properties["command"] == command
         assert ("upscaler" in properties["image"]) == (stage == "process")
 
 
 def test_jobs_write_nowhere_but_to_their_scratch_folder_and_our_log(stack: Deployment) -> None:
     for stage in Stage:
-        properties = container(stack, stage.value)
+        properties = stack.job_container(stage.value)
         assert properties["readonlyRootFilesystem"] is True
         assert properties["privileged"] is False
         assert [m["containerPath"] for m in properties["mountPoints"]] == ["/tmp"]
@@ -105,14 +96,14 @@ def test_jobs_write_nowhere_but_to_their_scratch_folder_and_our_log(stack: Deplo
 
 def test_a_job_is_told_its_region_for_ecs_does_not_tell_it(stack: Deployment) -> None:
     for stage in Stage:
-        properties = container(stack, stage.value)
+        properties = stack.job_container(stage.value)
         given = {one["name"]: one["value"] for one in properties["environment"]}
         logged = properties["logConfiguration"]["options"]["awslogs-region"]
         assert given["AWS_DEFAULT_REGION"] == logged == "us-east-1"
 
 
 def test_each_stage_has_a_job_role_of_its_own(stack: Deployment) -> None:
-    roles = [container(stack, stage.value)["jobRoleArn"] for stage in Stage]
+    roles = [stack.job_container(stage.value)["jobRoleArn"] for stage in Stage]
     assert roles == [stack.one("Role", f"{stage.value}-job").arn for stage in Stage]
 
 
@@ -163,7 +154,7 @@ def test_volumes_use_the_stacks_key_where_it_has_one(kms: Deployment) -> None:
 def test_a_machine_image_can_be_pinned() -> None:
     stack = variant("prod", "gpu_image_id=ami-0abcdef12", "cpu_image_id=ami-0abcdef34")
     images = {
-        name: environment(stack, name)["ec2Configurations"][0]["imageIdOverride"]
+        name: stack.compute_resources(name)["ec2Configurations"][0]["imageIdOverride"]
         for name in ("media-on-demand", "process-spot", "process-on-demand")
     }
     assert images == {
@@ -212,5 +203,5 @@ def test_instances_and_volumes_carry_the_tags_that_providers_do_not_give_them(
 )
 def test_a_worker_has_a_child_for_each_gpu(changes: tuple[str, ...], children: int) -> None:
     stack = variant("prod", *changes, "worker_dollars_per_hour=1")
-    variables = {v["name"]: v["value"] for v in container(stack, "process")["environment"]}
+    variables = {v["name"]: v["value"] for v in stack.job_container("process")["environment"]}
     assert variables["SUPERRES_CHILDREN"] == str(children)

@@ -7,7 +7,6 @@ import pytest
 
 from components.compute.interruptions import delivery_policy
 from contracts.names import Stage
-from tests.infra.components.test_compute import environment
 from tests.infra.support.recorder import (
     ACCOUNT,
     REGION,
@@ -141,7 +140,7 @@ def test_batch_can_be_given_a_role_of_our_own() -> None:
         "arn:aws:iam::aws:policy/service-role/AWSBatchServiceRole"
     )
     assert {e.inputs["serviceRole"] for e in stack.of("ComputeEnvironment")} == {role.arn}
-    assert environment(stack, "process-spot")["allocationStrategy"]
+    assert stack.compute_resources("process-spot")["allocationStrategy"]
 
 
 def test_interruptions_are_written_down_in_every_stack(stack: Deployment) -> None:

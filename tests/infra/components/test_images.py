@@ -10,7 +10,6 @@ from contracts.stack.images import (
     ImageReference,
     promoted_tag,
 )
-from tests.infra.components.test_compute import container
 from tests.infra.support.recorder import (
     DIGEST,
     Deployment,
@@ -30,7 +29,7 @@ IMAGES = {
 def test_every_job_definition_names_its_image_by_digest(name: str) -> None:
     stack = deployment(name)
     for stage, image in IMAGES.items():
-        reference = ImageReference.parse(container(stack, stage.value)["image"])
+        reference = ImageReference.parse(stack.job_container(stage.value)["image"])
         assert reference.repository == f"{ECR}/{image.repository}"
         assert str(reference) == stack.outputs[image.setting]
 

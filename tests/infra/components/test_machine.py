@@ -98,7 +98,7 @@ def test_the_agent_gets_its_settings_behind_those_of_batch(
 ) -> None:
     config = tmp_path / "ecs.config"
     config.write_text("ECS_BACKEND=batch\n")
-    script = parts(user_data(gpu, cluster))["text/x-shellscript"]
+    script = parts(user_data(gpu=gpu, cluster=cluster))["text/x-shellscript"]
     moved = script.replace("/etc/ecs/ecs.config", str(config))
     assert moved != script
     subprocess.run(["/bin/bash"], input=moved, text=True, check=True)

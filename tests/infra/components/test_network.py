@@ -60,7 +60,7 @@ def test_a_zone_that_opens_later_moves_no_subnet() -> None:
 
 def test_more_zones_than_the_region_has_are_refused_in_one_sentence() -> None:
     config = {**stack_config("prod"), "superres:zones": "4"}
-    sentence = "superres:zones: got 4, allowed are 1 to 3: the region offers us-east-1a, us-east-1b"
+    sentence = "superres:zones: got 4, must be 1 to 3: the region offers us-east-1a, us-east-1b"
     with pytest.raises(pulumi.RunError, match=re.escape(sentence)):
         run_program("prod", config)
 

@@ -1,6 +1,5 @@
 """The shared registry's program: repositories, and the roles that GitHub's workflows take."""
 
-import functools
 import json
 import re
 from fnmatch import fnmatch
@@ -23,41 +22,27 @@ from tests.infra.support.linting import policy_findings
 from tests.infra.support.recorder import (
     ACCOUNT,
     DIGEST,
-    REPOSITORY,
-    Deployment,
     deployment,
     run_program,
     stack_config,
     variant,
 )
+from tests.infra.support.registry import run_registry, shared_registry
 
-FOLDER = REPOSITORY / "registry"
 STACKS = ("dev", "staging", "prod")
-NAMESPACE = "superres-registry:"
 WIDE = "RESOURCE_"
 """Findings about a service's other resources, where the whole service is allowed on the stack's."""
-
-
-def run(**changes: str) -> Deployment:
-    config = stack_config("shared", FOLDER)
-    config |= {f"{NAMESPACE}{name}": value for name, value in changes.items()}
-    return run_program("shared", config, "superres-registry", FOLDER)
-
-
-@functools.cache
-def shared() -> Deployment:
-    return run()
 
 
 def role_statements(role: str) -> list[dict[str, Any]]:
     attached = {
         a.inputs["policyArn"]
-        for a in shared().of("RolePolicyAttachment")
+        for a in shared_registry().of("RolePolicyAttachment")
         if a.inputs["role"] == f"github-superres-{role}"
     }
     found = [
         s
-        for policy in shared().of("Policy")
+        for policy in shared_registry().of("Policy")
         if policy.arn in attached
         for s in json.loads(policy.inputs["policy"])["Statement"]
     ]
@@ -75,7 +60,7 @@ def allowed(role: str, action: str, resource: str) -> bool:
 
 
 def test_there_is_a_repository_for_each_image() -> None:
-    names = {r.inputs["name"] for r in shared().of("Repository")}
+    names = {r.inputs["name"] for r in shared_registry().of("Repository")}
     assert (
         names
         == {image.repository for image in ImageName}
@@ -84,14 +69,14 @@ def test_there_is_a_repository_for_each_image() -> None:
             "superres/upscaler",
         }
     )
-    for repository in shared().of("Repository"):
+    for repository in shared_registry().of("Repository"):
         assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": True}
         assert repository.inputs["encryptionConfigurations"] == [{"encryptionType": "AES256"}]
         assert (repository.protect, repository.retain) == (True, True)
 
 
 def test_only_the_tags_of_builds_may_move() -> None:
-    for repository in shared().of("Repository"):
+    for repository in shared_registry().of("Repository"):
         assert repository.inputs["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
         (moving,) = repository.inputs["imageTagMutabilityExclusionFilters"]
         assert moving["filterType"] == "WILDCARD"
@@ -101,7 +86,7 @@ def test_only_the_tags_of_builds_may_move() -> None:
 
 def test_promoted_images_do_not_expire() -> None:
     """An image that a rule's tags match is out of reach for rules of lower priority."""
-    for policy in shared().of("LifecyclePolicy"):
+    for policy in shared_registry().of("LifecyclePolicy"):
         first, last = json.loads(policy.inputs["policy"])["rules"]
         assert first["rulePriority"] < last["rulePriority"]
         (prefix,) = first["selection"]["tagPrefixList"]
@@ -113,7 +98,7 @@ def test_promoted_images_do_not_expire() -> None:
 
 
 def test_the_stacks_accounts_pull_and_no_others() -> None:
-    registry = run(readers='["444455556666"]')
+    registry = run_registry(readers='["444455556666"]')
     for policy in registry.of("RepositoryPolicy"):
         document = json.loads(policy.inputs["policy"])
         (statement,) = document["Statement"]
@@ -124,7 +109,7 @@ def test_the_stacks_accounts_pull_and_no_others() -> None:
 
 def test_each_role_trusts_one_environment_of_one_repository() -> None:
     subjects = {}
-    for role in shared().of("Role"):
+    for role in shared_registry().of("Role"):
         (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
         condition = statement["Condition"]["StringEquals"]
         assert condition["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
@@ -138,7 +123,7 @@ def test_each_role_trusts_one_environment_of_one_repository() -> None:
 @pytest.mark.parametrize("name", ["octocat-123456/my-repo-456789", "octocat@1/my-repo@2"])
 def test_a_repository_may_be_named_with_its_ids(name: str) -> None:
     """As GitHub names newer ones in its tokens."""
-    roles = run(github_repository=name).of("Role")
+    roles = run_registry(github_repository=name).of("Role")
     trusts = [json.loads(role.inputs["assumeRolePolicy"])["Statement"][0] for role in roles]
     subjects = {t["Condition"]["StringEquals"][f"{ISSUER}:sub"] for t in trusts}
     assert f"repo:{name}:environment:prod" in subjects
@@ -235,7 +220,7 @@ def test_no_role_of_a_stack_needs_more_than_the_boundary() -> None:
 
 
 def test_the_boundary_keeps_out_of_identities() -> None:
-    (policy,) = [p for p in shared().of("Policy") if p.name == "superres-boundary"]
+    (policy,) = [p for p in shared_registry().of("Policy") if p.name == "superres-boundary"]
     workloads, passing, looking = json.loads(policy.inputs["policy"])["Statement"]
     services = {action.split(":")[0] for action in workloads["Action"]}
     assert services.isdisjoint({"iam", "sts", "organizations", "account"})
@@ -247,7 +232,7 @@ def test_the_boundary_keeps_out_of_identities() -> None:
 def test_the_boundary_leaves_room_for_a_fleet_and_for_a_batch_role_of_our_own() -> None:
     """What their roles hand over: the instances' role, and the jobs' roles."""
     stack = variant("prod", "spot_fleet=true", "batch_service_role=own")
-    (policy,) = [p for p in shared().of("Policy") if p.name == "superres-boundary"]
+    (policy,) = [p for p in shared_registry().of("Policy") if p.name == "superres-boundary"]
     _, passing, _ = json.loads(policy.inputs["policy"])["Statement"]
     roles = [r.arn for r in stack.of("Role") if r.name.endswith(("-job", "-instance"))]
     assert len(roles) == 4
@@ -269,22 +254,22 @@ def test_policies_fit_into_iams_limits() -> None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    for policy in shared().of("Policy"):
+    for policy in shared_registry().of("Policy"):
         assert len(re.sub(r"\s", "", policy.inputs["policy"])) <= 6144, policy.name
         findings = policy_findings(json.loads(policy.inputs["policy"]))
         assert [f for f in findings if not f.startswith(WIDE)] == [], policy.name
-    long = run(stacks=json.dumps(["a" * 16]))
+    long = run_registry(stacks=json.dumps(["a" * 16]))
     assert all(len(role.name) <= 64 for role in long.of("Role"))
 
 
 def test_the_identity_provider_of_an_account_is_used_where_there_is_one() -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
-    assert len(shared().of("OpenIdConnectProvider")) == 1
-    assert run(github_oidc_provider_arn=arn).of("OpenIdConnectProvider") == []
+    assert len(shared_registry().of("OpenIdConnectProvider")) == 1
+    assert run_registry(github_oidc_provider_arn=arn).of("OpenIdConnectProvider") == []
 
 
 def test_another_accounts_program_has_roles_and_no_repositories() -> None:
-    assert run(repositories="false").of("Repository") == []
+    assert run_registry(repositories="false").of("Repository") == []
 
 
 @pytest.mark.parametrize(
@@ -298,4 +283,4 @@ def test_another_accounts_program_has_roles_and_no_repositories() -> None:
 )
 def test_wrong_settings_are_named(changes: dict[str, str], sentence: str) -> None:
     with pytest.raises(pulumi.RunError, match=re.escape(sentence)):
-        run(**changes)
+        run_registry(**changes)

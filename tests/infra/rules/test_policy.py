@@ -3,7 +3,6 @@
 import pytest
 
 from policy.rules import RULES
-from tests.infra.components.test_registry import shared
 from tests.infra.support.graphs import (
     CASES,
     graph,
@@ -11,6 +10,7 @@ from tests.infra.support.graphs import (
 )
 from tests.infra.support.planting import Damage
 from tests.infra.support.plants import PLANTS
+from tests.infra.support.registry import shared_registry
 
 BY_NAME = {rule.name: rule for rule in RULES}
 
@@ -23,7 +23,7 @@ def test_every_rule_holds(stack: str, mode: int) -> None:
 
 
 def test_every_rule_holds_for_what_all_stacks_share() -> None:
-    resources = graph_of(shared())
+    resources = graph_of(shared_registry())
     broken = [f"{rule.name}: {v.message}" for rule in RULES for v in rule.violations(resources)]
     assert broken == []
     assert resources.of("Repository")
@@ -45,7 +45,9 @@ def test_every_rule_is_broken_at_least_once() -> None:
 def test_rules_look_at_something() -> None:
     """But those that wait for whoever adds a kind of resource that could open a door."""
     seen = {
-        r.kind for g in (graph("prod"), graph("prod", 3), graph_of(shared())) for r in g.resources
+        r.kind
+        for g in (graph("prod"), graph("prod", 3), graph_of(shared_registry()))
+        for r in g.resources
     }
     assert {rule.name for rule in RULES if not seen & set(rule.kinds)} <= {
         "group-rule-lets-nobody-in",

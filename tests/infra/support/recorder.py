@@ -116,6 +116,14 @@ class Deployment:
         (found,) = [r for r in self.of(kind) if r.name == full]
         return found
 
+    def job_container(self, stage: str) -> dict[str, Any]:
+        """The container of a stage's job definition."""
+        return json.loads(self.one("JobDefinition", stage).inputs["containerProperties"])
+
+    def compute_resources(self, environment: str) -> dict[str, Any]:
+        """What a managed compute environment may start."""
+        return self.one("ComputeEnvironment", environment).inputs["computeResources"]
+
     def policies(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every role's policy: (role's name, document)."""
         for policy in self.of("RolePolicy"):

@@ -12,7 +12,7 @@ import pulumi_aws as aws
 
 from components.common.policy import (
     allow_service,
-    document,
+    policy_document,
     to_json,
     trust,
 )
@@ -26,7 +26,7 @@ def channel(name: str) -> aws.sns.Topic:
     topic, queue = aws.sns.Topic(name), aws.sqs.Queue(name)
     policy = pulumi.Output.all(queue.arn, topic.arn).apply(
         lambda a: to_json(
-            document(allow_service("Topic", "sns.amazonaws.com", "sqs:SendMessage", *a))
+            policy_document(allow_service("Topic", "sns.amazonaws.com", "sqs:SendMessage", *a))
         )
     )
     allowed = aws.sqs.QueuePolicy(name, queue_url=queue.url, policy=policy)
@@ -47,7 +47,7 @@ def role(name: str, arns: Mapping[str, str]) -> pulumi.Output[str]:
     allowed = [arn for topic, arn in arns.items() if topic != name]
     statement = {"Effect": "Allow", "Action": "sns:Publish", "Resource": allowed}
     made = aws.iam.Role(name, assume_role_policy=to_json(trust("states.amazonaws.com")))
-    policy = aws.iam.RolePolicy(name, role=made.name, policy=to_json(document(statement)))
+    policy = aws.iam.RolePolicy(name, role=made.name, policy=to_json(policy_document(statement)))
     return pulumi.Output.all(made.arn, policy.id).apply(lambda known: known[0])
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tools.least_privilege.coverage import Part, Proof, Statement
+from tools.least_privilege.coverage import PolicyPart, Proof, Statement
 
 WRITE = {
     "Sid": "Write",
@@ -61,7 +61,7 @@ def test_alternatives_of_a_condition_are_proved_one_by_one() -> None:
     call = line("s3:ListBucket", ("List", ["bucket"]))
     call["grants"][0]["values"] = ["a/*", "only"]
     proof = Proof.of([statement(document)], [call])
-    assert proof.unproved() == [Part("worker", "List", "s3:prefix", "b/*")]
+    assert proof.unproved() == [PolicyPart("worker", "List", "s3:prefix", "b/*")]
 
 
 def test_what_only_aws_exercises_need_not_be_proved_but_must_not_be_needed() -> None:
