@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from benchmarks.clips import sample_frames
 from benchmarks.superres import table
 from containers.common.confined.parent import Confinement
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.film.opening import decode_frames, open_source
 from containers.common.film.pictures import Picture, PictureReader
 from contracts.film.facts import Colour, Video

@@ -25,7 +25,7 @@ from benchmarks.parts.peer import (
 from benchmarks.superres import table
 from cli.embedded import ensure_weights, weights_dir
 from containers.common.confined.parent import Confinement
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.runtime.worker import Task, run_worker
 from containers.upscaler.pipeline import Pipeline
 from containers.upscaler.worker import RunOfShards

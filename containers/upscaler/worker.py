@@ -16,10 +16,10 @@ import numpy as np
 
 from containers.common.confined.parent import Confinement
 from containers.common.film.coded_film import Film
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.deinterlacing import Decode
 from containers.common.film.lossless import LosslessShards
-from containers.common.film.mending import source_decode
-from containers.common.film.weaving import Decode
+from containers.common.film.source_pictures import source_decode
 from containers.common.runtime.worker import Task, WorkerError
 from containers.upscaler import infer
 from containers.upscaler.children import Share

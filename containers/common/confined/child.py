@@ -1,7 +1,7 @@
-"""The child's side: lock, then do as told until the parent is gone.
+"""The child's side: lock, then work for the parent until it is gone.
 
-Started by `parent` as `python -I -c BOOT ROOT START`. Programs are functions that get a Link; they
-and all that they import are loaded before the lock, for afterwards no file can be opened.
+`parent` starts it as `python -I -c BOOT ROOT START`. A program is a function that takes a
+ParentLink. It and all its imports are loaded before the lock: afterwards no file can be opened.
 """
 
 import errno
@@ -25,15 +25,15 @@ from containers.common.confined.messages import (
     MAX_READ_BYTES,
     MESSAGE,
     Alive,
+    ChildStart,
     Done,
-    Failed,
     Fetch,
     Message,
     OutOfMemory,
     Read,
     Ready,
     Shown,
-    Start,
+    TaskFailed,
     TooMuch,
     receive,
     send,
@@ -57,7 +57,7 @@ class ParentGoneError(Exception):
     """Nobody is there to work for."""
 
 
-class Link:
+class ParentLink:
     """What the child can say and ask. Use it from one thread."""
 
     def __init__(self, link: socket.socket) -> None:
@@ -104,24 +104,24 @@ class Link:
         return frame[1]
 
 
-class SourceFile(RangedFile):
+class LinkedFile(RangedFile):
     """The film, read by ranges through the parent; at most MAX_READ_BYTES at once."""
 
-    def __init__(self, link: Link, size: int) -> None:
+    def __init__(self, link: ParentLink, size: int) -> None:
         super().__init__(size)
         self._link = link
 
-    def _fetched(self, start: int, size: int) -> bytes:
+    def _fetch(self, start: int, size: int) -> bytes:
         return self._link.read(start, size)
 
 
 def main(argument: str) -> None:
     """Never returns."""
-    start = Start.model_validate_json(argument)
+    start = ChildStart.model_validate_json(argument)
     die_with_parent(start.parent)
-    link = Link(socket.socket(fileno=start.link))
+    link = ParentLink(socket.socket(fileno=start.link))
     module, _, name = start.program.partition(":")
-    program: Callable[[Link], None] = getattr(importlib.import_module(module), name)
+    program: Callable[[ParentLink], None] = getattr(importlib.import_module(module), name)
     _load_lazy_modules()
     silence = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -144,15 +144,15 @@ def main(argument: str) -> None:
     os._exit(_run(program, link, memory))
 
 
-def _refused(reason: str) -> Failed:
-    return Failed(
+def _refused(reason: str) -> TaskFailed:
+    return TaskFailed(
         exit_code=ExitCode.UNSUPPORTED,
         message=f"this machine does not let what reads films be confined ({reason}); allow seccomp "
         "filters in its containers, or set decode_filter to off",
     )
 
 
-def _run(program: Callable[[Link], None], link: Link, memory: AddressSpace) -> int:
+def _run(program: Callable[[ParentLink], None], link: ParentLink, memory: AddressSpace) -> int:
     """The exit code, which tells the parent nothing: it believes messages and signals."""
     try:
         program(link)
@@ -169,14 +169,14 @@ def _told(error: Exception, memory: AddressSpace) -> Message:
     if has_errno(error, errno.EFBIG):
         return TooMuch()
     if has_errno(error, errno.ENOSPC):
-        return Failed(exit_code=ExitCode.CRASH, message=NO_ROOM)
+        return TaskFailed(exit_code=ExitCode.CRASH, message=NO_ROOM)
     if _lacks_memory(error) or (_could_lack_memory(error) and memory.exhausted):
         return OutOfMemory()
     if isinstance(error, WorkerError):
-        return Failed(exit_code=error.exit_code, message=error.message)
+        return TaskFailed(exit_code=error.exit_code, message=error.message)
     message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
     detail = traceback.format_exc()[-DETAIL_CHARS:]
-    return Failed(exit_code=ExitCode.CRASH, message=message, detail=detail)
+    return TaskFailed(exit_code=ExitCode.CRASH, message=message, detail=detail)
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -198,7 +198,7 @@ def _load_lazy_modules() -> None:
         importlib.import_module(name)
 
 
-def answer(link: Link, contract: Any) -> None:
+def send_answer(link: ParentLink, contract: Any) -> None:
     """Say that the task is finished, with what its asker waits for."""
     text = contract.to_json()
     most = MAX_MESSAGE_BYTES // 2

@@ -21,7 +21,7 @@ MESSAGE, BYTES = b"M", b"B"
 _HEADER = struct.Struct("<cI")
 
 
-class Start(Contract):
+class ChildStart(Contract):
     """What the parent tells on the command line."""
 
     program: str
@@ -79,7 +79,7 @@ class Done(Contract):
     answer: str = "null"
 
 
-class Failed(Contract):
+class TaskFailed(Contract):
     """The task cannot be done. The parent decides what it believes of this."""
 
     kind: Literal["failed"] = "failed"
@@ -102,13 +102,13 @@ class TooMuch(Contract):
 
 
 Message = Annotated[
-    Ready | Read | Fetch | Alive | Shown | Done | Failed | OutOfMemory | TooMuch,
+    Ready | Read | Fetch | Alive | Shown | Done | TaskFailed | OutOfMemory | TooMuch,
     Field(discriminator="kind"),
 ]
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 
 
-def parse(data: bytes) -> Message:
+def parse_message(data: bytes) -> Message:
     """Raises pydantic's ValidationError."""
     return _MESSAGES.validate_json(data)
 

@@ -27,15 +27,15 @@ from containers.common.confined.messages import (
     MAX_SENTENCE_CHARS,
     MESSAGE,
     Alive,
+    ChildStart,
     Done,
-    Failed,
     Message,
     OutOfMemory,
     Read,
     Ready,
-    Start,
+    TaskFailed,
     TooMuch,
-    parse,
+    parse_message,
     receive,
     send,
 )
@@ -114,7 +114,7 @@ class ConfinedChild:
         self._limits = limits
         self._link, theirs = socket.socketpair()
         self._errors = os.memfd_create("errors")
-        start = Start(
+        start = ChildStart(
             program=program,
             link=theirs.fileno(),
             parent=os.getpid(),
@@ -188,7 +188,7 @@ class ConfinedChild:
                         what = f"makes the {self._tool} read the file over and over again"
                         raise self._limit(what)
                     self._send(BYTES, _read(file, message))
-                elif isinstance(message, Failed | OutOfMemory | TooMuch):
+                elif isinstance(message, TaskFailed | OutOfMemory | TooMuch):
                     raise self._failure(message)
                 elif isinstance(message, Ready):
                     self._ready = True
@@ -224,7 +224,7 @@ class ConfinedChild:
         try:
             if frame[0] != MESSAGE:
                 raise self.nonsense()
-            return parse(frame[1])
+            return parse_message(frame[1])
         except ValidationError:
             raise self.nonsense() from None
 
@@ -298,7 +298,7 @@ class ConfinedChild:
             return self._bad(f"crashes the {self._tool} ({signal.Signals(-code).name})")
         return self._bad(f"ends the {self._tool} without a word (exit code {code})")
 
-    def _failure(self, said: Failed | OutOfMemory | TooMuch) -> WorkerError:
+    def _failure(self, said: TaskFailed | OutOfMemory | TooMuch) -> WorkerError:
         if isinstance(said, OutOfMemory):
             return self._out_of_memory()
         if isinstance(said, TooMuch):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.mending import damaged_frames
-from containers.common.film.pictures import Picture
-from containers.common.film.weaving import (
+from containers.common.film.deinterlacing import (
     Decode,
     FieldPlan,
     film_pictures,
 )
-from containers.common.runtime.storage import Store
+from containers.common.film.pictures import Picture
+from containers.common.film.source_pictures import damaged_frames
+from containers.common.runtime.storage import S3Store
 from contracts.base import ObjectRef
 from contracts.film.facts import Damage, Fields
 from contracts.film.manifest import Manifest
@@ -32,7 +32,7 @@ class Film:
     plan: FieldPlan | None
 
     @classmethod
-    def of(cls, store: Store, manifest: Manifest) -> "Film":
+    def of(cls, store: S3Store, manifest: Manifest) -> "Film":
         fields, frames = manifest.fields, manifest.video.frames
         timestamps = np.load(_stored(store, manifest.timestamps), allow_pickle=False)
         if fields.plan is not None:
@@ -72,5 +72,5 @@ class Film:
         return film_pictures(self.plan, self.timestamps, decode, first, count)
 
 
-def _stored(store: Store, ref: ObjectRef) -> io.BytesIO:
+def _stored(store: S3Store, ref: ObjectRef) -> io.BytesIO:
     return io.BytesIO(store.get_bytes(ref.bucket, ref.key))

@@ -23,7 +23,9 @@ def kind_of(frame: VideoFrame) -> Kind:
     return Kind(frame.width, frame.height, plain_format(frame.format.name))
 
 
-def changed(name: str, before: Kind, after: Kind, frame: int, seconds: float | None) -> WorkerError:
+def kind_change(
+    name: str, before: Kind, after: Kind, frame: int, seconds: float | None
+) -> WorkerError:
     """UNSUPPORTED, with both kinds and the frame (of `seconds`, if known) that is unlike those
     before it.
     """

@@ -134,7 +134,9 @@ def film_stream(container: InputContainer, index: int) -> VideoStream:
     return stream
 
 
-def sought(container: InputContainer, stream: VideoStream, start: int, back: int | None) -> bool:
+def seek_before(
+    container: InputContainer, stream: VideoStream, start: int, back: int | None
+) -> bool:
     """Go to a keyframe `back` seconds before `start` (in the stream's unit); None: stay at the
     beginning. False where the file cannot."""
     if back is None:
@@ -237,7 +239,7 @@ def _frames_from(
 ) -> Iterator[VideoFrame]:
     """Frames from `start` on, in presentation order, decoded from a keyframe `back` s before."""
     use_threads(stream, threads)
-    if not sought(container, stream, start, back):
+    if not seek_before(container, stream, start, back):
         return
     key_seen = back is None
     for packet in demuxed(container, stream):

@@ -12,7 +12,7 @@ class RangedFile(io.RawIOBase):
         self._size, self._position = size, 0
 
     @abstractmethod
-    def _fetched(self, start: int, size: int) -> bytes:
+    def _fetch(self, start: int, size: int) -> bytes:
         """1 to `size` bytes from `start` on, which lie within the file."""
 
     def readable(self) -> bool:
@@ -35,6 +35,6 @@ class RangedFile(io.RawIOBase):
         wanted = left if size < 0 else min(size, left)
         if wanted <= 0:
             return b""
-        data = self._fetched(self._position, wanted)
+        data = self._fetch(self._position, wanted)
         self._position += len(data)
         return data

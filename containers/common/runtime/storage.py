@@ -63,7 +63,7 @@ class ObjectInfo:
     metadata: dict[str, str]
 
 
-class Store:
+class S3Store:
     """S3 by bucket and key. Every method raises WorkerError, never a botocore error."""
 
     def __init__(self, client: Any) -> None:
@@ -183,7 +183,7 @@ class RangedReader(RangedFile):
     def name(self) -> str:
         return self._source.key
 
-    def _fetched(self, start: int, size: int) -> bytes:
+    def _fetch(self, start: int, size: int) -> bytes:
         """Ends at a block's end at the latest."""
         number, offset = divmod(start, BLOCK_BYTES)
         return self._block(number)[offset : offset + size]
@@ -192,11 +192,11 @@ class RangedReader(RangedFile):
         if self.failure is not None:
             raise self.failure
         if number not in self._blocks:
-            self._fetch(number)
+            self._load(number)
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
-    def _fetch(self, number: int) -> None:
+    def _load(self, number: int) -> None:
         self._ahead = min(self._ahead * 2, self._most_ahead) if number == self._next_block else 1
         last = (self._source.size - 1) // BLOCK_BYTES
         count = min(self._ahead, last - number + 1)

@@ -23,7 +23,7 @@ from containers.common.runtime.errors import (
     has_errno,
 )
 from containers.common.runtime.meter import Meter
-from containers.common.runtime.storage import Store, worker_error
+from containers.common.runtime.storage import S3Store, worker_error
 from contracts.base import ContractError
 from contracts.keys import failure_key
 from contracts.messages import Failure
@@ -54,7 +54,7 @@ class Task(Generic[E]):
     """What a worker's body gets. `run` is the array index, 0 for a plain job."""
 
     environment: E
-    store: Store
+    store: S3Store
     run: int
     meter: Meter
 
@@ -83,7 +83,7 @@ def run_worker(
     log.info("attempt begins", extra=meter.started(_attempt_number(environ)))
     task = Task(
         environment=settings,
-        store=Store(client or _MadeAtFirstUse(s3_client)),
+        store=S3Store(client or _MadeAtFirstUse(s3_client)),
         run=run,
         meter=meter,
     )

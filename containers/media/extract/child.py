@@ -10,18 +10,18 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from containers.common.confined.child import Link, SourceFile, answer
+from containers.common.confined.child import LinkedFile, ParentLink, send_answer
 from containers.common.confined.files import Descriptor, write_arrays
 from containers.common.film import opening
-from containers.common.film.kinds import changed, kind_of
+from containers.common.film.concealment import Given, decode_stretch
+from containers.common.film.kinds import kind_change, kind_of
 from containers.common.film.opening import decode_frames, open_source
-from containers.common.film.stretches import Given, decoded_stretch
-from containers.media.extract.handover import Examine, Found
+from containers.media.extract.handover import ExamineTask, FoundFilm
 from containers.media.extract.index import timeline
-from containers.media.extract.index.damage import (
+from containers.media.extract.index.damage_search import (
     DamageSearch,
     FoundDamage,
-    good_frames,
+    find_good_frames,
 )
 from containers.media.extract.index.scan import (
     Head,
@@ -31,7 +31,7 @@ from containers.media.extract.index.scan import (
 )
 from containers.media.extract.index.timeline import Timeline
 from containers.media.extract.judge.budget import Budget
-from containers.media.extract.judge.picture import describe
+from containers.media.extract.judge.picture import describe_video
 from containers.media.extract.judge.probe import (
     Limits,
     bad_source,
@@ -53,17 +53,17 @@ from contracts.film.facts import (
 from contracts.job import Container
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """Examine one film."""
     opening.on_packet = link.alive
-    task = Examine.model_validate_json(link.task() or "")
-    found = examination(task, SourceFile(link, task.source.size))
+    task = ExamineTask.model_validate_json(link.task() or "")
+    found = examine_film(task, LinkedFile(link, task.source.size))
     if found.arrays["damaged"] and link.memory is not None and link.memory.exhausted:
         raise MemoryError  # decoders drop pictures that they have no room for
-    answer(link, found)
+    send_answer(link, found)
 
 
-def examination(task: Examine, file: SourceFile) -> Found:
+def examine_film(task: ExamineTask, file: LinkedFile) -> FoundFilm:
     """What is in the film. Raises WorkerError for what is wrong with it."""
     return _Examination(task).found(file)
 
@@ -88,7 +88,7 @@ class _Scanned:
 class _Examination:
     """One film on its way to its facts."""
 
-    def __init__(self, task: Examine) -> None:
+    def __init__(self, task: ExamineTask) -> None:
         self.task = task
         self.limits = Limits(task.source, task.environment)
         self.budget = Budget(self.limits, task.settings, task.model)
@@ -96,7 +96,7 @@ class _Examination:
         self.conceal = task.settings.damage == "conceal"
         self.decoded = False
 
-    def found(self, file: SourceFile) -> Found:
+    def found(self, file: LinkedFile) -> FoundFilm:
         """Judge, scan, test the end. Raises WorkerError for what is wrong with the film."""
         try:
             head = self._judge(file)
@@ -120,7 +120,7 @@ class _Examination:
             **scanned.writer.index(),
             **scanned.captions.arrays(),
         }
-        return Found(
+        return FoundFilm(
             format=scanned.format,
             video=scanned.video,
             container=scanned.container,
@@ -130,7 +130,7 @@ class _Examination:
             arrays=write_arrays(Descriptor(self.task.numbers), arrays),
         )
 
-    def _judge(self, file: SourceFile) -> Head:
+    def _judge(self, file: LinkedFile) -> Head:
         with contextlib.closing(open_film(self.limits, file)) as container:
             stream = choose_video(self.name, container)
             check_header(self.limits, self.task.settings, container, stream)
@@ -142,7 +142,7 @@ class _Examination:
         check_size(self.limits, self.task.settings, head.first.width, head.first.height)
         return head
 
-    def _scan(self, file: SourceFile, head: Head) -> _Scanned:
+    def _scan(self, file: LinkedFile, head: Head) -> _Scanned:
         with contextlib.closing(open_source(file)) as container:
             stream = choose_video(self.name, container)
             result = output.choose_container(self.task.settings, container, stream)
@@ -159,7 +159,7 @@ class _Examination:
                 line = self._decode_all(file, scan, head)
             return _Scanned(
                 format=container.format.name,
-                video=describe(
+                video=describe_video(
                     stream, head.first, line.timestamps, line.end_pts, by_order=line.by_order
                 ),
                 timeline=line,
@@ -180,7 +180,7 @@ class _Examination:
                 captions=scan.captions,
             )
 
-    def _decode_all(self, file: SourceFile, scan: Scan, head: Head) -> Timeline:
+    def _decode_all(self, file: LinkedFile, scan: Scan, head: Head) -> Timeline:
         """Packets do not tell all timestamps."""
         self.decoded = True
         with contextlib.closing(open_source(file)) as container:
@@ -189,7 +189,7 @@ class _Examination:
                 container, stream, scan, head, self.name, conceal=self.conceal
             )
 
-    def _decode_order(self, file: SourceFile, scan: Scan) -> Timeline:
+    def _decode_order(self, file: LinkedFile, scan: Scan) -> Timeline:
         """Packets tell no frame's time; what was noted by their timestamps moves or goes."""
         self.decoded = True
         scan.keys, scan.corrupt = array("q"), []
@@ -206,7 +206,7 @@ class _Examination:
         self.limits.check("max_frames", video.frames, "has {got} frames")
         self.limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
 
-    def _test_end(self, file: SourceFile, scanned: _Scanned, head: Head) -> None:
+    def _test_end(self, file: LinkedFile, scanned: _Scanned, head: Head) -> None:
         """Decode the last frames, so that a film cut short is refused now, not hours later."""
         first = scanned.timeline.tail(scanned.keyframes)
         frames = decode_frames(
@@ -219,20 +219,20 @@ class _Examination:
         before = kind_of(head.first)
         for number, frame in enumerate(frames, first):
             if kind_of(frame) != before:
-                raise changed(self.name, before, kind_of(frame), number, frame.time)
+                raise kind_change(self.name, before, kind_of(frame), number, frame.time)
 
-    def _damage(self, file: SourceFile, scanned: _Scanned, head: Head) -> FoundDamage:
+    def _damage(self, file: LinkedFile, scanned: _Scanned, head: Head) -> FoundDamage:
         """Decode the whole film; what is damaged, and what is to stand in."""
         stamps, kind = scanned.timeline.timestamps, kind_of(head.first)
         marked = set(scanned.corrupt)
         with contextlib.closing(open_source(file)) as container:
             stream = choose_video(self.name, container)
             opening.discard_others(container, stream)
-            good = good_frames(container, stream, stamps, marked, kind, self.name)
+            good = find_good_frames(container, stream, stamps, marked, kind, self.name)
 
         def decode(wanted: list[int]) -> Iterator[Given]:
             index = scanned.video.stream_index
-            return decoded_stretch(lambda: open_source(file), wanted, marked, index, kind)
+            return decode_stretch(lambda: open_source(file), wanted, marked, index, kind)
 
         return DamageSearch(stamps, scanned.keyframes, good, decode).found(self.name)
 

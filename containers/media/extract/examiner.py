@@ -15,9 +15,9 @@ from containers.common.confined.files import read_arrays
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.film.pictures import plain_format
 from containers.common.runtime.errors import WorkerError
-from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, Store
-from containers.media.extract.handover import Examine, Found
-from containers.media.extract.index.damage import FoundDamage, as_told
+from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, S3Store
+from containers.media.extract.handover import ExamineTask, FoundFilm
+from containers.media.extract.index.damage_search import FoundDamage, check_damage
 from containers.media.extract.judge.budget import Budget
 from containers.media.extract.judge.picture import MAX_RATE, MIN_RATE
 from containers.media.extract.judge.probe import (
@@ -67,7 +67,7 @@ class ExaminedFilm:
 
 
 def examined(
-    job: Job, environment: ExtractEnvironment, model: ModelFacts, store: Store, folder: Path
+    job: Job, environment: ExtractEnvironment, model: ModelFacts, store: S3Store, folder: Path
 ) -> ExaminedFilm:
     """Let a confined child look into the film; `folder` takes its files.
 
@@ -81,7 +81,7 @@ def examined(
         fds = payload.fileno(), numbers.fileno()
         with ConfinedChild(PROGRAM, confinement, limits.name, fds) as child:
             child.give(
-                Examine(
+                ExamineTask(
                     source=source,
                     settings=job.settings,
                     environment=environment,
@@ -92,13 +92,13 @@ def examined(
             )
             text = child.ask(store.reader(source, SCAN_AHEAD_BLOCKS), source.size)
             try:
-                found = Found.model_validate_json(text)
+                found = FoundFilm.model_validate_json(text)
                 arrays = read_arrays(numbers, found.arrays)
                 timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
-                damage = FoundDamage.taken(arrays)
+                damage = FoundDamage.pop_from(arrays)
                 captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
                 check_found(found, timestamps, arrays, captions)
-                concealed = as_told(damage, timestamps, found.video.time_base, limits.name)
+                concealed = check_damage(damage, timestamps, found.video.time_base, limits.name)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
     _check_limits(Budget(limits, job.settings, model), found)
@@ -119,7 +119,7 @@ def examined(
 
 
 def check_found(
-    found: Found,
+    found: FoundFilm,
     timestamps: NDArray[np.int64],
     index: Mapping[str, NDArray[np.int64]],
     captions: Captions,
@@ -161,7 +161,7 @@ def check_found(
 _INDEX = ("pts", "dts", "duration")
 
 
-def _check_limits(budget: Budget, found: Found) -> None:
+def _check_limits(budget: Budget, found: FoundFilm) -> None:
     """Again, on this side: whatever the child thought of them."""
     limits, video, sidecar = budget.limits, found.video, found.sidecar
     check_size(limits, budget.settings, video.width, video.height)

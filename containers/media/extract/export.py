@@ -13,9 +13,9 @@ from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from containers.common.film.coded_film import Film
+from containers.common.film.deinterlacing import Decode
 from containers.common.film.pictures import Picture, to_frame
-from containers.common.film.weaving import Decode
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from contracts.film.facts import Colour, Video
 from contracts.keys import frame_key
 
@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class PngDestination:
     """Where the PNGs of a job go."""
 
-    store: Store
+    store: S3Store
     bucket: str
     job_id: str
 
@@ -51,7 +51,7 @@ class Place:
         return frame_key(self.job_id, number, float(pts * video.time_base))
 
 
-def export_frames(place: Place, video: Video, film: Film, decode: Decode) -> int:
+def export_frames(place: PngDestination, video: Video, film: Film, decode: Decode) -> int:
     """Write what is missing; how many frames there are. Memory: some pictures."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -65,7 +65,7 @@ def export_frames(place: Place, video: Video, film: Film, decode: Decode) -> int
 
 
 def _missing(
-    place: Place, video: Video, film: Film, decode: Decode
+    place: PngDestination, video: Video, film: Film, decode: Decode
 ) -> Iterator[tuple[int, Picture]]:
     """Frames that have no PNG yet. An attempt that was broken off left a beginning, so the search
     ends at the first gap; what stands behind it is written again."""
@@ -80,7 +80,7 @@ def _missing(
     yield from enumerate(film.pictures(decode, first, video.frames - first), first)
 
 
-def _write(place: Place, video: Video, number: int, picture: Picture) -> None:
+def _write(place: PngDestination, video: Video, number: int, picture: Picture) -> None:
     data = png(picture, video.working_colour)
     key = place.key(video, number, picture.pts)
     place.store.put_bytes(place.bucket, key, data, "image/png")

@@ -7,7 +7,7 @@ from contracts.models import ModelFacts
 from contracts.stack.environ import ExtractEnvironment
 
 
-class Examine(Contract):
+class ExamineTask(Contract):
     """Look into a film."""
 
     source: SourceObject
@@ -20,7 +20,7 @@ class Examine(Contract):
     """Descriptor of the file for the arrays."""
 
 
-class Found(Contract):
+class FoundFilm(Contract):
     """What is in a film; the parent believes nothing of it without a check."""
 
     format: str

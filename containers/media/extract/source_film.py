@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from containers.common.confined.parent import Confinement
 from containers.common.film.coded_film import Film
-from containers.common.film.decoder import FilmDecoder
-from containers.common.film.lossless import stored_bytes, write_pictures
-from containers.common.film.mending import source_decode
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.lossless import find_lossless_shard, write_pictures
 from containers.common.film.pictures import (
     Picture,
     picture_bytes,
     plain_format,
 )
-from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, Store
-from containers.media.extract.export import Place, export_frames
-from containers.media.extract.fields.plan import Planned, plan_fields
-from containers.media.extract.plan.extraction import only_shards, plan_extraction
+from containers.common.film.source_pictures import source_decode
+from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, S3Store
+from containers.media.extract.export import PngDestination, export_frames
+from containers.media.extract.fields.treatment import TreatedFilm, plan_treatment
+from containers.media.extract.plan.extraction_mode import choose_extraction_mode, only_shards
 from contracts.base import one_line
 from contracts.film.facts import Damage, Video
 from contracts.film.manifest import (
@@ -49,14 +49,14 @@ class SourceFilm:
     def __init__(
         self,
         environment: ExtractEnvironment,
-        store: Store,
+        store: S3Store,
         job: Job,
         video: Video,
         timestamps: NDArray[np.int64],
         keyframes: NDArray[np.int64],
         damage: Damage,
     ) -> None:
-        self._place = Place(store, environment.intermediate_bucket, job.job_id)
+        self._place = PngDestination(store, environment.intermediate_bucket, job.job_id)
         self._job, self._video = job, video
         self._stamps, self._keyframes, self._damage = timestamps, keyframes, damage
         self._reader = store.reader(job.source, SCAN_AHEAD_BLOCKS)
@@ -81,13 +81,13 @@ class SourceFilm:
         )  # fmt: skip
         return decode(first, count)
 
-    def fields(self) -> Planned:
+    def fields(self) -> TreatedFilm:
         """Interlaced, telecined or neither, and what becomes of it."""
         setting = self._job.settings.deinterlace
-        return plan_fields(setting, self._video, self._stamps, self._keyframes, self.decode)
+        return plan_treatment(setting, self._video, self._stamps, self._keyframes, self.decode)
 
     def extraction(
-        self, planned: Planned, shards: Sequence[Shard], runs: Sequence[Run], folder: Path
+        self, planned: TreatedFilm, shards: Sequence[Shard], runs: Sequence[Run], folder: Path
     ) -> Extraction:
         """Choose where the workers take the pictures from, and write what they or users need."""
         choice, film = self._job.settings.extraction, self._film(planned)
@@ -96,7 +96,7 @@ class SourceFilm:
         if self._video.by_order:
             chosen = only_shards(choice, self._name)
         else:
-            chosen = plan_extraction(
+            chosen = choose_extraction_mode(
                 choice, self._video, self._stamps, self._keyframes, starts, self.decode,
                 lambda: self._reader.bytes_fetched,
             )  # fmt: skip
@@ -111,7 +111,7 @@ class SourceFilm:
             chosen = chosen.model_copy(update={"exported_frames": count})
         return chosen
 
-    def damage(self, planned: Planned) -> Damage:
+    def damage(self, planned: TreatedFilm) -> Damage:
         """As found, with the number of the film's frames that it touches."""
         concealed = self._film(planned).concealed(self._damage)
         return self._damage.model_copy(update={"concealed_frames": int(concealed.sum())})
@@ -122,7 +122,7 @@ class SourceFilm:
         picture = picture_bytes(plain_format(video.pixel_format), video.width, video.height)
         return max(shard.frames for shard in shards) * picture > S3_PUT_BYTES
 
-    def _film(self, planned: Planned) -> Film:
+    def _film(self, planned: TreatedFilm) -> Film:
         return Film.planned(planned.fields, planned.timestamps, self._stamps, planned.plan)
 
     def _write_shards(
@@ -150,7 +150,7 @@ class SourceFilm:
 
     def _stands(self, shard: Shard) -> bool:
         job, place = self._job, self._place
-        there = stored_bytes(place.store, place.bucket, job.job_id, job.source, shard)
+        there = find_lossless_shard(place.store, place.bucket, job.job_id, job.source, shard)
         return there is not None
 
     def _commit(self, shard: Shard, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from containers.common.runtime.worker import Task
 from containers.media.extract.examiner import ExaminedFilm, examined
-from containers.media.extract.fields.plan import Planned
+from containers.media.extract.fields.treatment import TreatedFilm
 from containers.media.extract.judge.probe import Limits
 from containers.media.extract.plan.encoder import plan_encoder
 from containers.media.extract.plan.model import find_model
@@ -164,7 +164,7 @@ class _Extraction:
         np.save(path, timestamps)
         return self._upload(path, keys.timestamps_key(self.job.job_id))
 
-    def _upload_plan(self, planned: Planned, coded: np.ndarray) -> Fields:
+    def _upload_plan(self, planned: TreatedFilm, coded: np.ndarray) -> Fields:
         if planned.plan is None:
             return planned.fields
         path = self.folder / "fields.npz"

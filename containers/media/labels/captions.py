@@ -120,7 +120,7 @@ def is_unread(message: bytes) -> bool:
     )
 
 
-def placed(
+def place_captions(
     captions: Captions, time_base: Fraction, timestamps: NDArray[np.int64], video: Video
 ) -> dict[int, bytes]:
     """Each to the frame that is shown at its time; those outside the film to none.

@@ -33,7 +33,7 @@ from containers.media.labels.streams import (
     labels,
     why_not,
 )
-from containers.media.labels.text import words
+from containers.media.labels.subtitles import subtitle_text
 from contracts.film.facts import (
     Attachment,
     DroppedStream,
@@ -170,7 +170,7 @@ class SidecarWriter:
     def _keep(self, copy: _Copy, packet: Packet) -> None:
         payload = packet
         if copy.raw_text:
-            if not words(bytes(packet), "mov_text"):
+            if not subtitle_text(bytes(packet), "mov_text"):
                 return  # MP4 fills the time between titles with empty ones
             payload = Packet(bytes(packet))
         copy.pts.append(NO_TIMESTAMP if packet.pts is None else packet.pts)
@@ -274,7 +274,7 @@ class SidecarFiles:
 
     def open(self) -> InputContainer:
         """The payload from its beginning; the caller closes it."""
-        return open_source(self.payload.again())
+        return open_source(self.payload.reopen())
 
 
 def exact_times(index: Index, number: int) -> PacketTimes:

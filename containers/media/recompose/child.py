@@ -11,7 +11,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.confined.child import Link, answer
+from containers.common.confined.child import ParentLink, send_answer
 from containers.common.confined.files import Descriptor
 from containers.common.film import opening
 from containers.common.runtime.errors import mismatch
@@ -19,11 +19,11 @@ from containers.media.labels.captions import (
     ByTime,
     Captions,
     can_carry,
-    placed,
+    place_captions,
 )
 from containers.media.labels.sidecar import SidecarFiles
-from containers.media.recompose.handover import Compose
-from containers.media.recompose.mux.join import JoinedShards, captioned
+from containers.media.recompose.handover import ComposeTask
+from containers.media.recompose.mux.join import JoinedShards, insert_captions
 from containers.media.recompose.mux.result import write_result
 from containers.media.recompose.proof.ledger import check_result
 from contracts.film.ledger import Ledger
@@ -33,18 +33,22 @@ _LOADED_LATE = zipfile, encodings.cp437
 """By numpy's archives, when no file can be opened any more."""
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """Put one film together; the answer is its Ledger."""
     opening.on_packet = link.alive
-    task = Compose.model_validate_json(link.task() or "")
+    task = ComposeTask.model_validate_json(link.task() or "")
     timestamps = link.blob()
     index = None if task.sidecar is None else link.blob()
     captions = link.blob() if task.captions else None
-    answer(link, composition(task, timestamps, index, captions, link))
+    send_answer(link, compose_film(task, timestamps, index, captions, link))
 
 
-def composition(
-    task: Compose, timestamps: bytes, index: bytes | None, captions: bytes | None, link: Link
+def compose_film(
+    task: ComposeTask,
+    timestamps: bytes,
+    index: bytes | None,
+    captions: bytes | None,
+    link: ParentLink,
 ) -> Ledger:
     """Write the result and account for every packet of it. Raises WorkerError for what is wrong."""
     manifest, result = task.manifest, Descriptor(task.result, link.alive)
@@ -59,7 +63,7 @@ def composition(
     try:
         joined = JoinedShards(manifest, stamps, Descriptor(task.shard, link.alive), link.fetch)
         with contextlib.closing(joined):
-            packets = captioned(joined.packets(), told, joined.template)
+            packets = insert_captions(joined.packets(), told, joined.template)
             write_result(result, manifest, stamps, joined.template, packets, sidecar)
         return check_result(result, manifest, stamps, task.made, sidecar, told)
     except MemoryError:
@@ -74,4 +78,4 @@ def _placed(stored: bytes, manifest: Manifest, timestamps: NDArray[np.int64]) ->
     if track is None or not can_carry(manifest.encoder.codec):
         return {}
     captions = Captions.from_arrays(np.load(io.BytesIO(stored), allow_pickle=False))
-    return placed(captions, track.time_base, timestamps, manifest.video)
+    return place_captions(captions, track.time_base, timestamps, manifest.video)

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from containers.common.confined.messages import Done, Fetch
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.runtime.storage import Store
-from containers.media.recompose.handover import Compose
+from containers.common.runtime.storage import S3Store
+from containers.media.recompose.handover import ComposeTask
 from containers.media.recompose.shards import CommittedShards
 from contracts.base import ObjectRef, one_line
 from contracts.film.ledger import Ledger, ShardResult
@@ -30,7 +30,7 @@ _RESULT, _SIDECAR, _SHARD = "result", "sidecar", "shard"
 
 
 @dataclass(frozen=True)
-class Composed:
+class ComposedFilm:
     """The finished film; what wrote it is dead."""
 
     path: Path
@@ -59,7 +59,7 @@ class Composer:
     def __exit__(self, *_exception: object) -> None:
         self._child.close()
 
-    def compose(self, store: Store, bucket: str, manifest: Manifest) -> Composed:
+    def compose(self, store: S3Store, bucket: str, manifest: Manifest) -> ComposedFilm:
         """Once. Raises WorkerError: LEDGER_MISMATCH for what is not as planned, BAD_SOURCE or
         LIMIT_EXCEEDED for a film that misuses the muxer, and what the store raises.
         """
@@ -75,7 +75,7 @@ class Composer:
         if told is not None:
             blobs.append(_stored(store, told))
         child.lower_file_bytes(self._most_bytes(manifest, shards))
-        task = Compose(
+        task = ComposeTask(
             manifest=manifest,
             made=shards.counts(),
             result=self._fds[_RESULT],
@@ -92,7 +92,7 @@ class Composer:
                 "concealed": manifest.damage.concealed,
             }
         )
-        return Composed(self._folder / _RESULT, shards.results, ledger)
+        return ComposedFilm(self._folder / _RESULT, shards.results, ledger)
 
     def _served(self, shards: CommittedShards) -> str:
         """Fetch for the child until it has done; its answer."""
@@ -135,5 +135,5 @@ class Composer:
 _NAMES = (_RESULT, _SIDECAR, _SHARD)
 
 
-def _stored(store: Store, ref: ObjectRef) -> bytes:
+def _stored(store: S3Store, ref: ObjectRef) -> bytes:
     return store.get_bytes(ref.bucket, ref.key)

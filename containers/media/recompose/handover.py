@@ -4,7 +4,7 @@ from contracts.base import Contract
 from contracts.film.manifest import Manifest
 
 
-class Compose(Contract):
+class ComposeTask(Contract):
     """Put a film together. Behind it come the stored timestamps, then the sidecar's index and the
     captions if there are any, a blob each.
     """

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from containers.common.runtime.errors import mismatch
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from contracts import keys
 from contracts.film.ledger import ShardResult
 from contracts.film.manifest import Manifest, Shard
@@ -22,7 +22,7 @@ class CommittedShards:
     Raises LEDGER_MISMATCH naming the first that is missing or not as planned.
     """
 
-    def __init__(self, store: Store, bucket: str, manifest: Manifest) -> None:
+    def __init__(self, store: S3Store, bucket: str, manifest: Manifest) -> None:
         self._store, self._bucket, self._manifest = store, bucket, manifest
         with ThreadPoolExecutor(LOOKING) as pool:
             found = list(pool.map(self._find, manifest.shards))

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from containers.common.runtime.worker import Task
-from containers.media.recompose.composer import Composed, Composer
+from containers.media.recompose.composer import ComposedFilm, Composer
 from contracts import keys
 from contracts.base import ObjectRef
 from contracts.film.ledger import Report
@@ -52,7 +52,7 @@ def run(task: Task[RecomposeEnvironment]) -> None:
     log.info("composed", extra={"frames": result.frames, "bytes": result.bytes})
 
 
-def _report(manifest: Manifest, composed: Composed, bucket: str) -> Report:
+def _report(manifest: Manifest, composed: ComposedFilm, bucket: str) -> Report:
     video = manifest.video
     extension = manifest.output.container.value
     key = keys.result_key(manifest.job_id, manifest.source.key, manifest.output.label, extension)

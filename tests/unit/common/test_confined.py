@@ -237,7 +237,7 @@ def test_a_child_dies_with_its_parent() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "containers.common.film.decoder_child",
+        "containers.common.film.decoder.child",
         "containers.media.extract.child",
         "containers.media.recompose.child",
     ],

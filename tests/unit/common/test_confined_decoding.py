@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.film.opening import decode_frames, open_source
 from containers.common.film.pictures import Picture, PictureReader
 from containers.common.runtime.errors import WorkerError

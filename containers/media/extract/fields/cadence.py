@@ -8,8 +8,8 @@ import numpy as np
 from containers.common.film.pictures import Picture
 from containers.media.extract.fields.combing import (
     Combing,
-    compare,
     field_pair,
+    measure_combing,
 )
 from containers.media.extract.fields.pulldown import (
     CYCLE,
@@ -53,7 +53,7 @@ def combing_of(pictures: Iterable[Picture]) -> Iterator[Combing]:
     before = None
     for picture in pictures:
         this = field_pair(picture)
-        yield compare(this, before or this)
+        yield measure_combing(this, before or this)
         before = this
 
 

@@ -64,7 +64,7 @@ def field_pair(picture: Picture) -> FieldPair:
     return FieldPair(levels[0::2], levels[1::2])
 
 
-def compare(this: FieldPair, before: FieldPair) -> Combing:
+def measure_combing(this: FieldPair, before: FieldPair) -> Combing:
     """Judge a frame beside the one before it."""
     own = _excess(this.top, this.bottom)
     top_first = _excess(this.top, before.bottom)

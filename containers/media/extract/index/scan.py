@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from containers.common.film.kinds import changed, kind_of
+from containers.common.film.kinds import kind_change, kind_of
 from containers.common.film.opening import (
     decode_packet,
     demuxed,
@@ -158,7 +158,7 @@ def scan_packets(
                 end = float((stamp + (packet.duration or 0)) * packet.time_base)
                 scan.seconds_seen = max(scan.seconds_seen, end)
             if packet.stream_index == stream.index:
-                after = watch.changed(packet)
+                after = watch.find_change(packet)
                 if after is not None and not packet.is_discard:
                     raise _changed(limits.name, scan, packet, head.first, after)
                 scan.add(packet, shown=shows(packet))
@@ -187,7 +187,9 @@ def _changed(
     frame = scan.packets if stamp is None else sum(pts < stamp for pts in scan.pts)
     seconds = None if stamp is None else float(stamp * scan.time_base)
     before = kind_of(first)
-    return changed(name, before, replace(before, width=after[0], height=after[1]), frame, seconds)
+    return kind_change(
+        name, before, replace(before, width=after[0], height=after[1]), frame, seconds
+    )
 
 
 def _always(_packet: Packet) -> bool:

@@ -37,7 +37,7 @@ MIN_RATE, MAX_RATE = Fraction(1), Fraction(1000)
 """What encoders are told stays within these, whatever the timestamps say."""
 
 
-def describe(
+def describe_video(
     stream: VideoStream,
     first: VideoFrame,
     timestamps: np.ndarray,

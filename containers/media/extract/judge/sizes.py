@@ -53,7 +53,7 @@ class SizeWatch:
         self._seen: set[bytes] = set()
         self._next_look = float("-inf")
 
-    def changed(self, packet: Packet) -> tuple[int, int] | None:
+    def find_change(self, packet: Packet) -> tuple[int, int] | None:
         """(width, height) of a keyframe that has another size than the first; else None."""
         if packet.has_sidedata("new_extradata"):
             self._extradata = bytes(packet.get_sidedata("new_extradata"))

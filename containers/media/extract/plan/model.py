@@ -1,7 +1,7 @@
 """What the plan must know of the model that the user chose: of the catalogue, or stored."""
 
 from containers.common.runtime.errors import WorkerError
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from containers.media.extract.plan.output import Model
 from contracts.base import ObjectRef
 from contracts.job import Settings
@@ -10,7 +10,7 @@ from contracts.models import CATALOGUE, ModelName, StoredModel
 from contracts.names import ExitCode
 
 
-def find_model(settings: Settings, store: Store, bucket: str) -> Model:
+def find_model(settings: Settings, store: S3Store, bucket: str) -> Model:
     """The chosen model; a user's own lies in `bucket`.
 
     Raises WorkerError: SOURCE_MISSING where none is stored under that name, BAD_REQUEST where its

@@ -73,8 +73,8 @@ class JoinedShards:
         self._fetch(shard.index)
         if shard.index == 0:
             video = self._manifest.video
-            hdr.write_boxes(self._file.again(), video.mastering_display, video.light_level)
-        return self._opened.enter_context(open_source(self._file.again()))
+            hdr.write_boxes(self._file.reopen(), video.mastering_display, video.light_level)
+        return self._opened.enter_context(open_source(self._file.reopen()))
 
     def _shard_packets(self, shard: Shard, container: InputContainer) -> Iterator[VideoPacket]:
         stream = _video(container)
@@ -108,7 +108,7 @@ class JoinedShards:
         return VideoPacket(packet, pts, dts, int(following) - pts)
 
 
-def captioned(
+def insert_captions(
     packets: Iterable[VideoPacket], captions: ByTime, template: VideoStream
 ) -> Iterator[VideoPacket]:
     """The same packets, those whose frames have captions with them before their slices."""

@@ -25,7 +25,7 @@ from containers.media.labels.sidecar import (
     read_stream,
 )
 from containers.media.labels.streams import TEXT, result_codec
-from containers.media.labels.text import convert
+from containers.media.labels.subtitles import convert_subtitle
 from containers.media.recompose.mux.clock import mp4_timescale, rescale
 from containers.media.recompose.mux.join import VideoPacket
 from containers.media.recompose.mux.shape import needs_shape, write_shape
@@ -71,7 +71,7 @@ def write_result(
         """MP4's muxer moves the index to the front: it reads what it writes."""
         if flags & _WRITE:
             raise mismatch("the muxer wants to write a second file")
-        return file.again()
+        return file.reopen()
 
     with av.open(
         file, "w", format=name, container_options=options, buffer_size=BUFFER_BYTES,
@@ -88,7 +88,7 @@ def write_result(
         for _, packet in heapq.merge(*sources, key=lambda item: item[0]):
             out.mux(packet)
     if needs_shape(manifest):
-        write_shape(file.again(), manifest)
+        write_shape(file.reopen(), manifest)
 
 
 def _describe(out: OutputContainer, manifest: Manifest) -> None:
@@ -134,7 +134,7 @@ def _copied_packets(
     for item in read_stream(sidecar, stream.sidecar_index):
         packet = item.packet
         if stream.codec in TEXT and codec != stream.codec:
-            packet = Packet(convert(bytes(packet), stream.codec, codec))
+            packet = Packet(convert_subtitle(bytes(packet), stream.codec, codec))
         dts = rescale(item.dts, stream.time_base, unit, later)
         last = dts if last is None else max(dts, last + strict)
         packet.stream, packet.time_base = target, unit

@@ -14,7 +14,7 @@ from containers.common.runtime.errors import mismatch
 from containers.media.labels.captions import ByTime
 from containers.media.labels.sidecar import SidecarFiles, exact_times
 from containers.media.labels.streams import result_codec
-from containers.media.labels.text import left_out
+from containers.media.labels.subtitles import lost_in_conversion
 from containers.media.recompose.mux.clock import rescale
 from containers.media.recompose.mux.tracks import head_start
 from containers.media.recompose.proof.losses import lost_labels
@@ -195,7 +195,7 @@ def _check_copy(
         packets_planned=stream.packets,
         packets_muxed=muxed,
         payload_equal=equal,
-        lost=None if equal else left_out(stream.codec, codec),
+        lost=None if equal else lost_in_conversion(stream.codec, codec),
         offset_seconds=_offset(planned, stream.time_base, start),
         result_offset_seconds=_offset(found, track.time_base, start + shift),
     )

@@ -74,7 +74,7 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
 
     Raises LEDGER_MISMATCH for another number of streams, or a frame that cannot be decoded.
     """
-    with open_source(file.again()) as container:
+    with open_source(file.reopen()) as container:
         films = [s for s in container.streams.video if not is_still(s)]
         others = [s for s in container.streams if s.type in ("audio", "subtitle")]
         expected = 1 + len(manifest.sidecar.streams)

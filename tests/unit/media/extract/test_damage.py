@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 from containers.common.confined.files import read_arrays
 from containers.common.film.coded_film import Film
+from containers.common.film.concealment import (
+    DECODER,
+    Concealment,
+    conceal_frames,
+)
+from containers.common.film.deinterlacing import FieldPlan
 from containers.common.film.kinds import Kind
-from containers.common.film.mending import parts, source_decode
 from containers.common.film.opening import decode_frames, open_source
 from containers.common.film.pictures import plain_format
-from containers.common.film.stretches import (
-    DECODER,
-    Mend,
-    mended_frames,
-)
-from containers.common.film.weaving import FieldPlan
+from containers.common.film.source_pictures import parts, source_decode
 from containers.common.runtime.errors import WorkerError
-from containers.media.extract.child import Examine, examination
-from containers.media.extract.index.damage import FoundDamage, as_told
+from containers.media.extract.child import ExamineTask, examine_film
+from containers.media.extract.index.damage_search import FoundDamage, check_damage
 from contracts.film.facts import (
     Concealed,
     Damage,
@@ -83,21 +83,21 @@ class Whole:
             bucket="b", key=f"uploads/{path.name}", version_id="v", etag="e", size=len(self.data)
         )
         chosen = Settings(**{"model": ModelName.LANCZOS, "damage": "conceal", **settings})
-        task = Examine(
+        task = ExamineTask(
             source=source, settings=chosen, environment=ExtractEnvironment(**fields),
             payload=fds[0], numbers=fds[1], model=CATALOGUE[ModelName.LANCZOS],
         )  # fmt: skip
         file: Any = io.BytesIO(self.data)
-        self.found = examination(task, file)
+        self.found = examine_film(task, file)
         with os.fdopen(fds[1], "rb") as numbers:
             arrays = read_arrays(numbers, self.found.arrays)
         os.close(fds[0])
         self.timestamps = arrays["timestamps"]
-        told = FoundDamage.taken(arrays)
-        self.damage = as_told(told, self.timestamps, self.found.video.time_base, path.name)
+        told = FoundDamage.pop_from(arrays)
+        self.damage = check_damage(told, self.timestamps, self.found.video.time_base, path.name)
 
     def pictures(
-        self, _file: Any, _size: int, _video: Any, stamps: Any, first: int, mend: Mend | None
+        self, _file: Any, _size: int, _video: Any, stamps: Any, first: int, mend: Concealment | None
     ) -> Iterator[VideoFrame]:
         """In the place of FilmDecoder's."""
         if mend is None:
@@ -106,7 +106,7 @@ class Whole:
             )
         wanted = range(first, first + len(stamps))
         kind = self.kind()
-        return mended_frames(self.open, mend, wanted, stream_index=0, kind=kind, name="film")
+        return conceal_frames(self.open, mend, wanted, stream_index=0, kind=kind, name="film")
 
     def kind(self) -> Kind:
         video = self.found.video
@@ -325,12 +325,12 @@ def arrays(*lists: list[int]) -> FoundDamage:
 )
 def test_damage_that_contradicts_itself_is_not_believed(found: FoundDamage) -> None:
     with pytest.raises(ValueError, match="contradicts"):
-        as_told(found, np.arange(100), Fraction(1, 25), "film.mp4")
+        check_damage(found, np.arange(100), Fraction(1, 25), "film.mp4")
 
 
 def test_neighbours_with_one_stand_in_are_listed_together() -> None:
     found = arrays([2, 3, 4, 6, 7, 9], [DECODER, DECODER, 1, 5, 5, 8], [0, 50])
-    told = as_told(found, np.arange(100), Fraction(1, 25), "film.mp4")
+    told = check_damage(found, np.arange(100), Fraction(1, 25), "film.mp4")
     assert [(c.first_frame, c.frames, c.seconds, c.stands_in) for c in told.concealed] == [
         (2, 2, 0.08, "decoder"), (4, 1, 0.16, 1), (6, 2, 0.24, 5), (9, 1, 0.36, 8),
     ]  # fmt: skip
@@ -340,7 +340,9 @@ def test_neighbours_with_one_stand_in_are_listed_together() -> None:
 def test_no_list_is_longer_than_its_bound() -> None:
     many = list(range(1, 4 * DAMAGED_FRAMES_MAX, 2))
     with pytest.raises(WorkerError, match=f"at most {DAMAGED_FRAMES_MAX} can be concealed"):
-        as_told(arrays(many, [DECODER] * len(many), [0, 10**6]), np.arange(10**6), Fraction(1), "f")
+        check_damage(
+            arrays(many, [DECODER] * len(many), [0, 10**6]), np.arange(10**6), Fraction(1), "f"
+        )
 
 
 @given(

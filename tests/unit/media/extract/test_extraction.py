@@ -20,8 +20,8 @@ from containers.common.film.pictures import (
 )
 from containers.media.extract import source_film
 from containers.media.extract.export import png
-from containers.media.extract.plan import extraction
-from containers.media.extract.plan.extraction import lead_frames, plan_extraction
+from containers.media.extract.plan import extraction_mode
+from containers.media.extract.plan.extraction_mode import choose_extraction_mode, lead_frames
 from contracts import keys
 from contracts.film.facts import Colour, Video
 from contracts.film.manifest import Extraction, LosslessShard
@@ -204,7 +204,7 @@ def test_the_dearest_places_are_measured_and_decide(
 ) -> None:
     video: Video = extracted(write(tmp_path / "f.mp4", [moment(0)] * 3)).manifest.video
     now, fetched = 0.0, 0
-    monkeypatch.setattr(extraction.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(extraction_mode.time, "perf_counter", lambda: now)
 
     def decode(first: int, count: int) -> Iterator[Picture]:
         nonlocal now, fetched
@@ -215,7 +215,7 @@ def test_the_dearest_places_are_measured_and_decide(
             yield moment(0)
 
     stamps, keyframes = np.arange(1000), np.array([0, 450])
-    chosen = plan_extraction(
+    chosen = choose_extraction_mode(
         "auto", video, stamps, keyframes, [0, 250, 500, 750, 900], decode, lambda: fetched
     )
     assert chosen.mode == mode
@@ -234,7 +234,7 @@ def test_auto_leaves_films_alone_whose_lossless_shards_no_upload_takes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dear = Extraction(mode="shards", reason="measured")
-    monkeypatch.setattr(source_film, "plan_extraction", lambda *_: dear)
+    monkeypatch.setattr(source_film, "choose_extraction_mode", lambda *_: dear)
     path = write(tmp_path / "f.mp4", [moment(0)] * 3)
     assert extracted(path).manifest.extraction.mode == "shards"
     monkeypatch.setattr(source_film, "S3_PUT_BYTES", 1000)

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from containers.common.film.pictures import Picture
-from containers.common.film.weaving import (
+from containers.common.film.deinterlacing import (
     Decode,
     FieldPlan,
     film_pictures,
 )
+from containers.common.film.pictures import Picture
 from containers.media.extract.fields.cadence import combing_of, judge_sample
-from containers.media.extract.fields.plan import sample_places
 from containers.media.extract.fields.pulldown import film_frames
+from containers.media.extract.fields.treatment import sample_places
 from contracts.film.facts import FieldOrder
 from contracts.names import ExitCode, Stage
 from tests.support.bench import INTERMEDIATE_BUCKET, Bench

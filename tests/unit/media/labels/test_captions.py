@@ -14,7 +14,7 @@ from containers.media.labels.bitstream import Messages
 from containers.media.labels.captions import (
     Captions,
     as_messages,
-    placed,
+    place_captions,
 )
 from containers.media.labels.captions import triplets as triplets_of
 from containers.media.recompose import composer
@@ -140,7 +140,7 @@ def test_captions_of_telecined_film_go_to_the_frame_that_is_shown() -> None:
     video = manifest().video.model_copy(
         update={"time_base": Fraction(1, 120), "start_pts": 0, "end_pts": 20}
     )
-    found = placed(captions, Fraction(1, 30), stamps, video)
+    found = place_captions(captions, Fraction(1, 30), stamps, video)
     assert [found[pts][1::3] for pts in stamps.tolist()] == [b"\0\1", b"\2", b"\3", b"\4"]
 
 

@@ -9,15 +9,15 @@ import numpy as np
 from av.video.frame import VideoFrame
 from pydantic import Field
 
-from containers.common.confined.child import Link, ParentGoneError, SourceFile, answer
+from containers.common.confined.child import LinkedFile, ParentGoneError, ParentLink, send_answer
 from containers.common.film import opening
-from containers.common.film.kinds import Kind, changed
+from containers.common.film.concealment import Concealment, conceal_frames
+from containers.common.film.kinds import Kind, kind_change
 from containers.common.film.pictures import (
     PictureReader,
     plane_shapes,
     sample_type,
 )
-from containers.common.film.stretches import Mend, mended_frames
 from contracts.base import Contract
 
 
@@ -42,7 +42,7 @@ class DecodeTask(Contract):
     slot_bytes: int
     by_order: bool
     """As in film.Video."""
-    mend: Mend | None = None
+    mend: Concealment | None = None
     """The frames lie in a damaged stretch."""
 
 
@@ -52,7 +52,7 @@ class Decoded(Contract):
     frames: int
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """Do tasks until there are no more."""
     opening.on_packet = link.alive
     while (text := link.task()) is not None:
@@ -60,11 +60,11 @@ def serve(link: Link) -> None:
         timestamps = np.frombuffer(link.blob(), np.int64)
         with mmap.mmap(task.ring, task.slots * task.slot_bytes) as ring:
             frames = _decode(link, task, timestamps, ring)
-        answer(link, Decoded(frames=frames))
+        send_answer(link, Decoded(frames=frames))
 
 
-def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mmap) -> int:
-    frames = _frames(SourceFile(link, task.size), task, timestamps)
+def _decode(link: ParentLink, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mmap) -> int:
+    frames = _frames(LinkedFile(link, task.size), task, timestamps)
     reader, count = PictureReader(), 0
     begun = time.perf_counter()
     for count, frame in enumerate(frames, 1):
@@ -74,7 +74,7 @@ def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mma
         if size != (task.width, task.height) or pixel_format != task.pixel_format:
             before = Kind(task.width, task.height, task.pixel_format)
             number = task.first_frame + count - 1
-            raise changed(task.name, before, Kind(*size, pixel_format), number, frame.time)
+            raise kind_change(task.name, before, Kind(*size, pixel_format), number, frame.time)
         seconds = time.perf_counter() - begun
         slot = _free_slot(task.free)
         begun = time.perf_counter()
@@ -86,7 +86,7 @@ def _decode(link: Link, task: DecodeTask, timestamps: np.ndarray, ring: mmap.mma
     return count
 
 
-def _frames(file: SourceFile, task: DecodeTask, timestamps: np.ndarray) -> Iterator[VideoFrame]:
+def _frames(file: LinkedFile, task: DecodeTask, timestamps: np.ndarray) -> Iterator[VideoFrame]:
     numbers = range(task.first_frame, task.first_frame + len(timestamps))
     if task.by_order:
         return opening.decode_in_order(
@@ -103,7 +103,7 @@ def _frames(file: SourceFile, task: DecodeTask, timestamps: np.ndarray) -> Itera
             first_frame=task.first_frame,
             name=task.name,
         )
-    return mended_frames(
+    return conceal_frames(
         lambda: opening.open_source(file),
         task.mend,
         numbers,

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.concealment import DECODER, Concealment
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.deinterlacing import Decode
 from containers.common.film.pictures import Picture
-from containers.common.film.stretches import DECODER, Mend
-from containers.common.film.weaving import Decode
 from contracts.film.facts import (
     Damage,
     Stretch,
@@ -53,9 +53,9 @@ def parts(damage: Damage, wanted: range) -> Iterator[tuple[range, Stretch | None
         yield range(at, wanted.stop), None
 
 
-def _mend(damage: Damage, stretch: Stretch, timestamps: NDArray[np.int64]) -> Mend:
+def _mend(damage: Damage, stretch: Stretch, timestamps: NDArray[np.int64]) -> Concealment:
     inside = range(stretch.first_frame, stretch.end)
-    return Mend(
+    return Concealment(
         first_frame=stretch.first_frame,
         timestamps=tuple(timestamps[stretch.first_frame : stretch.end + 1].tolist()),
         stand_ins={

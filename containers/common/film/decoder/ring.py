@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from containers.common.film.decoder_child import slot_planes
+from containers.common.film.decoder.child import slot_planes
 from containers.common.film.pictures import (
     Picture,
     picture_bytes,

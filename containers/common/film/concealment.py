@@ -17,7 +17,7 @@ from containers.common.film.opening import (
     demuxed,
     film_stream,
     frame_pts,
-    sought,
+    seek_before,
     use_threads,
 )
 from containers.common.runtime.errors import WorkerError
@@ -30,7 +30,7 @@ DECODER = -1
 """Stands in where the decoder made something of a damaged frame."""
 
 
-class Mend(Contract):
+class Concealment(Contract):
     """A stretch, and what stands in for its damaged frames."""
 
     first_frame: int
@@ -56,7 +56,7 @@ def expect_damage(stream: VideoStream) -> None:
         stream.codec_context.options = {"err_detect": "explode"}
 
 
-def decoded_stretch(
+def decode_stretch(
     open_fn: Callable[[], InputContainer],
     timestamps: Sequence[int],
     marked: Collection[int],
@@ -95,7 +95,7 @@ def _packets_from(
         with contextlib.closing(open_fn()) as container:
             stream = film_stream(container, stream_index)
             expect_damage(stream)
-            if not sought(container, stream, start, back):
+            if not seek_before(container, stream, start, back):
                 continue
             begun = back is None
             for packet in demuxed(container, stream):
@@ -108,9 +108,9 @@ def _packets_from(
                 return
 
 
-def mended_frames(
+def conceal_frames(
     open_fn: Callable[[], InputContainer],
-    mend: Mend,
+    mend: Concealment,
     part: range,
     *,
     stream_index: int,
@@ -129,7 +129,7 @@ def mended_frames(
     }
 
     def given() -> Generator[Given]:
-        return decoded_stretch(open_fn, mend.timestamps, marked, stream_index, kind)
+        return decode_stretch(open_fn, mend.timestamps, marked, stream_index, kind)
 
     good = _later_frame(mend, given)
     source = given()
@@ -150,7 +150,7 @@ def mended_frames(
                 yield frame
 
 
-def _later_frame(mend: Mend, given: Callable[[], Generator[Given]]) -> VideoFrame | None:
+def _later_frame(mend: Concealment, given: Callable[[], Generator[Given]]) -> VideoFrame | None:
     """The good frame that stands in for those before it, at the beginning of a film."""
     later = next((good for number, good in mend.stand_ins.items() if good > number), None)
     if later is None:

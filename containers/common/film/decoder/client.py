@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from containers.common.confined.messages import Done, Shown
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.film.decoder_child import DecodeTask
+from containers.common.film.concealment import Concealment
+from containers.common.film.decoder.child import DecodeTask
+from containers.common.film.decoder.ring import Ring
 from containers.common.film.pictures import Picture
-from containers.common.film.ring import Ring
-from containers.common.film.stretches import Mend
 from contracts.film.facts import Video
 
-PROGRAM = "containers.common.film.decoder_child:serve"
+PROGRAM = "containers.common.film.decoder.child:serve"
 
 
 class FilmDecoder:
@@ -42,7 +42,7 @@ class FilmDecoder:
         video: Video,
         timestamps: NDArray[np.int64],
         first_frame: int = 0,
-        mend: Mend | None = None,
+        mend: Concealment | None = None,
     ) -> Iterator[Picture]:
         """The pictures of exactly these frames (as `decode_frames`), of which there is one or more.
         With `mend` they are a part of its stretch.

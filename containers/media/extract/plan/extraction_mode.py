@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.weaving import Decode
+from containers.common.film.deinterlacing import Decode
 from containers.common.runtime.errors import WorkerError
 from contracts.film.facts import Video
 from contracts.film.manifest import Extraction, SeekProbe
@@ -24,7 +24,7 @@ LOSSLESS_SECONDS_PER_PIXEL = (59e-3 + 74e-3) / (1920 * 1080)
 log = logging.getLogger(__name__)
 
 
-def plan_extraction(
+def choose_extraction_mode(
     choice: ExtractionChoice,
     video: Video,
     stamps: NDArray[np.int64],

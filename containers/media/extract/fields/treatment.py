@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.weaving import Decode, FieldPlan
+from containers.common.film.deinterlacing import Decode, FieldPlan
 from containers.media.extract.fields import cadence
 from containers.media.extract.fields.pulldown import (
     CYCLE,
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Planned:
+class TreatedFilm:
     """The film after its treatment."""
 
     fields: Fields
@@ -48,22 +48,22 @@ class Planned:
     """Only where it cannot be told by the treatment alone."""
 
 
-def plan_fields(
+def plan_treatment(
     setting: Deinterlace,
     video: Video,
     timestamps: NDArray[np.int64],
     keyframes: NDArray[np.int64],
     decode: Decode,
-) -> Planned:
+) -> TreatedFilm:
     """Judge the film and decide. `keyframes`: timestamps of some, for cheap samples.
 
     Reads some 200 coded frames, of telecined film all. Raises what `decode` raises.
     """
     if setting == "off":
-        return Planned(Fields(reason="left as coded, as asked"), video, timestamps)
+        return TreatedFilm(Fields(reason="left as coded, as asked"), video, timestamps)
     if not MIN_LINES <= video.height <= MAX_LINES and setting == "auto":
         reason = f"{video.height} lines: no interlaced format has so many or so few"
-        return Planned(Fields(reason=reason), video, timestamps)
+        return TreatedFilm(Fields(reason=reason), video, timestamps)
     evidence = _evidence(video, timestamps, keyframes, decode)
     treated = evidence.cadence in ("telecined", "shifted")
     if setting == "on" or evidence.cadence == "interlaced":
@@ -72,7 +72,7 @@ def plan_fields(
         planned = _inverse_telecine(video, timestamps, evidence, decode)
     else:
         fields = Fields(reason=_said(evidence), evidence=evidence)
-        planned = Planned(fields, video, timestamps)
+        planned = TreatedFilm(fields, video, timestamps)
     log.info("fields", extra=planned.fields.model_dump(mode="json"))
     return planned
 
@@ -113,7 +113,7 @@ def sample_places(timestamps: NDArray[np.int64], keyframes: NDArray[np.int64]) -
 
 def _deinterlaced(
     video: Video, timestamps: NDArray[np.int64], evidence: FieldEvidence, *, forced: bool
-) -> Planned:
+) -> TreatedFilm:
     fields = Fields(
         treatment="deinterlaced",
         order=evidence.order or "top",
@@ -121,12 +121,12 @@ def _deinterlaced(
         evidence=evidence,
         deinterlaced_frames=video.frames,
     )
-    return Planned(fields, video, timestamps)
+    return TreatedFilm(fields, video, timestamps)
 
 
 def _inverse_telecine(
     video: Video, timestamps: NDArray[np.int64], evidence: FieldEvidence, decode: Decode
-) -> Planned:
+) -> TreatedFilm:
     """Look at every frame; the plan names the coded frames of each frame of the film."""
     order, coded = evidence.order or "top", len(timestamps)
     log.info("telecined: looking at all %d frames for the film's", coded)
@@ -151,7 +151,7 @@ def _inverse_telecine(
         "time_base": video.time_base / unit,
         "frame_rate": _rate(video, film, stamps, unit),
     }
-    return Planned(fields, video.model_copy(update=new), stamps, plan)
+    return TreatedFilm(fields, video.model_copy(update=new), stamps, plan)
 
 
 def _rate(video: Video, film: FilmFrames, stamps: NDArray[np.int64], unit: int) -> Fraction:

@@ -10,20 +10,20 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from containers.common.film.concealment import (
+    DECODER,
+    Given,
+    expect_damage,
+)
 from containers.common.film.kinds import (
     Kind,
-    changed,
+    kind_change,
     kind_of,
 )
 from containers.common.film.opening import (
     decode_packet,
     demuxed,
     frame_pts,
-)
-from containers.common.film.stretches import (
-    DECODER,
-    Given,
-    expect_damage,
 )
 from containers.media.extract.judge.probe import bad_source
 from contracts.film.facts import (
@@ -55,12 +55,12 @@ class FoundDamage:
         return vars(self).copy()
 
     @classmethod
-    def taken(cls, arrays: dict[str, NDArray[np.int64]]) -> "FoundDamage":
+    def pop_from(cls, arrays: dict[str, NDArray[np.int64]]) -> "FoundDamage":
         """Out of a child's arrays. Raises KeyError."""
         return cls(*(arrays.pop(field.name) for field in fields(cls)))
 
 
-def good_frames(
+def find_good_frames(
     container: InputContainer,
     stream: VideoStream,
     timestamps: NDArray[np.int64],
@@ -85,7 +85,7 @@ def good_frames(
             if last < place < len(timestamps) and timestamps[place] == pts:
                 last = place
                 if kind_of(frame) != kind:
-                    raise changed(name, kind, kind_of(frame), place, frame.time)
+                    raise kind_change(name, kind, kind_of(frame), place, frame.time)
                 good[place] = True
     return good & np.array([stamp not in marked for stamp in timestamps.tolist()])
 
@@ -183,7 +183,7 @@ def check_share(name: str, damaged: int, frames: int) -> None:
         )
 
 
-def as_told(
+def check_damage(
     found: FoundDamage, timestamps: NDArray[np.int64], time_base: Fraction, name: str
 ) -> Damage:
     """For the manifest. Raises ValueError for facts that cannot be true together, BAD_SOURCE for
