@@ -61,15 +61,15 @@ class ParentLink:
     """What the child can say and ask. Use it from one thread."""
 
     def __init__(self, link: socket.socket) -> None:
-        self._link = link
+        self.socket = link
         self._said = time.monotonic()
         self.memory: AddressSpace | None = None
 
     def tell(self, message: Message) -> None:
         self._said = time.monotonic()
-        send(self._link, MESSAGE, message.to_json().encode())
+        send(self.socket, MESSAGE, message.to_json().encode())
 
-    def alive(self) -> None:
+    def report_alive(self) -> None:
         """Call often: once in a second the parent hears of it."""
         if time.monotonic() - self._said > ALIVE_SECONDS:
             self.tell(Alive())
@@ -98,7 +98,7 @@ class ParentLink:
         self.tell(Shown(slot=slot, pts=pts, seconds=seconds))
 
     def _next(self, wanted: bytes) -> bytes:
-        frame = receive(self._link, MAX_BLOB_BYTES)
+        frame = receive(self.socket, MAX_BLOB_BYTES)
         if frame is None or frame[0] != wanted:
             raise ParentGoneError
         return frame[1]

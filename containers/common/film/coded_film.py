@@ -1,4 +1,4 @@
-"""The film behind a manifest: which coded frames it has, at which times, made into which frames."""
+"""A film's coded frames, and the frames of film they become: their numbers and times."""
 
 import io
 from collections.abc import Iterator
@@ -16,13 +16,25 @@ from containers.common.film.pictures import Picture
 from containers.common.film.source_pictures import damaged_frames
 from containers.common.runtime.storage import S3Store
 from contracts.base import ObjectRef
-from contracts.film.facts import Damage, Fields
+from contracts.film.facts import Damage, Fields, Video
 from contracts.film.manifest import Manifest
 
 
 @dataclass(frozen=True)
+class CodedFrames:
+    """The frames as the source has them, in its time base, and how to get their pictures."""
+
+    video: Video
+    timestamps: NDArray[np.int64]
+    """Shape (frames,), rising."""
+    keyframes: NDArray[np.int64]
+    """Timestamps of some frames that decode by themselves, in the file's order."""
+    decode: Decode
+
+
+@dataclass(frozen=True)
 class Film:
-    """Timestamps (int64) of the film's frames and of the coded ones, and how one becomes other.
+    """Timestamps (int64) of the film's frames and of the coded ones, and how these become those.
 
     `timestamps` count in the manifest's time base, `coded_pts` in the source's.
     """

@@ -97,5 +97,5 @@ class LosslessShards:
         source = SourceObject(bucket=self._bucket, key=key, version_id="", etag="", size=size)
         stamps = np.arange(begin, end) - shard.first_frame
         reader = self._store.reader(source)
-        for picture in self._decoder.pictures(reader, size, self._video, stamps, begin):
+        for picture in self._decoder.pictures(reader, size, self._video, stamps, first_frame=begin):
             yield replace(picture, pts=picture.pts + shard.first_frame)

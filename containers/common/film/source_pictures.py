@@ -1,6 +1,7 @@
-"""The source's frames for those who need pictures: damaged stretches mended as planned."""
+"""Pictures of the source by frame number: whole stretches decoded, damaged ones concealed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 
 from containers.common.film.concealment import DECODER, Concealment
 from containers.common.film.decoder.client import FilmDecoder
-from containers.common.film.deinterlacing import Decode
 from containers.common.film.pictures import Picture
 from contracts.film.facts import (
     Damage,
@@ -17,28 +17,49 @@ from contracts.film.facts import (
 )
 
 
-def source_decode(
-    decoder: FilmDecoder,
-    file: Any,
-    size: int,
-    video: Video,
-    timestamps: NDArray[np.int64],
-    damage: Damage,
-) -> Decode:
-    """What gives coded frames by number. `timestamps`: int64, of all of them, in the source's unit;
-    `file` has `size` bytes."""
+@dataclass(frozen=True, kw_only=True)
+class SourcePictures:
+    """The coded frames of a source, decoded in a confined child.
 
-    def decode(first: int, count: int) -> Iterator[Picture]:
-        for part, stretch in parts(damage, range(first, first + count)):
-            mend = None if stretch is None else _mend(damage, stretch, timestamps)
-            stamps = timestamps[part.start : part.stop]
-            yield from decoder.pictures(file, size, video, stamps, part.start, mend)
+    `file` has `size` bytes; `timestamps`: int64, shape (coded frames,), in the source's time base.
+    """
 
-    return decode
+    decoder: FilmDecoder
+    file: Any
+    size: int
+    video: Video
+    timestamps: NDArray[np.int64]
+    damage: Damage
+
+    def decode(self, first: int, count: int) -> Iterator[Picture]:
+        """`count` coded frames from number `first` on. Raises what FilmDecoder.pictures raises."""
+        for part, stretch in cut_at_stretches(self.damage, range(first, first + count)):
+            yield from self.decoder.pictures(
+                self.file,
+                self.size,
+                self.video,
+                self.timestamps[part.start : part.stop],
+                first_frame=part.start,
+                concealment=None if stretch is None else self._concealment(stretch),
+            )
+
+    def _concealment(self, stretch: Stretch) -> Concealment:
+        inside = range(stretch.first_frame, stretch.end)
+        stamps = self.timestamps[stretch.first_frame : stretch.end + 1]
+        return Concealment(
+            first_frame=stretch.first_frame,
+            timestamps=tuple(stamps.tolist()),
+            stand_ins={
+                number: DECODER if item.stands_in == "decoder" else item.stands_in
+                for item in self.damage.concealed
+                for number in range(item.first_frame, item.first_frame + item.frames)
+                if number in inside
+            },
+        )
 
 
-def parts(damage: Damage, wanted: range) -> Iterator[tuple[range, Stretch | None]]:
-    """Cut a range of frames where stretches begin and end."""
+def cut_at_stretches(damage: Damage, wanted: range) -> Iterator[tuple[range, Stretch | None]]:
+    """Cut a range of frames where damaged stretches begin and end."""
     at = wanted.start
     for stretch in damage.stretches:
         if stretch.end <= at or at >= wanted.stop:
@@ -51,20 +72,6 @@ def parts(damage: Damage, wanted: range) -> Iterator[tuple[range, Stretch | None
             at = min(stretch.end, wanted.stop)
     if at < wanted.stop:
         yield range(at, wanted.stop), None
-
-
-def _mend(damage: Damage, stretch: Stretch, timestamps: NDArray[np.int64]) -> Concealment:
-    inside = range(stretch.first_frame, stretch.end)
-    return Concealment(
-        first_frame=stretch.first_frame,
-        timestamps=tuple(timestamps[stretch.first_frame : stretch.end + 1].tolist()),
-        stand_ins={
-            number: DECODER if item.stands_in == "decoder" else item.stands_in
-            for item in damage.concealed
-            for number in range(item.first_frame, item.first_frame + item.frames)
-            if number in inside
-        },
-    )
 
 
 def damaged_frames(damage: Damage, frames: int) -> NDArray[np.bool_]:

@@ -51,12 +51,12 @@ class PngDestination:
         return frame_key(self.job_id, number, float(pts * video.time_base))
 
 
-def export_frames(place: PngDestination, video: Video, film: Film, decode: Decode) -> int:
-    """Write what is missing; how many frames there are. Memory: some pictures."""
+def export_frames(destination: PngDestination, video: Video, film: Film, decode: Decode) -> int:
+    """Upload the PNGs that are missing; returns the number of frames. Memory: some pictures."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
-        for number, picture in _missing(place, video, film, decode):
-            waiting.append(pool.submit(_write, place, video, number, picture))
+        for number, picture in _missing(destination, video, film, decode):
+            waiting.append(pool.submit(_write, destination, video, number, picture))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
         for future in waiting:
@@ -65,13 +65,13 @@ def export_frames(place: PngDestination, video: Video, film: Film, decode: Decod
 
 
 def _missing(
-    place: PngDestination, video: Video, film: Film, decode: Decode
+    destination: PngDestination, video: Video, film: Film, decode: Decode
 ) -> Iterator[tuple[int, Picture]]:
-    """Frames that have no PNG yet. An attempt that was broken off left a beginning, so the search
-    ends at the first gap; what stands behind it is written again."""
+    """Frames that have no PNG yet. An attempt that was broken off has written the first frames, so
+    the search ends at the first gap; what stands behind it is written again."""
     first = 0
     for first, pts in enumerate(film.timestamps.tolist()):
-        if place.store.info(place.bucket, place.key(video, first, pts)) is None:
+        if destination.store.info(destination.bucket, destination.key(video, first, pts)) is None:
             break
     else:
         return
@@ -80,10 +80,10 @@ def _missing(
     yield from enumerate(film.pictures(decode, first, video.frames - first), first)
 
 
-def _write(place: PngDestination, video: Video, number: int, picture: Picture) -> None:
+def _write(destination: PngDestination, video: Video, number: int, picture: Picture) -> None:
     data = png(picture, video.working_colour)
-    key = place.key(video, number, picture.pts)
-    place.store.put_bytes(place.bucket, key, data, "image/png")
+    key = destination.key(video, number, picture.pts)
+    destination.store.put_bytes(destination.bucket, key, data, "image/png")
 
 
 def png(picture: Picture, colour: Colour) -> bytes:

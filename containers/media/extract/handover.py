@@ -1,4 +1,4 @@
-"""What crosses between extract and its confined child: the question, and what was found."""
+"""What crosses between extract and its confined child: the task, and the findings."""
 
 from contracts.base import Contract
 from contracts.film.facts import Sidecar, Video
@@ -8,7 +8,7 @@ from contracts.stack.environ import ExtractEnvironment
 
 
 class ExamineTask(Contract):
-    """Look into a film."""
+    """Examine a film."""
 
     source: SourceObject
     settings: Settings
@@ -21,13 +21,13 @@ class ExamineTask(Contract):
 
 
 class FoundFilm(Contract):
-    """What is in a film; the parent believes nothing of it without a check."""
+    """What is in a film. The parent checks all of it."""
 
     format: str
     video: Video
     container: Container
     sidecar: Sidecar
-    """Its files are not anywhere yet."""
+    """Its files are not uploaded yet."""
     skipped: int
     """Frames of a recording before its first or behind its last whole one."""
     decoded: bool

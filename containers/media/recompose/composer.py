@@ -22,8 +22,8 @@ PROGRAM = "containers.media.recompose.child:serve"
 ANY_SIZE = 2**62
 """Of the result, until the sizes of its parts are known."""
 SIDECAR_FACTOR, PACKET_BYTES, ALLOWANCE = 2, 64, 64 * 1024**2
-"""What the result may take beside its shards: so many times the sidecar, so much for each packet
-(an index takes half of it), and so much in all (labels, attachments)."""
+"""What the result may take beside its shards: a multiple of the sidecar, bytes for each packet (an
+index takes half of them), and bytes for labels and attachments."""
 CAPTION_FACTOR = 10
 """A message around three bytes has thirty; those of many lie closer together."""
 _RESULT, _SIDECAR, _SHARD = "result", "sidecar", "shard"
@@ -65,28 +65,28 @@ class Composer:
         """
         child = self._child
         child.name = one_line(PurePosixPath(manifest.source.key).name)
-        shards = CommittedShards(store, bucket, manifest)
-        payload, blobs = manifest.sidecar.payload, [_stored(store, manifest.timestamps)]
+        shards = CommittedShards.find(store, bucket, manifest)
+        payload, blobs = manifest.sidecar.payload, [_get(store, manifest.timestamps)]
         if payload is not None and manifest.sidecar.index is not None:
             store.download(payload.bucket, payload.key, self._folder / _SIDECAR)
-            blobs.append(_stored(store, manifest.sidecar.index))
+            blobs.append(_get(store, manifest.sidecar.index))
         track = manifest.sidecar.captions
-        told = track.payload if track is not None else None
-        if told is not None:
-            blobs.append(_stored(store, told))
+        captions = track.payload if track is not None else None
+        if captions is not None:
+            blobs.append(_get(store, captions))
         child.lower_file_bytes(self._most_bytes(manifest, shards))
         task = ComposeTask(
             manifest=manifest,
             made=shards.counts(),
             result=self._fds[_RESULT],
             sidecar=self._fds[_SIDECAR] if payload is not None else None,
-            captions=told is not None,
+            captions=captions is not None,
             shard=self._fds[_SHARD],
         )
         child.give(task, *blobs)
-        answer = self._served(shards)
+        answer = self._serve_shards(shards)
         child.close()  # or it could change what is judged and uploaded next
-        ledger = self._ledger(answer, manifest, task.made).model_copy(
+        ledger = self._check_ledger(answer, manifest, task.made).model_copy(
             update={
                 "frames_concealed": shards.concealed,
                 "concealed": manifest.damage.concealed,
@@ -94,8 +94,8 @@ class Composer:
         )
         return ComposedFilm(self._folder / _RESULT, shards.results, ledger)
 
-    def _served(self, shards: CommittedShards) -> str:
-        """Fetch for the child until it has done; its answer."""
+    def _serve_shards(self, shards: CommittedShards) -> str:
+        """Fetch shards for the child until its task is done; its answer."""
         for number, message in enumerate(self._child.messages(io.BytesIO(), 0)):
             if isinstance(message, Done):
                 return message.answer
@@ -106,14 +106,14 @@ class Composer:
         raise self._child.nonsense()
 
     def _most_bytes(self, manifest: Manifest, shards: CommittedShards) -> int:
-        """That the result may have."""
+        """The size that the result may have."""
         sidecar = (self._folder / _SIDECAR).stat().st_size * SIDECAR_FACTOR
         packets = manifest.video.frames + sum(s.packets for s in manifest.sidecar.streams)
         track = manifest.sidecar.captions
-        told = CAPTION_FACTOR * track.bytes if track is not None else 0
-        return shards.bytes + sidecar + told + packets * PACKET_BYTES + ALLOWANCE
+        captions = CAPTION_FACTOR * track.bytes if track is not None else 0
+        return shards.bytes + sidecar + captions + packets * PACKET_BYTES + ALLOWANCE
 
-    def _ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
+    def _check_ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
         """The answer, if it can be true of this film."""
         try:
             ledger = Ledger.model_validate_json(answer)
@@ -135,5 +135,5 @@ class Composer:
 _NAMES = (_RESULT, _SIDECAR, _SHARD)
 
 
-def _stored(store: S3Store, ref: ObjectRef) -> bytes:
+def _get(store: S3Store, ref: ObjectRef) -> bytes:
     return store.get_bytes(ref.bucket, ref.key)

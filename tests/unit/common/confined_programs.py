@@ -140,7 +140,7 @@ def _hang(_link: ParentLink, _orders: Orders) -> None:
 
 def _burn(link: ParentLink, _orders: Orders) -> None:
     while True:
-        link.alive()
+        link.report_alive()
 
 
 def _grow(_link: ParentLink, orders: Orders) -> int:
@@ -180,12 +180,12 @@ def _fail(link: ParentLink, orders: Orders) -> None:
 
 
 def _raw(link: ParentLink, orders: Orders) -> None:
-    link._link.sendall(bytes.fromhex(orders.text))
+    link.socket.sendall(bytes.fromhex(orders.text))
     time.sleep(60)
 
 
 def _invent(link: ParentLink, _orders: Orders) -> None:
-    send(link._link, MESSAGE, b'{"kind":"promoted"}')
+    send(link.socket, MESSAGE, b'{"kind":"promoted"}')
     time.sleep(60)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from containers.common.confined.messages import Done, Shown
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.film.concealment import Concealment
-from containers.common.film.decoder.child import DecodeTask
+from containers.common.film.decoder.handover import DecodeTask
 from containers.common.film.decoder.ring import Ring
 from containers.common.film.pictures import Picture
 from contracts.film.facts import Video
@@ -41,11 +41,12 @@ class FilmDecoder:
         size: int,
         video: Video,
         timestamps: NDArray[np.int64],
+        *,
         first_frame: int = 0,
-        mend: Concealment | None = None,
+        concealment: Concealment | None = None,
     ) -> Iterator[Picture]:
-        """The pictures of exactly these frames (as `decode_frames`), of which there is one or more.
-        With `mend` they are a part of its stretch.
+        """The pictures of exactly these frames (as `decode_frames`), one or more. With
+        `concealment` they are a part of its stretch.
 
         `file` (of `size` bytes) is read from another thread while this runs. Pictures may be
         shared memory: hold few of them. Raises WorkerError for a film that cannot be decoded, hangs
@@ -67,7 +68,7 @@ class FilmDecoder:
             slots=ring.slots,
             slot_bytes=ring.slot_bytes,
             by_order=video.by_order,
-            mend=mend,
+            concealment=concealment,
         )
         self._child.give(task, timestamps.astype(np.int64).tobytes())
         shown = _ShownPictures(self._child, ring, file, size)

@@ -1,4 +1,4 @@
-"""The parent's end of the shared memory through which pictures come."""
+"""The shared memory through which decoded pictures come: its slots, and the parent's end of it."""
 
 import contextlib
 import fcntl
@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from containers.common.film.decoder.child import slot_planes
 from containers.common.film.pictures import (
     Picture,
     picture_bytes,
     plain_format,
+    plane_shapes,
+    sample_type,
 )
 from contracts.film.facts import Video
 
@@ -105,3 +106,15 @@ class Ring:
     def __del__(self) -> None:
         for fd in (self.fd, self.free_fd, self._free):
             os.close(fd)
+
+
+def slot_planes(
+    memory: mmap.mmap | np.ndarray, offset: int, pixel_format: str, size: tuple[int, int]
+) -> list[np.ndarray]:
+    """The planes of a picture (width, height) in shared memory from `offset` on, not copied."""
+    kind, planes = sample_type(pixel_format), []
+    for rows, columns in plane_shapes(pixel_format, *size):
+        flat = np.frombuffer(memory, kind, rows * columns, offset)
+        planes.append(flat.reshape(rows, columns))
+        offset += flat.nbytes
+    return planes

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.film.pictures import has_alpha
+from containers.common.runtime.errors import WorkerError
 from containers.media.labels import hdr
 from containers.media.labels.orientation import orientation
 from containers.media.labels.streams import ALPHA_MODE
@@ -18,6 +19,7 @@ from contracts.film.facts import (
     LostLabel,
     Video,
 )
+from contracts.names import ExitCode
 
 UNSPECIFIED = 2
 RESERVED = (0, UNSPECIFIED, 3)
@@ -41,16 +43,20 @@ def describe_video(
     stream: VideoStream,
     first: VideoFrame,
     timestamps: np.ndarray,
-    end_pts: int,
     *,
+    end_pts: int,
     by_order: bool = False,
 ) -> Video:
-    """The facts of the manifest. `first` is the first decoded frame: it knows more than headers."""
+    """The facts of the manifest. `first` is the first decoded frame: it knows more than headers.
+
+    Raises WorkerError BAD_SOURCE for a stream without a time base.
+    """
     colour = source_colour(stream, first)
     rate = frame_rate(stream, timestamps)
     turned = orientation(first)
     time_base = stream.time_base
-    assert time_base is not None  # noqa: S101 - every demuxed stream has one
+    if time_base is None:
+        raise WorkerError(ExitCode.BAD_SOURCE, "the film's timestamps have no unit; re-encode it")
     return Video(
         stream_index=stream.index,
         codec=stream.codec_context.name,

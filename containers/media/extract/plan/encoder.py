@@ -48,7 +48,7 @@ def _check_level(codec: Codec, output: Output) -> None:
 
 
 def plan_encoder(
-    settings: Settings, video: Video, output: Output, threads: int, *, hardware: bool = False
+    settings: Settings, video: Video, output: Output, *, threads: int, hardware: bool = False
 ) -> Encoder:
     """The encoder and every option that decides its bytes.
 

@@ -14,12 +14,8 @@ from containers.media.extract.judge.probe import REMEDIES
 from contracts.keys import failure_key, job_key
 from contracts.names import ExitCode, Stage
 from contracts.stack.environ import ExtractEnvironment
-from tests.support.bench import (
-    INTERMEDIATE_BUCKET,
-    SOURCE_BUCKET,
-    Bench,
-    client_error,
-)
+from tests.support.bench import INTERMEDIATE_BUCKET, SOURCE_BUCKET, Bench
+from tests.support.fake_s3 import client_error
 from tests.support.films import (
     X264,
     Clip,
@@ -169,7 +165,7 @@ def test_two_frames_at_one_time_are_unsupported(tmp_path: Path) -> None:
         time_base=Fraction(1, 1000),
     )
     message = refused(film, ExitCode.UNSUPPORTED)
-    assert "does not tell when each of its frames is shown" in message
+    assert "does not say when each of its frames is shown" in message
 
 
 @pytest.mark.parametrize(

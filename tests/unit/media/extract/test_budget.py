@@ -26,7 +26,7 @@ from tests.support.films import (
     damage,
     make,
 )
-from tests.unit.media.extract.test_model import DIGEST, FACTS
+from tests.unit.media.support import DIGEST, FACTS
 
 UNPRICED = FACTS.model_copy(update={"flop_per_pixel": 0.0})
 HD = 1920, 1080

@@ -168,7 +168,7 @@ def test_keyframes_are_decoded_only_where_their_headers_are_new(
 ) -> None:
     decoded: list[int | None] = []
     monkeypatch.setattr(sizes, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(sizes, "_decoded_size", lambda *given: decoded.append(given[-1].pts))
+    monkeypatch.setattr(sizes, "decode_size", lambda *given: decoded.append(given[-1].pts))
     other = {"options": {**X264, "x264-params": "ref=3:level=31"}}
     path = joined(tmp_path / "film.ts", Clip(), [SMALL, other, SMALL, other])
     with av.open(str(path)) as film:

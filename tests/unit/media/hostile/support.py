@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from containers.common.confined.child import LinkedFile, ParentLink
-from containers.common.confined.files import read_arrays
 from containers.common.confined.messages import Done, Fetch
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.film import opening
 from containers.common.runtime.errors import WorkerError
 from containers.media.extract.child import (
     ExamineTask,
     FoundFilm,
     examine_film,
 )
-from containers.media.extract.examiner import check_found
-from containers.media.extract.index.damage_search import FoundDamage, check_damage
-from containers.media.labels.captions import ARRAYS, Captions
+from containers.media.extract.examiner import check_findings
 from containers.media.recompose.child import compose_film
 from containers.media.recompose.handover import ComposeTask
 from contracts.film.ledger import Ledger
@@ -45,12 +41,11 @@ NAMED = {
 
 def serve(link: ParentLink) -> None:
     """The child's program: what extract's does, but again and again, and a refusal is an answer."""
-    opening.on_packet = link.alive
     while (text := link.task()) is not None:
         task = ExamineTask.model_validate_json(text)
         file = LinkedFile(link, task.source.size)
         try:
-            said = {"found": examine_film(task, file).model_dump(mode="json")}
+            said = {"found": examine_film(task, file, link.report_alive).model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
         link.tell(Done(answer=json.dumps(said)))
@@ -58,11 +53,10 @@ def serve(link: ParentLink) -> None:
 
 def serve_compositions(link: ParentLink) -> None:
     """The same of recompose's."""
-    opening.on_packet = link.alive
     while (text := link.task()) is not None:
         task, timestamps, index = ComposeTask.model_validate_json(text), link.blob(), link.blob()
         try:
-            ledger = compose_film(task, timestamps, index, None, link)
+            ledger = compose_film(task, (timestamps, index, None), link)
             said = {"ledger": ledger.model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
@@ -172,11 +166,7 @@ class Examiner:
             return _named(said["code"], said["message"])
         found = FoundFilm.model_validate(said["found"])
         with os.fdopen(os.dup(self._fds[1]), "rb") as numbers:
-            arrays = read_arrays(numbers, found.arrays)
-        timestamps, _ = arrays.pop("timestamps"), arrays.pop("keyframes")
-        check_damage(FoundDamage.pop_from(arrays), timestamps, found.video.time_base, name)
-        captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
-        check_found(found, timestamps, arrays, captions)
+            check_findings(found, numbers, name, payload=Path("nowhere"))
         return "plan"
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from tests.support.films import (
     decode_all,
     make,
 )
-from tests.unit.media.extract.test_damage import MIDDLE, film
+from tests.unit.media.support import MIDDLE, make_small
 
 
 def finished(path: Path, **settings: Any) -> Bench:
@@ -24,7 +24,7 @@ def finished(path: Path, **settings: Any) -> Bench:
 
 
 def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", frames=30)
+    path = make_small(tmp_path / "film.mp4", frames=30)
     damage(path, [15], *MIDDLE)
     damage(path, [20, 29])
     plain = finished(path, shard_seconds=0.2)
@@ -45,7 +45,7 @@ def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: P
 
 
 def test_shards_that_conceal_more_than_planned_are_a_mismatch(tmp_path: Path) -> None:
-    bench = Bench(film(tmp_path / "film.mp4", frames=4), damage="conceal")
+    bench = Bench(make_small(tmp_path / "film.mp4", frames=4), damage="conceal")
     assert bench.extract() == ExitCode.OK
     (shard,) = bench.manifest.shards
     with av.open(str(bench.film)) as container:
@@ -53,7 +53,7 @@ def test_shards_that_conceal_more_than_planned_are_a_mismatch(tmp_path: Path) ->
     bench.commit(shard, body, concealed_frames=1)
     assert bench.recompose() == ExitCode.LEDGER_MISMATCH
     message = bench.failure(Stage.RECOMPOSE).message
-    assert message == "0 frames were to be concealed, the shards say 1"
+    assert message == "the plan conceals 0 frames, the shards say 1"
 
 
 def test_damaged_sound_is_copied_as_it_is(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_damaged_sound_is_copied_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_film_is_refused_unless_asked_to_conceal(tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mp4"), [31])
+    path = damage(make_small(tmp_path / "film.mp4"), [31])
     bench = Bench(path)
     assert bench.extract() == ExitCode.BAD_SOURCE
     message = bench.failure(Stage.EXTRACT).message

@@ -18,6 +18,7 @@ from containers.media.recompose import child
 from containers.media.recompose.handover import ComposeTask
 from containers.media.recompose.mux import result, tracks
 from containers.media.recompose.mux.join import VideoPacket
+from containers.media.recompose.mux.result_plan import ResultPlan
 
 Packets = Iterable[VideoPacket]
 Sound = Iterator[StoredPacket]
@@ -29,9 +30,8 @@ def _with_frames(
     def serve(link: ParentLink) -> None:
         write = child.write_result
 
-        def wrong(*arguments: Any) -> None:
-            file, manifest, timestamps, template, packets, sidecar = arguments
-            write(file, manifest, timestamps, template, change(packets), sidecar)
+        def wrong(file: Any, plan: ResultPlan, template: Any, packets: Packets) -> None:
+            write(file, plan, template, change(packets))
 
         child.write_result = wrong
         child.serve(link)
@@ -99,7 +99,7 @@ def lost_captions(link: ParentLink) -> None:
 
 def no_attachments(link: ParentLink) -> None:
     """They are forgotten."""
-    tracks._add_attachments = lambda *_: []
+    tracks.add_attachments = lambda *_: []
     child.serve(link)
 
 

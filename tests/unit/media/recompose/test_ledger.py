@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from containers.common.film.opening import decode_frames, open_source
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import FilmFile
 from containers.media.recompose import composer
 from contracts import keys
 from contracts.names import ExitCode, Stage
@@ -83,9 +84,7 @@ def test_colours_other_than_planned(bench: Bench) -> None:
     video = manifest.video.model_copy(update={"working_colour": other})
     for shard in manifest.shards:
         stamps = bench.timestamps[shard.first_frame : shard.first_frame + shard.frames]
-        frames = decode_frames(
-            lambda: open_source(io.BytesIO(bench.film.read_bytes())), stamps, stream_index=0
-        )
+        frames = decode_frames(FilmFile(io.BytesIO(bench.film.read_bytes())), stamps)
         body = encode_shard(manifest.model_copy(update={"video": video}), frames)
         bench.commit(shard, body)
     assert refused(bench) == "the result says colour matrix 9 instead of 5"
