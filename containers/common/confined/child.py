@@ -50,29 +50,29 @@ ALIVE_SECONDS = 1.0
 DETAIL_CHARS = 4000
 _PROGRAMS_OF_AV = frozenset({"av.__main__", "av.datasets"})
 MAX_BLOB_BYTES = 1024**3
-"""Of what the parent hands in; the parent is trusted."""
+"""Of what the parent sends; the parent is trusted."""
 
 
 class ParentGoneError(Exception):
-    """Nobody is there to work for."""
+    """The parent has ended, or closed the connection."""
 
 
 class ParentLink:
-    """What the child can say and ask. Use it from one thread."""
+    """The child's connection to its parent. Use it from one thread."""
 
     def __init__(self, link: socket.socket) -> None:
         self.socket = link
         self._said = time.monotonic()
         self.memory: AddressSpace | None = None
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         self._said = time.monotonic()
         send(self.socket, MESSAGE, message.to_json().encode())
 
     def report_alive(self) -> None:
-        """Call often: once in a second the parent hears of it."""
+        """Call it often; it sends a message once a second."""
         if time.monotonic() - self._said > ALIVE_SECONDS:
-            self.tell(Alive())
+            self.send(Alive())
 
     def task(self) -> bytes | None:
         """The next task's JSON; None when there is no more work."""
@@ -85,17 +85,17 @@ class ParentLink:
         return self._next(BYTES)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Of the film; b"" at its end."""
-        self.tell(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
+        """Bytes of the film; b"" at its end."""
+        self.send(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
         return self._next(BYTES)
 
     def fetch(self, number: int) -> None:
-        """Have a part of the input put into the file for it."""
-        self.tell(Fetch(number=number))
+        """Have the parent put a part of the input into the file for input."""
+        self.send(Fetch(number=number))
         self._next(BYTES)
 
     def show(self, slot: int, pts: int, seconds: float) -> None:
-        self.tell(Shown(slot=slot, pts=pts, seconds=seconds))
+        self.send(Shown(slot=slot, pts=pts, seconds=seconds))
 
     def _next(self, wanted: bytes) -> bytes:
         frame = receive(self.socket, MAX_BLOB_BYTES)
@@ -138,34 +138,34 @@ def main(argument: str) -> None:
             )
         )
     except (LockRefusedError, OSError) as refusal:
-        link.tell(_refused(str(refusal)))
+        link.send(_refused(str(refusal)))
         os._exit(ExitCode.UNSUPPORTED)
-    link.tell(Ready())
+    link.send(Ready())
     os._exit(_run(program, link, memory))
 
 
 def _refused(reason: str) -> TaskFailed:
     return TaskFailed(
         exit_code=ExitCode.UNSUPPORTED,
-        message=f"this machine does not let what reads films be confined ({reason}); allow seccomp "
-        "filters in its containers, or set decode_filter to off",
+        message=f"this machine cannot confine the process that reads films ({reason}); allow "
+        "seccomp filters in its containers, or set decode_filter to off",
     )
 
 
 def _run(program: Callable[[ParentLink], None], link: ParentLink, memory: AddressSpace) -> int:
-    """The exit code, which tells the parent nothing: it believes messages and signals."""
+    """The exit code. The parent ignores it: it goes by messages and signals."""
     try:
         program(link)
     except ParentGoneError:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - it is told to the parent, which logs it
-        link.tell(_told(error, memory))
+    except Exception as error:  # noqa: BLE001 - the parent gets it, and logs it
+        link.send(_report_of(error, memory))
     return ExitCode.OK
 
 
-def _told(error: Exception, memory: AddressSpace) -> Message:
+def _report_of(error: Exception, memory: AddressSpace) -> Message:
     if has_errno(error, errno.EFBIG):
         return TooMuch()
     if has_errno(error, errno.ENOSPC):
@@ -184,13 +184,13 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _could_lack_memory(error: Exception) -> bool:
-    """True of what libraries make of it: damage, or something that nobody expects."""
+    """True of errors that libraries make of it: damage, or something unexpected."""
     damage = (ExitCode.BAD_SOURCE, ExitCode.LEDGER_MISMATCH)
     return not isinstance(error, WorkerError) or error.exit_code in damage
 
 
 def _load_lazy_modules() -> None:
-    """What is imported at first use, when no file can be opened any more."""
+    """Import now what is imported at first use, when no file can be opened any more."""
     names = ["encodings.idna", "encodings.utf_16", "encodings.latin_1", "linecache"]
     found = pkgutil.walk_packages(av.__path__, "av.")
     names += [module.name for module in found if module.name not in _PROGRAMS_OF_AV]
@@ -199,13 +199,13 @@ def _load_lazy_modules() -> None:
 
 
 def send_answer(link: ParentLink, contract: Any) -> None:
-    """Say that the task is finished, with what its asker waits for."""
+    """Report that the task is finished, with the contract that the parent waits for."""
     text = contract.to_json()
     most = MAX_MESSAGE_BYTES // 2
     if len(text) > most:
         raise WorkerError(
             ExitCode.LIMIT_EXCEEDED,
-            f"the film's tags, chapters and streams take {len(text)} bytes to be told, the limit "
+            f"the film's tags, chapters and streams take {len(text)} bytes to describe, the limit "
             f"is {most}; take tags or chapters out",
         )
-    link.tell(Done(answer=text))
+    link.send(Done(answer=text))

@@ -62,7 +62,7 @@ class Film:
         coded_pts: NDArray[np.int64],
         plan: FieldPlan | None,
     ) -> "Film":
-        """By the treatment, and the plan where it needs one."""
+        """By the treatment, and by the plan where the treatment needs one."""
         if plan is None and fields.treatment == "deinterlaced":
             plan = FieldPlan.all_deinterlaced(fields.order, len(timestamps))
         return cls(timestamps, coded_pts, plan)

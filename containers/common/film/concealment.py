@@ -19,7 +19,7 @@ from contracts.base import Contract
 from contracts.names import ExitCode
 
 SILENT_CODECS = frozenset({"mjpeg"})
-"""Their decoders return a damaged picture with whatever lay in memory, unless told to fail."""
+"""Their decoders fill a damaged picture with whatever lay in memory; an option makes them fail."""
 DECODER = -1
 """The decoder itself made a picture of a damaged frame, which stands in."""
 

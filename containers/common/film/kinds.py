@@ -24,7 +24,7 @@ def kind_of(frame: VideoFrame) -> Kind:
 
 
 def kind_change(
-    name: str, before: Kind, after: Kind, frame: int, seconds: float | None
+    name: str, before: Kind, after: Kind, *, frame: int, seconds: float | None
 ) -> WorkerError:
     """The error UNSUPPORTED: names both kinds and the frame (at `seconds`, if known) that differs
     from those before it.

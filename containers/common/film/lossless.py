@@ -1,4 +1,4 @@
-"""Pictures of a shard in a file, losslessly (FFV1 in Matroska); written by extract, read back."""
+"""Lossless shards: pictures in FFV1 and Matroska, which extract writes and workers read."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ _STORED_AS = {"gbrp": "bgr0", "gbrap": "bgra"}
 
 
 def write_pictures(path: Path, pictures: Iterator[Picture], rate: Fraction) -> int:
-    """Write a file whose k-th frame has timestamp k; how many frames it has."""
+    """Write a file whose k-th frame has timestamp k; returns the number of frames."""
     count, reformatter = 0, VideoReformatter()
     with av.open(str(path), "w", format="matroska") as out:
         stream: Any = None
@@ -57,7 +57,7 @@ MILLISECOND = Fraction(1, 1000)
 def find_lossless_shard(
     store: S3Store, bucket: str, job_id: str, source: SourceObject, shard: Shard
 ) -> int | None:
-    """Of the shard's object, if it says that it has the shard's frames of this very source."""
+    """Bytes of the shard's object, if its metadata name this source and these frames; else None."""
     info = store.info(bucket, lossless_shard_key(job_id, shard.index))
     wanted = LosslessShard.of(job_id, source, shard).to_json()
     if info is None or info.metadata.get(LOSSLESS_SHARD_METADATA) != wanted:

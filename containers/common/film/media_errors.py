@@ -1,4 +1,4 @@
-"""FFmpeg's errors, which mean damage, told apart from a lack of memory, which does not."""
+"""FFmpeg's errors, which mean damage; a lack of memory does not, so it is raised as it is."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A read-only file of known size whose bytes are fetched as they are asked for."""
+"""A read-only file of known size whose bytes are fetched on demand."""
 
 import io
 from abc import abstractmethod
@@ -13,7 +13,7 @@ class RangedFile(io.RawIOBase):
 
     @abstractmethod
     def _fetch(self, start: int, size: int) -> bytes:
-        """1 to `size` bytes from `start` on, which lie within the file."""
+        """Fetch 1 to `size` bytes from `start` on; the range lies within the file."""
 
     def readable(self) -> bool:
         return True

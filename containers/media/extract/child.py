@@ -233,7 +233,9 @@ class _Examination:
         before = kind_of(head.first)
         for number, frame in enumerate(frames, first):
             if kind_of(frame) != before:
-                raise kind_change(self.name, before, kind_of(frame), number, frame.time)
+                raise kind_change(
+                    self.name, before, kind_of(frame), frame=number, seconds=frame.time
+                )
 
     def _search_damage(self, scanned: _Scanned, head: Head) -> FoundDamage:
         """Decode the whole film: which frames are damaged, and which ones stand in."""

@@ -85,7 +85,7 @@ def examine_in_child(
     payload_path = folder / "sidecar.mkv"
     with payload_path.open("w+b") as payload, (folder / "numbers").open("w+b") as numbers:
         fds = payload.fileno(), numbers.fileno()
-        with ConfinedChild(PROGRAM, confinement, limits.name, fds) as child:
+        with ConfinedChild(PROGRAM, confinement, limits.name, fds=fds) as child:
             child.give(
                 ExamineTask(
                     source=source,

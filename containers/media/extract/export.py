@@ -83,7 +83,7 @@ def _missing(
 def _write(destination: PngDestination, video: Video, number: int, picture: Picture) -> None:
     data = png(picture, video.working_colour)
     key = destination.key(video, number, picture.pts)
-    destination.store.put_bytes(destination.bucket, key, data, "image/png")
+    destination.store.put_bytes(destination.bucket, key, data, content_type="image/png")
 
 
 def png(picture: Picture, colour: Colour) -> bytes:

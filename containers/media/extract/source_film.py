@@ -159,4 +159,4 @@ class SourceFilm:
         metadata = {LOSSLESS_SHARD_METADATA: said}
         key = lossless_shard_key(job.job_id, shard.index)
         if not store.put_file_once(bucket, key, path, metadata):
-            store.upload(path, bucket, key, "video/x-matroska", metadata)
+            store.upload(path, bucket, key, content_type="video/x-matroska", metadata=metadata)

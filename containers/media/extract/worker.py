@@ -11,8 +11,9 @@ from containers.media.extract.examiner import ExaminedFilm, examine_in_child
 from containers.media.extract.fields.treatment import TreatedFilm
 from containers.media.extract.judge.probe import Limits
 from containers.media.extract.plan.encoder import plan_encoder
-from containers.media.extract.plan.model import find_model
-from containers.media.extract.plan.output import Model, plan_inference, plan_output
+from containers.media.extract.plan.inference import plan_inference
+from containers.media.extract.plan.model import Model, find_model
+from containers.media.extract.plan.output import plan_output
 from containers.media.extract.source_film import SourceFilm
 from contracts import keys, planning
 from contracts.base import ObjectRef
@@ -162,7 +163,7 @@ class _Planner:
         self, path: Path, key: str, content_type: str = "application/octet-stream"
     ) -> ObjectRef:
         bucket = self.environment.intermediate_bucket
-        self.store.upload(path, bucket, key, content_type)
+        self.store.upload(path, bucket, key, content_type=content_type)
         return ObjectRef(bucket=bucket, key=key)
 
     def _upload_timestamps(self, timestamps: np.ndarray) -> ObjectRef:

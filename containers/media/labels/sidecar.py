@@ -70,7 +70,7 @@ class _Copy:
 
 
 class SidecarWriter:
-    """Stores packets that someone else reads, in a file object. Memory: 24 bytes a packet."""
+    """Writes packets that the caller reads into a file object. Memory: 24 bytes a packet."""
 
     def __init__(
         self, source: InputContainer, film: Stream, result: Container, file: io.RawIOBase
@@ -83,7 +83,7 @@ class SidecarWriter:
         self._covers: dict[int, Stream] = {}
         others = [s for s in source.streams if s.index != film.index]
         kept = [s for s in others if self._keeps(s, result)]
-        self._out = self._opened() if kept else None
+        self._out = self._open() if kept else None
         for stream in kept:
             self._take(stream)
 
@@ -107,7 +107,7 @@ class SidecarWriter:
             )
         )
 
-    def _opened(self) -> OutputContainer:
+    def _open(self) -> OutputContainer:
         return av.open(self._file, "w", format="matroska", container_options=MUXER_OPTIONS)
 
     def _take(self, stream: Any) -> None:
@@ -179,7 +179,7 @@ class SidecarWriter:
         self._store(payload, copy, packet)
 
     def _store(self, payload: Packet, copy: _Copy, packet: Packet) -> None:
-        """At any rising time: the exact one stands in the index."""
+        """Write it at any rising time; the exact one stands in the index."""
         milliseconds = packet.time_base / _MILLISECOND
         stamp = packet.dts if packet.dts is not None else packet.pts
         duration = round((packet.duration or 0) * milliseconds)
@@ -191,7 +191,7 @@ class SidecarWriter:
         self._out.mux(payload)
 
     def close(self) -> tuple[SidecarStream, ...]:
-        """Finish the file, read it back and tell what each stream became."""
+        """Finish the file, read it back, and return what each stream became."""
         if self._out is None:
             return ()
         if not self._copies:
@@ -208,11 +208,11 @@ class SidecarWriter:
                 "take out those of rare formats",
             ) from error
         return tuple(
-            self._described(copy, index, *stored[index])
+            self._describe(copy, index, *stored[index])
             for index, copy in enumerate(self._copies.values())
         )
 
-    def _described(self, copy: _Copy, index: int, packets: int, sha256: str) -> SidecarStream:
+    def _describe(self, copy: _Copy, index: int, packets: int, sha256: str) -> SidecarStream:
         if packets != len(copy.pts):
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
@@ -233,7 +233,7 @@ class SidecarWriter:
 
 
 def _add_filler(out: OutputContainer) -> None:
-    """A track of one word: a Matroska file of attachments alone cannot be opened."""
+    """Add a track of one word: a Matroska file of nothing but attachments cannot be opened."""
     filler = Packet(b"-")
     filler.stream, filler.time_base = out.add_mux_stream("subrip"), _MILLISECOND
     filler.pts = filler.dts = 0

@@ -1,4 +1,4 @@
-"""Text subtitles between their forms: the words stay, styles only where both forms have them.
+"""Converts text subtitles: the words stay, styles only where both forms have them.
 
 mov_text: 3GPP TS 26.245 (16-bit length, UTF-8 or UTF-16 text, style boxes); SubRip: lines with
 simple tags; WebVTT: W3C cue text; ASS as in Matroska: eight fields and the text, after commas.
@@ -42,7 +42,7 @@ def convert_subtitle(payload: bytes, source: str, target: str) -> bytes:
 
 
 def lost_in_conversion(source: str, target: str) -> str | None:
-    """What convert_subtitle cannot say in the other form, or None."""
+    """What `convert_subtitle` loses on the way to the other form, or None."""
     if source == target or source == "text":
         return None
     if (source, target) == ("subrip", "webvtt"):

@@ -1,4 +1,4 @@
-"""A film put together in a confined child, which is handed shards and sidecar as files."""
+"""Has a confined child put a film together; it gets shards and sidecar as files."""
 
 import io
 from contextlib import ExitStack
@@ -25,13 +25,13 @@ SIDECAR_FACTOR, PACKET_BYTES, ALLOWANCE = 2, 64, 64 * 1024**2
 """What the result may take beside its shards: a multiple of the sidecar, bytes for each packet (an
 index takes half of them), and bytes for labels and attachments."""
 CAPTION_FACTOR = 10
-"""A message around three bytes has thirty; those of many lie closer together."""
+"""Three bytes of captions make a message of thirty; longer ones add less."""
 _RESULT, _SIDECAR, _SHARD = "result", "sidecar", "shard"
 
 
 @dataclass(frozen=True)
 class ComposedFilm:
-    """The finished film; what wrote it is dead."""
+    """The finished film; the child that wrote it has ended."""
 
     path: Path
     shards: list[ShardResult]
@@ -39,7 +39,7 @@ class ComposedFilm:
 
 
 class Composer:
-    """Starts the child early, so that its loading goes by beside S3's answers.
+    """Starts the child early, so that it loads its libraries while S3 answers.
 
     Leave the `with` block to end it. `folder` is empty and holds the files.
     """
@@ -51,7 +51,7 @@ class Composer:
             files = [opened.enter_context((folder / name).open("w+b")) for name in _NAMES]
             self._fds = {name: file.fileno() for name, file in zip(_NAMES, files, strict=True)}
             fds = tuple(self._fds.values())
-            self._child = ConfinedChild(PROGRAM, limits, environment.job_id, fds, "muxer")
+            self._child = ConfinedChild(PROGRAM, limits, environment.job_id, fds=fds, tool="muxer")
 
     def __enter__(self) -> Self:
         return self
@@ -60,8 +60,8 @@ class Composer:
         self._child.close()
 
     def compose(self, store: S3Store, bucket: str, manifest: Manifest) -> ComposedFilm:
-        """Once. Raises WorkerError: LEDGER_MISMATCH for what is not as planned, BAD_SOURCE or
-        LIMIT_EXCEEDED for a film that misuses the muxer, and what the store raises.
+        """Call it once. Raises WorkerError: LEDGER_MISMATCH for what is unlike the plan, BAD_SOURCE
+        or LIMIT_EXCEEDED for a film that misuses the muxer, and what the store raises.
         """
         child = self._child
         child.name = one_line(PurePosixPath(manifest.source.key).name)
@@ -114,7 +114,7 @@ class Composer:
         return shards.bytes + sidecar + captions + packets * PACKET_BYTES + ALLOWANCE
 
     def _check_ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
-        """The answer, if it can be true of this film."""
+        """Parse the answer. Raises BAD_SOURCE for one that cannot be true of this film."""
         try:
             ledger = Ledger.model_validate_json(answer)
         except ValidationError:

@@ -81,7 +81,7 @@ class CommittedShards:
         return result, info.size
 
     def download(self, number: int, path: Path) -> None:
-        """Replace what the file holds. LEDGER_MISMATCH where the bytes are not the worker's."""
+        """Replace what the file holds. LEDGER_MISMATCH for bytes that its worker did not write."""
         shard = self._manifest.shards[number]
         self._store.download(self._bucket, self._key(shard), path)
         with path.open("rb") as body:

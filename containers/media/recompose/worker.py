@@ -1,4 +1,4 @@
-"""The recompose worker: join the shards, bring back what is not video, prove it, hand it over."""
+"""The recompose worker: join the shards, add what is not video, prove the result, upload it."""
 
 import hashlib
 import logging
@@ -37,7 +37,9 @@ def run(task: Task[RecomposeEnvironment]) -> None:
             composed = composer.compose(store, bucket, manifest)
         report = _report(manifest, composed, environment.final_bucket)
         content_type = CONTENT_TYPES[manifest.output.container]
-        store.upload(composed.path, report.result.bucket, report.result.key, content_type)
+        store.upload(
+            composed.path, report.result.bucket, report.result.key, content_type=content_type
+        )
     report_key = keys.report_key(job_id)
     store.put_json(environment.final_bucket, report_key, report)
     result = RecomposeResult(

@@ -42,7 +42,7 @@ def serve(link: ParentLink) -> None:
         said = globals()[f"_{orders.what}"](link, orders)
     except OSError as error:
         said = f"{type(error).__name__} {error.errno}"
-    link.tell(Done(answer=json.dumps(said)))
+    link.send(Done(answer=json.dumps(said)))
 
 
 def _environment(_link: ParentLink, _orders: Orders) -> list[str]:
@@ -175,7 +175,7 @@ def _read_forever(link: ParentLink, _orders: Orders) -> None:
 
 
 def _fail(link: ParentLink, orders: Orders) -> None:
-    link.tell(TaskFailed(exit_code=orders.number, message=orders.text))
+    link.send(TaskFailed(exit_code=orders.number, message=orders.text))
     time.sleep(60)
 
 
@@ -203,13 +203,13 @@ def _decoder(behave: Behave) -> Callable[[ParentLink], None]:
         while (text := link.task()) is not None:
             link.blob()
             behave(link, json.loads(text))
-            link.tell(Done())
+            link.send(Done())
 
     return serve
 
 
 def _show(link: ParentLink, slot: int, pts: int = 0) -> None:
-    link.tell(Shown(slot=slot, pts=pts, seconds=0))
+    link.send(Shown(slot=slot, pts=pts, seconds=0))
 
 
 show_beyond_the_ring = _decoder(lambda link, _task: _show(link, 200))
@@ -269,4 +269,4 @@ def examine_hang(link: ParentLink) -> None:
 def examine_claim_too_much(link: ParentLink) -> None:
     """Facts without the numbers that would prove them."""
     link.task()
-    link.tell(Done(answer='{"format": "mov", "arrays": {"timestamps": 1000000000000}}'))
+    link.send(Done(answer='{"format": "mov", "arrays": {"timestamps": 1000000000000}}'))

@@ -75,10 +75,10 @@ def shown_by(
 @pytest.mark.parametrize(
     ("program", "code", "words"),
     [
-        ("show_beyond_the_ring", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_another_time", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_nothing", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_twice", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("show_beyond_the_ring", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_another_time", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_nothing", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_twice", ExitCode.BAD_SOURCE, "send what no decoder would"),
         ("shrink", ExitCode.CRASH, "PermissionError"),
         ("crash", ExitCode.BAD_SOURCE, "crashes the decoder (SIGSEGV)"),
         ("hang", ExitCode.LIMIT_EXCEEDED, "no sign of life for 0.5 s"),

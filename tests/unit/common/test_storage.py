@@ -119,7 +119,7 @@ def test_a_file_too_large_for_one_put_says_what_to_do(
 def test_files_travel_both_ways(tmp_path: Path) -> None:
     store = S3Store(FakeS3())
     (tmp_path / "up").write_bytes(b"content")
-    store.upload(tmp_path / "up", "b", "k", "video/mp4")
+    store.upload(tmp_path / "up", "b", "k", content_type="video/mp4")
     store.download("b", "k", tmp_path / "down")
     assert (tmp_path / "down").read_bytes() == b"content"
 

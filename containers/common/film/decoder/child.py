@@ -39,7 +39,8 @@ def _decode(link: ParentLink, task: DecodeTask, timestamps: np.ndarray, ring: mm
         if size != (task.width, task.height) or pixel_format != task.pixel_format:
             before = Kind(task.width, task.height, task.pixel_format)
             number = task.first_frame + count - 1
-            raise kind_change(task.name, before, Kind(*size, pixel_format), number, frame.time)
+            after, seconds = Kind(*size, pixel_format), frame.time
+            raise kind_change(task.name, before, after, frame=number, seconds=seconds)
         seconds = time.perf_counter() - begun
         slot = _wait_for_slot(task.free)
         begun = time.perf_counter()

@@ -22,17 +22,17 @@ PROGRAM = "containers.common.film.decoder.child:serve"
 class FilmDecoder:
     """Decodes ranges of one film, one range at a time. Leave the `with` block to end the child.
 
-    Start it early and from the main thread: loading the child's libraries takes a third of a
-    second, which goes by beside whatever the parent does.
+    Start it early and from the main thread: the child takes a third of a second to load its
+    libraries, while the parent does something else.
     """
 
     def __init__(self, limits: Confinement, name: str, program: str = PROGRAM) -> None:
         self._ring = Ring()
-        self._child = ConfinedChild(program, limits, name, self._ring.fds)
+        self._child = ConfinedChild(program, limits, name, fds=self._ring.fds)
         self._ring.on_free = self._child.touch
         self._name = name
         self.busy_seconds = 0.0
-        """That the child has worked on the pictures handed over so far."""
+        """How long the child has worked on the pictures handed over so far."""
         self._listeners: list[threading.Thread] = []
 
     def pictures(
@@ -80,7 +80,7 @@ class FilmDecoder:
                 left -= 1
                 yield picture
         except GeneratorExit:
-            if left:  # the child is in the middle of a task, which nobody wants any more
+            if left:  # the child is in the middle of a task that nobody needs any more
                 self._child.kill()
             raise
 

@@ -23,7 +23,7 @@ MAX_SLOTS, MIN_SLOTS = 8, 4
 RING_BYTES = 256 * 1024**2
 """Fewer slots than MAX_SLOTS where they would take more."""
 KEPT_SLOTS = 2
-"""For the child: with so few left to it, pictures are copied out instead of lent."""
+"""With fewer left to the child, pictures are copied out instead of lent."""
 _PAGE = 4096
 
 
@@ -47,7 +47,7 @@ class Ring:
         return self.fd, self.free_fd
 
     def fit(self, video: Video) -> None:
-        """Make room for the film's pictures; once, for the size cannot change any more."""
+        """Make room for the film's pictures. Call it once: the size cannot change afterwards."""
         self.pixel_format = plain_format(video.pixel_format)
         self._size = video.width, video.height
         size = picture_bytes(self.pixel_format, *self._size)
@@ -62,7 +62,7 @@ class Ring:
             self._give_back(slot)
 
     def take(self, slot: int) -> bool:
-        """The child says that a picture is there; False if the slot was not its own."""
+        """Take over a slot that the child filled; False if the slot was not its own."""
         with self._changing:
             if slot not in self._theirs:
                 return False
@@ -75,7 +75,8 @@ class Ring:
         return not self._theirs
 
     def picture(self, slot: int, pts: int) -> Picture:
-        """The picture that `take` announced. Its slot is free again at the latest with its end.
+        """The picture that `take` announced. Its slot is free again as soon as nobody holds the
+        picture.
 
         Samples of 8 and 16 bits may be any number, so such pictures are lent, the ring's memory
         itself; others are copied, for the child could write numbers beyond their range.

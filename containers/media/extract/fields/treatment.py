@@ -26,11 +26,11 @@ from contracts.job import Deinterlace
 MAX_LINES = 1152
 """No interlaced format has more."""
 MIN_LINES = 32
-"""With less there is no motion to judge."""
+"""With fewer there is no motion to judge."""
 SAMPLE_FRAMES = 40
 SAMPLES = 5
 MAX_SAMPLES = 13
-"""So many are looked at where little moves."""
+"""At most, where little moves."""
 NEARLY_ALL = 0.9
 NEAR_FRAMES = 3000
 """Of a film that is decoded from its beginning for each sample, only these are looked at."""
@@ -173,11 +173,15 @@ def _describe(evidence: FieldEvidence) -> str:
     match evidence.cadence:
         case "progressive":
             if not evidence.agreeing_samples:
-                return f"too little moves in {evidence.samples} samples to tell; flagged {flags}"
+                return (
+                    f"too little moves in {evidence.samples} samples to judge by; flagged {flags}"
+                )
             return f"{of} are progressive; flagged {flags}"
         case "interlaced":
             if not evidence.agreeing_samples:
-                return f"too little moves in {evidence.samples} samples to tell; flagged {flags}"
+                return (
+                    f"too little moves in {evidence.samples} samples to judge by; flagged {flags}"
+                )
             return f"{of} are interlaced, {order}; flagged {flags}"
         case "telecined":
             return f"{of} show 3:2 pulldown, {order}; flagged {flags}"

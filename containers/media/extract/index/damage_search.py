@@ -75,7 +75,8 @@ def find_good_frames(
             if last < place < len(timestamps) and timestamps[place] == pts:
                 last = place
                 if kind_of(frame) != kind:
-                    raise kind_change(film.name, kind, kind_of(frame), place, frame.time)
+                    after, seconds = kind_of(frame), frame.time
+                    raise kind_change(film.name, kind, after, frame=place, seconds=seconds)
                 good[place] = True
     return good & np.array([stamp not in marked for stamp in timestamps.tolist()])
 
@@ -121,8 +122,8 @@ class DamageSearch:
     def _find_stand_ins(
         self, stretch: Range, done: list[Range], name: str
     ) -> tuple[Range, dict[int, int]]:
-        """Decode it as the workers will. Where a keyframe is none (its decoder needs some frames
-        to recover), begin at the one before, or with the stretch that holds that."""
+        """Decode the stretch as the workers will. Where its decoder needs some frames to recover
+        after the keyframe, begin at the keyframe before, or with the stretch that holds that."""
         first, end = stretch
         damaged_at = first + int(np.argmin(self._good[first:end]))
         while True:

@@ -34,7 +34,7 @@ HEAD_FRAMES = 32
 KEYFRAME_PATIENCE = 300
 """Packets at the beginning that may precede the first keyframe (recordings begin anywhere)."""
 LOOSE_END = frozenset({"mpegts", "mpeg"})
-"""Formats without a header that tells the length: recordings, cut off anywhere."""
+"""Formats whose header has no length: recordings, cut off anywhere."""
 SLACK_SECONDS = 1.0
 CUE_SLACK_SECONDS = Fraction(1, 10)
 """For writers that round."""
@@ -191,9 +191,8 @@ def _size_change(
     frame = scan.packets if stamp is None else sum(pts < stamp for pts in scan.pts)
     seconds = None if stamp is None else float(stamp * scan.time_base)
     before = kind_of(first)
-    return kind_change(
-        name, before, replace(before, width=after[0], height=after[1]), frame, seconds
-    )
+    changed = replace(before, width=after[0], height=after[1])
+    return kind_change(name, before, changed, frame=frame, seconds=seconds)
 
 
 def _always(_packet: Packet) -> bool:

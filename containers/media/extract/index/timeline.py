@@ -26,11 +26,11 @@ from containers.media.extract.judge.probe import bad_source
 from contracts.names import ExitCode
 
 TAIL_FRAMES_MIN, TAIL_FRAMES_MAX = 8, 300
-"""So many frames at the end are decoded as a test: back to the last keyframe within these."""
+"""Frames at the end that are decoded as a test: back to the last keyframe, within these bounds."""
 HIDING_CODECS = frozenset({"mpeg4", "msmpeg4v3", "vp8"})
 """Their packets need not show a frame each."""
 PLACEHOLDER_BYTES = 16
-"""A packet that shows none is no larger."""
+"""A packet that shows no frame is no larger."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Timeline:
 def from_packets(film: OpenFilm, scan: Scan, head: Head, *, conceal: bool) -> Timeline | None:
     """The packets' timestamps, or None where only decoding the whole film gives them.
 
-    Raises UNSUPPORTED for a film whose frames have no order in time, BAD_SOURCE for damage that is
-    not to be concealed.
+    Raises UNSUPPORTED for a film whose frames have no order in time, BAD_SOURCE for damage that
+    must not be concealed.
     """
     name, demuxer = film.name, film.demuxer
     if not conceal:  # damage brings decoders out of order
@@ -201,7 +201,7 @@ def _without_order(film: OpenFilm) -> WorkerError:
 
 
 def _last_duration(scan: Scan, stamps: np.ndarray) -> int:
-    """Of the last frame; where the file is silent, the usual step."""
+    """Of the last frame; where the file has none, the median step."""
     if scan.last_duration > 0:
         return scan.last_duration
     usual = int(np.median(np.diff(stamps))) if len(stamps) > 1 else 0

@@ -111,14 +111,14 @@ class JoinedShards:
 def insert_captions(
     packets: Iterable[VideoPacket], captions: ByTime, template: VideoStream
 ) -> Iterator[VideoPacket]:
-    """The same packets, those whose frames have captions with them before their slices."""
+    """The same packets; captions go before the slices of the frames that have some."""
     messages = messages_of(template)
     for item in packets:
-        told = captions.get(item.pts)
-        if told is None:
+        data = captions.get(item.pts)
+        if data is None:
             yield item
             continue
-        packet = Packet(messages.with_messages(bytes(item.packet), as_messages(told)))
+        packet = Packet(messages.with_messages(bytes(item.packet), as_messages(data)))
         packet.is_keyframe = item.packet.is_keyframe
         yield replace(item, packet=packet)
 

@@ -23,7 +23,7 @@ class ResultPlan:
     sidecar: SidecarFiles | None
     """None where nothing was set aside."""
     captions: ByTime
-    """Those that the result is to carry, by the timestamps of their frames."""
+    """Captions that the result carries, by the timestamps of their frames."""
 
     def head_start(self) -> Fraction:
         """Seconds by which the whole result is later than the source, so that no frame is before

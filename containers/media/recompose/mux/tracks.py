@@ -78,17 +78,17 @@ def _add_film(
     film.codec_context.sample_aspect_ratio = manifest.video.sample_aspect_ratio
     if manifest.video.rotation or manifest.video.mirrored:
         film.set_display_rotation(manifest.video.rotation, hflip=manifest.video.mirrored)
-    told = dict(sidecar.film_labels)
-    if container in ISO_MEDIA and not _takes_timecode(template, container, told.get("timecode")):
-        del told["timecode"]
-    film.metadata.update(_spelt(told, container))
+    labels = dict(sidecar.film_labels)
+    if container in ISO_MEDIA and not _takes_timecode(template, container, labels.get("timecode")):
+        del labels["timecode"]
+    film.metadata.update(_spell(labels, container))
     if needs_shape(manifest):
         film.metadata.update(PLACEHOLDER)
     film.disposition = Disposition(sidecar.film_disposition)
     return film
 
 
-def _spelt(labels: dict[str, str], container: Container) -> dict[str, str]:
+def _spell(labels: dict[str, str], container: Container) -> dict[str, str]:
     language = labels.get("language", "")
     if container is not Container.MOV or language not in QUICKTIME_LANGUAGES:
         return labels
@@ -96,7 +96,7 @@ def _spelt(labels: dict[str, str], container: Container) -> dict[str, str]:
 
 
 def _takes_timecode(template: VideoStream, container: Container, timecode: str | None) -> bool:
-    """Tried, for the muxer refuses the whole film over a time code that its rate cannot have."""
+    """Tried out, for the muxer refuses a whole film over a time code that its rate cannot have."""
     if timecode is None:
         return True
     try:
@@ -118,7 +118,7 @@ def _add_copies(
         found = stored_stream(source, stream.sidecar_index)
         hidden = _hidden_seconds(stream, plan)
         target = _add_copy(out, found, stream, container, hidden)
-        target.metadata.update(_spelt(stream.labels, container))
+        target.metadata.update(_spell(stream.labels, container))
         target.disposition = Disposition(stream.disposition)
         copies.append((target, stream))
     return copies
@@ -206,4 +206,4 @@ _ASS_HEADER = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
     b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Text\n"
 )
-"""MP4's text encoder wants a style, of which it makes the track's default."""
+"""MP4's text encoder needs a style, which it makes the track's default."""

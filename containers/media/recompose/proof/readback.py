@@ -1,4 +1,4 @@
-"""The finished file as anybody else would see it: packets, pictures, labels."""
+"""The finished file, read back as anybody else would read it: packets, pictures, labels."""
 
 import hashlib
 from array import array

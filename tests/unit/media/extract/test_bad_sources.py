@@ -234,7 +234,7 @@ def test_tags_that_take_megabytes_are_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "film.mkv", frames=3, title="x" * 2_100_000)
     message = refused(path, ExitCode.LIMIT_EXCEEDED)
     assert message.startswith("the film's tags, chapters and streams take 210")
-    assert message.endswith(" bytes to be told, the limit is 2097152; take tags or chapters out")
+    assert message.endswith(" bytes to describe, the limit is 2097152; take tags or chapters out")
 
 
 def test_the_frame_limit_holds_where_no_header_tells_the_number(tmp_path: Path) -> None:

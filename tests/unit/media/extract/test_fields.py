@@ -104,7 +104,7 @@ def test_a_still_film_is_left_alone_and_the_report_says_why(tmp_path: Path) -> N
     film = write(tmp_path / "film.mp4", [moment(0)] * 30)
     fields = extracted(film).manifest.fields
     assert fields.treatment == "as_coded"
-    assert fields.reason == "too little moves in 1 samples to tell; flagged progressive"
+    assert fields.reason == "too little moves in 1 samples to judge by; flagged progressive"
 
 
 def test_a_still_film_that_calls_itself_interlaced_is_believed(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def serve(link: ParentLink) -> None:
             said = {"found": examine_film(task, file, link.report_alive).model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
-        link.tell(Done(answer=json.dumps(said)))
+        link.send(Done(answer=json.dumps(said)))
 
 
 def serve_compositions(link: ParentLink) -> None:
@@ -60,7 +60,7 @@ def serve_compositions(link: ParentLink) -> None:
             said = {"ledger": ledger.model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
-        link.tell(Done(answer=json.dumps(said)))
+        link.send(Done(answer=json.dumps(said)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Composer:
             os.pwrite(fd, data, 0)
         if self._child is None:
             program = "tests.unit.media.hostile.support:serve_compositions"
-            self._child = ConfinedChild(program, LIMITS, "film", self._fds, "muxer")
+            self._child = ConfinedChild(program, LIMITS, "film", fds=self._fds, tool="muxer")
         result, sidecar, shard = self._fds
         frames = parts.manifest.video.frames
         task = ComposeTask(
@@ -154,7 +154,7 @@ class Examiner:
             os.lseek(fd, 0, os.SEEK_SET)
         if self._child is None:
             self._child = ConfinedChild(
-                "tests.unit.media.hostile.support:serve", LIMITS, name, self._fds
+                "tests.unit.media.hostile.support:serve", LIMITS, name, fds=self._fds
             )
         self._child.give(_task(name, data, self._fds))
         try:

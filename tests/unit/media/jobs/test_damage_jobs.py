@@ -1,4 +1,4 @@
-"""Damage through whole jobs: concealed and told, or refused with the sentence that says how."""
+"""Damage through whole jobs: concealed and reported, or refused with what to do about it."""
 
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: P
     assert [(c.first_frame, c.seconds, c.stands_in) for c in ledger.concealed] == [
         (15, 0.6, "decoder"), (20, 0.8, 19), (29, 1.16, 28),
     ]  # fmt: skip
-    told = {s.index: s.concealed_frames for s in plain.report.shards if s.concealed_frames}
-    assert told == {3: 1, 4: 1, 5: 1}
+    counted = {s.index: s.concealed_frames for s in plain.report.shards if s.concealed_frames}
+    assert counted == {3: 1, 4: 1, 5: 1}
     shown = [frame.sha256 for frame in decode_all(plain.result(tmp_path))]
     assert shown[19] == shown[20]
     other = finished(path, extraction="shards", shard_seconds=0.44)

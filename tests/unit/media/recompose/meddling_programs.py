@@ -109,7 +109,7 @@ def no_attachments(link: ParentLink) -> None:
 def _taken_over(behave: Callable[[ParentLink, ComposeTask], None]) -> Callable[[ParentLink], None]:
     def serve(link: ParentLink) -> None:
         behave(link, ComposeTask.model_validate_json(link.task() or ""))
-        link.tell(Done())
+        link.send(Done())
 
     return serve
 
@@ -129,7 +129,7 @@ def hang(_link: ParentLink, _task: ComposeTask) -> None:
 @_taken_over
 def claim_a_ledger(link: ParentLink, _task: ComposeTask) -> None:
     """Words that are no ledger."""
-    link.tell(Done(answer='{"balanced": true}'))
+    link.send(Done(answer='{"balanced": true}'))
 
 
 def claim_success(link: ParentLink) -> None:
@@ -142,7 +142,7 @@ def claim_success(link: ParentLink) -> None:
         "timestamps_equal": True, "max_timestamp_error_seconds": 0, "frames_tested": 1,
         "colour": video.colour.model_dump(), "sample_aspect_ratio": "1", "rotation": 0,
     }  # fmt: skip
-    link.tell(Done(answer=child.Ledger.model_validate(said).to_json()))
+    link.send(Done(answer=child.Ledger.model_validate(said).to_json()))
 
 
 @_taken_over
