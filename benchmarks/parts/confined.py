@@ -16,8 +16,9 @@ from av.video.frame import VideoFrame
 from benchmarks.clips import read_sample
 from benchmarks.superres import table
 from containers.common.confined.parent import Confinement
-from containers.common.film.decoder import FilmDecoder
-from containers.common.film.opening import decode_frames, open_source
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import FilmFile
 from containers.common.film.pictures import Picture, PictureReader
 from contracts.film.facts import Colour, Video
 
@@ -75,9 +76,9 @@ def _make_clip(path: Path, frames: int, size: tuple[int, int]) -> bytes:
 
 
 def _read_facts(data: bytes, size: tuple[int, int]) -> tuple[Video, np.ndarray]:
-    with open_source(io.BytesIO(data)) as container:
-        stream = container.streams.video[0]
-        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+    with FilmFile(io.BytesIO(data)).open() as film:
+        stream = film.stream
+        stamps = sorted(p.pts for p in film.packets() if p.pts is not None)
         video = Video(
             stream_index=0, codec="h264", width=size[0], height=size[1],
             pixel_format="yuv420p", bit_depth=8, time_base=stream.time_base or Fraction(1),
@@ -90,7 +91,7 @@ def _read_facts(data: bytes, size: tuple[int, int]) -> tuple[Video, np.ndarray]:
 
 def _in_process(data: bytes, stamps: np.ndarray) -> Iterable[Picture]:
     file, reader = io.BytesIO(data), PictureReader()
-    frames = decode_frames(lambda: open_source(file), stamps.tolist(), stream_index=0)
+    frames = decode_frames(FilmFile(file), stamps.tolist())
     return (reader.read(frame, int(pts)) for frame, pts in zip(frames, stamps, strict=True))
 
 

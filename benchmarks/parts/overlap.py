@@ -25,7 +25,7 @@ from benchmarks.superres import table
 from cli.models.weights import ensure_weights, weights_dir
 from cli.stacks.machine import cores
 from containers.common.confined.parent import Confinement
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.runtime.worker import Task, run_worker
 from containers.upscaler.stage_threads import StageThreads
 from containers.upscaler.worker import RunOfShards

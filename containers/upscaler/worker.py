@@ -16,10 +16,10 @@ import numpy as np
 
 from containers.common.confined.parent import Confinement
 from containers.common.film.coded_film import Film
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.deinterlacing import Decode
 from containers.common.film.lossless import LosslessShards
-from containers.common.film.mending import source_decode
-from containers.common.film.weaving import Decode
+from containers.common.film.source_pictures import SourcePictures
 from containers.common.runtime.worker import Task, WorkerError
 from containers.upscaler.children import Share
 from containers.upscaler.device.target import Target
@@ -189,10 +189,15 @@ class RunOfShards:
         if manifest.extraction.mode == "shards":
             bucket = self._environment.intermediate_bucket
             return film.stored, LosslessShards(self._store, bucket, manifest, self._decoder).decode
-        return film, source_decode(
-            self._decoder, self._store.reader(source), source.size, manifest.video,
-            film.coded_pts, manifest.damage,
-        )  # fmt: skip
+        pictures = SourcePictures(
+            decoder=self._decoder,
+            file=self._store.reader(source),
+            size=source.size,
+            video=manifest.video,
+            timestamps=film.coded_pts,
+            damage=manifest.damage,
+        )
+        return film, pictures.decode
 
     def _batches(self, shards: list[Shard]) -> Iterator[tuple[Shard, int]]:
         """Cut shards into batches: yield (shard, number of frames) for each."""

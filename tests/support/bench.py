@@ -1,4 +1,4 @@
-"""A fake S3, and one job on it from upload to result with a stand-in for the upscaler."""
+"""One job on a fake S3, from upload to result, with a stand-in for the upscaler."""
 
 import hashlib
 import io
@@ -9,13 +9,9 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from botocore.exceptions import ClientError
 
-from containers.common.film.opening import (
-    MUXERS,
-    decode_frames,
-    open_source,
-)
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import MUXERS, FilmFile
 from containers.common.runtime.worker import run_worker
 from containers.media.extract import worker as extract_worker
 from containers.media.recompose import worker as recompose_worker
@@ -33,75 +29,9 @@ from contracts.stack.environ import (
     ProcessEnvironment,
     RecomposeEnvironment,
 )
+from tests.support.fake_s3 import FakeS3
 
 C = TypeVar("C", bound=Contract)
-
-
-class FakeS3:
-    """The few S3 calls of the workers, in memory, with versions and conditional puts."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
-        self.versions: dict[str, dict[str, Any]] = {}
-        self.requests: list[tuple[str, str]] = []
-        self.failing: dict[str, Exception] = {}
-        """Operation name -> what it raises."""
-
-    def put_object(self, **request: Any) -> dict[str, Any]:
-        place, body = (request["Bucket"], request["Key"]), request["Body"]
-        self._begin("PutObject", request["Key"])
-        if request.get("IfNoneMatch") == "*" and place in self.objects:
-            raise client_error("PreconditionFailed", 412, "PutObject")
-        data = body if isinstance(body, bytes) else body.read()
-        version = f"v{len(self.versions)}"
-        metadata = dict(request.get("Metadata", {}))
-        stored = {"data": data, "metadata": metadata, "version": version}
-        self.objects[place] = self.versions[version] = stored
-        return {"VersionId": version, "ETag": hashlib.md5(data).hexdigest()}
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        self._begin("GetObject", request["Key"])
-        found = self._find(request, "NoSuchKey")
-        if "VersionId" in request:
-            found = self.versions[request["VersionId"]]
-        data = found["data"]
-        if "Range" in request:
-            first, last = request["Range"].removeprefix("bytes=").split("-")
-            data = data[int(first) : int(last) + 1]
-        return {"Body": io.BytesIO(data), "Metadata": found["metadata"]}
-
-    def head_object(self, **request: Any) -> dict[str, Any]:
-        self._begin("HeadObject", request["Key"])
-        found = self._find(request, "404")
-        return {"ContentLength": len(found["data"]), "Metadata": found["metadata"]}
-
-    def upload_fileobj(self, body: Any, bucket: str, key: str, ExtraArgs: Any) -> None:  # noqa: N803
-        self.put_object(Bucket=bucket, Key=key, Body=body, Metadata=ExtraArgs["Metadata"])
-
-    def download_fileobj(self, bucket: str, key: str, body: Any) -> None:
-        body.write(self.get_object(Bucket=bucket, Key=key)["Body"].read())
-
-    def _begin(self, operation: str, key: str) -> None:
-        self.requests.append((operation, key))
-        if operation in self.failing:
-            raise self.failing[operation]
-
-    def _find(self, request: Mapping[str, Any], code: str) -> dict[str, Any]:
-        place = request["Bucket"], request["Key"]
-        if place not in self.objects:
-            raise client_error(code, 404, "GetObject")
-        return self.objects[place]
-
-    def keys(self, bucket: str) -> list[str]:
-        return sorted(key for b, key in self.objects if b == bucket)
-
-    def text(self, bucket: str, key: str) -> str:
-        return self.objects[bucket, key]["data"].decode()
-
-
-def client_error(code: str, status: int, operation: str) -> ClientError:
-    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, operation)
 
 
 SOURCE_BUCKET, INTERMEDIATE_BUCKET, FINAL_BUCKET = "the-source", "the-intermediate", "the-final"
@@ -201,12 +131,8 @@ class Bench:
         manifest, stamps = self.manifest, self.timestamps
         for shard in manifest.shards:
             wanted = stamps[shard.first_frame : shard.first_frame + shard.frames]
-            frames = decode_frames(
-                lambda: open_source(io.BytesIO(self.film.read_bytes())),
-                wanted,
-                stream_index=manifest.video.stream_index,
-                first_frame=shard.first_frame,
-            )
+            film = FilmFile(io.BytesIO(self.film.read_bytes()), manifest.video.stream_index)
+            frames = decode_frames(film, wanted, first_frame=shard.first_frame)
             self.commit(shard, encode_shard(manifest, frames))
 
     def commit(self, shard: Shard, body: bytes, **changes: Any) -> None:

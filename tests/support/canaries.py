@@ -1,4 +1,4 @@
-"""A file and an address that tell whether anybody opened them."""
+"""A file and an address that notice whether anybody opened them."""
 
 import os
 import socket

@@ -26,7 +26,7 @@ FORMATS = {".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg", ".m2v": "mpeg2vi
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """What a film is to be. Times in seconds unless in `time_base` units."""
+    """How to make a film. Times in seconds unless in `time_base` units."""
 
     frames: int = 40
     width: int = 64

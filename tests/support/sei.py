@@ -79,3 +79,20 @@ def film_with_messages(
                 changed.is_keyframe = packet.is_keyframe
                 out.mux(changed)
     return path
+
+
+def caption_triplets(number: int) -> bytes:
+    """A word of CEA-608's first field and one of CEA-708; zeros, as captions are full of them."""
+    return bytes([0xFC, 0x20 + number, 0x80, 0xFF, 0x02, number, 0xFA, 0, 0, 0xFA, 0, 0])
+
+
+def caption_message(number: int) -> bytes:
+    data = caption_triplets(number)
+    return b"\xb5\x00\x31GA94\x03" + bytes([0x40 | len(data) // 3, 0xFF]) + data + b"\xff"
+
+
+def shown_captions(path: Path) -> list[bytes]:
+    """What FFmpeg's decoder finds at each frame, in the order of showing."""
+    with av.open(str(path)) as film:
+        frames: list[VideoFrame] = list(film.decode(video=0))
+    return [bytes(frame.side_data.get("A53_CC") or b"") for frame in frames]

@@ -173,7 +173,7 @@ def child_lost(walker: Walker) -> None:
 BREAKING_UPLOAD = """
 import io, os
 from contracts.stack.environ import {model}
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from containers.common.runtime.worker import s3_client
 
 class Broken(io.RawIOBase):
@@ -188,7 +188,7 @@ class File:
     def open(self, mode): return Broken()
 
 settings = {model}.read(os.environ)
-Store(s3_client()).upload(File(), settings.{bucket}, {key!r}, "video/x-matroska")
+S3Store(s3_client()).upload(File(), settings.{bucket}, {key!r}, "video/x-matroska")
 """
 
 

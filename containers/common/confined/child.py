@@ -1,7 +1,7 @@
-"""The child's side: lock, then do as told until the parent is gone.
+"""The child's side: lock, then work for the parent until it is gone.
 
-Started by `parent` as `python -I -c BOOT ROOT START`. Programs are functions that get a Link; they
-and all that they import are loaded before the lock, for afterwards no file can be opened.
+`parent` starts it as `python -I -c BOOT ROOT START`. A program is a function that takes a
+ParentLink. It and all its imports are loaded before the lock: afterwards no file can be opened.
 """
 
 import errno
@@ -25,15 +25,15 @@ from containers.common.confined.messages import (
     MAX_READ_BYTES,
     MESSAGE,
     Alive,
+    ChildStart,
     Done,
-    Failed,
     Fetch,
     Message,
     OutOfMemory,
     Read,
     Ready,
     Shown,
-    Start,
+    TaskFailed,
     TooMuch,
     receive,
     send,
@@ -50,29 +50,29 @@ ALIVE_SECONDS = 1.0
 DETAIL_CHARS = 4000
 _PROGRAMS_OF_AV = frozenset({"av.__main__", "av.datasets"})
 MAX_BLOB_BYTES = 1024**3
-"""Of what the parent hands in; the parent is trusted."""
+"""Of what the parent sends; the parent is trusted."""
 
 
 class ParentGoneError(Exception):
-    """Nobody is there to work for."""
+    """The parent has ended, or closed the connection."""
 
 
-class Link:
-    """What the child can say and ask. Use it from one thread."""
+class ParentLink:
+    """The child's connection to its parent. Use it from one thread."""
 
     def __init__(self, link: socket.socket) -> None:
-        self._link = link
+        self.socket = link
         self._said = time.monotonic()
         self.memory: AddressSpace | None = None
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         self._said = time.monotonic()
-        send(self._link, MESSAGE, message.to_json().encode())
+        send(self.socket, MESSAGE, message.to_json().encode())
 
-    def alive(self) -> None:
-        """Call often: once in a second the parent hears of it."""
+    def report_alive(self) -> None:
+        """Call it often; it sends a message once a second."""
         if time.monotonic() - self._said > ALIVE_SECONDS:
-            self.tell(Alive())
+            self.send(Alive())
 
     def task(self) -> bytes | None:
         """The next task's JSON; None when there is no more work."""
@@ -85,43 +85,43 @@ class Link:
         return self._next(BYTES)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Of the film; b"" at its end."""
-        self.tell(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
+        """Bytes of the film; b"" at its end."""
+        self.send(Read(offset=offset, size=min(size, MAX_READ_BYTES)))
         return self._next(BYTES)
 
     def fetch(self, number: int) -> None:
-        """Have a part of the input put into the file for it."""
-        self.tell(Fetch(number=number))
+        """Have the parent put a part of the input into the file for input."""
+        self.send(Fetch(number=number))
         self._next(BYTES)
 
     def show(self, slot: int, pts: int, seconds: float) -> None:
-        self.tell(Shown(slot=slot, pts=pts, seconds=seconds))
+        self.send(Shown(slot=slot, pts=pts, seconds=seconds))
 
     def _next(self, wanted: bytes) -> bytes:
-        frame = receive(self._link, MAX_BLOB_BYTES)
+        frame = receive(self.socket, MAX_BLOB_BYTES)
         if frame is None or frame[0] != wanted:
             raise ParentGoneError
         return frame[1]
 
 
-class SourceFile(RangedFile):
+class LinkedFile(RangedFile):
     """The film, read by ranges through the parent; at most MAX_READ_BYTES at once."""
 
-    def __init__(self, link: Link, size: int) -> None:
+    def __init__(self, link: ParentLink, size: int) -> None:
         super().__init__(size)
         self._link = link
 
-    def _fetched(self, start: int, size: int) -> bytes:
+    def _fetch(self, start: int, size: int) -> bytes:
         return self._link.read(start, size)
 
 
 def main(argument: str) -> None:
     """Never returns."""
-    start = Start.model_validate_json(argument)
+    start = ChildStart.model_validate_json(argument)
     die_with_parent(start.parent)
-    link = Link(socket.socket(fileno=start.link))
+    link = ParentLink(socket.socket(fileno=start.link))
     module, _, name = start.program.partition(":")
-    program: Callable[[Link], None] = getattr(importlib.import_module(module), name)
+    program: Callable[[ParentLink], None] = getattr(importlib.import_module(module), name)
     _load_lazy_modules()
     silence = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -138,45 +138,45 @@ def main(argument: str) -> None:
             )
         )
     except (LockRefusedError, OSError) as refusal:
-        link.tell(_refused(str(refusal)))
+        link.send(_refused(str(refusal)))
         os._exit(ExitCode.UNSUPPORTED)
-    link.tell(Ready())
+    link.send(Ready())
     os._exit(_run(program, link, memory))
 
 
-def _refused(reason: str) -> Failed:
-    return Failed(
+def _refused(reason: str) -> TaskFailed:
+    return TaskFailed(
         exit_code=ExitCode.UNSUPPORTED,
-        message=f"this machine does not let what reads films be confined ({reason}); allow seccomp "
-        "filters in its containers, or set decode_filter to off",
+        message=f"this machine cannot confine the process that reads films ({reason}); allow "
+        "seccomp filters in its containers, or set decode_filter to off",
     )
 
 
-def _run(program: Callable[[Link], None], link: Link, memory: AddressSpace) -> int:
-    """The exit code, which tells the parent nothing: it believes messages and signals."""
+def _run(program: Callable[[ParentLink], None], link: ParentLink, memory: AddressSpace) -> int:
+    """The exit code. The parent ignores it: it goes by messages and signals."""
     try:
         program(link)
     except ParentGoneError:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - it is told to the parent, which logs it
-        link.tell(_told(error, memory))
+    except Exception as error:  # noqa: BLE001 - the parent gets it, and logs it
+        link.send(_report_of(error, memory))
     return ExitCode.OK
 
 
-def _told(error: Exception, memory: AddressSpace) -> Message:
+def _report_of(error: Exception, memory: AddressSpace) -> Message:
     if has_errno(error, errno.EFBIG):
         return TooMuch()
     if has_errno(error, errno.ENOSPC):
-        return Failed(exit_code=ExitCode.CRASH, message=NO_ROOM)
+        return TaskFailed(exit_code=ExitCode.CRASH, message=NO_ROOM)
     if _lacks_memory(error) or (_could_lack_memory(error) and memory.exhausted):
         return OutOfMemory()
     if isinstance(error, WorkerError):
-        return Failed(exit_code=error.exit_code, message=error.message)
+        return TaskFailed(exit_code=error.exit_code, message=error.message)
     message = f"internal error: {type(error).__name__}: {error}"[:DETAIL_CHARS]
     detail = traceback.format_exc()[-DETAIL_CHARS:]
-    return Failed(exit_code=ExitCode.CRASH, message=message, detail=detail)
+    return TaskFailed(exit_code=ExitCode.CRASH, message=message, detail=detail)
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -184,13 +184,13 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _could_lack_memory(error: Exception) -> bool:
-    """True of what libraries make of it: damage, or something that nobody expects."""
+    """True of errors that libraries make of it: damage, or something unexpected."""
     damage = (ExitCode.BAD_SOURCE, ExitCode.LEDGER_MISMATCH)
     return not isinstance(error, WorkerError) or error.exit_code in damage
 
 
 def _load_lazy_modules() -> None:
-    """What is imported at first use, when no file can be opened any more."""
+    """Import now what is imported at first use, when no file can be opened any more."""
     names = ["encodings.idna", "encodings.utf_16", "encodings.latin_1", "linecache"]
     found = pkgutil.walk_packages(av.__path__, "av.")
     names += [module.name for module in found if module.name not in _PROGRAMS_OF_AV]
@@ -198,14 +198,14 @@ def _load_lazy_modules() -> None:
         importlib.import_module(name)
 
 
-def answer(link: Link, contract: Any) -> None:
-    """Say that the task is finished, with what its asker waits for."""
+def send_answer(link: ParentLink, contract: Any) -> None:
+    """Report that the task is finished, with the contract that the parent waits for."""
     text = contract.to_json()
     most = MAX_MESSAGE_BYTES // 2
     if len(text) > most:
         raise WorkerError(
             ExitCode.LIMIT_EXCEEDED,
-            f"the film's tags, chapters and streams take {len(text)} bytes to be told, the limit "
+            f"the film's tags, chapters and streams take {len(text)} bytes to describe, the limit "
             f"is {most}; take tags or chapters out",
         )
-    link.tell(Done(answer=text))
+    link.send(Done(answer=text))

@@ -24,7 +24,7 @@ class Descriptor(io.RawIOBase):
         super().__init__()
         self._fd, self._on_use, self._position = fd, on_use, 0
 
-    def again(self) -> "Descriptor":
+    def reopen(self) -> "Descriptor":
         """The same file, opened once more: at its beginning."""
         return Descriptor(self._fd, self._on_use)
 

@@ -1,4 +1,4 @@
-"""Taking a process its rights, for good: limits, no new privileges, a filter of system calls.
+"""Takes away a process's rights, for good: limits, no new privileges, a filter of system calls.
 
 Called once, in a child that has its modules and its descriptors and has read none of a user's
 bytes yet. There is no way back: neither call can be undone by the process or by its threads.
@@ -39,13 +39,13 @@ FREE = (
     "gettimeofday", "time", "getpid", "gettid", "getppid", "exit", "exit_group", "poll", "ppoll",
     "getrandom", "getrusage", "membarrier", "restart_syscall",
 )  # fmt: skip
-"""What decoders, numpy and the interpreter call: work on memory and on descriptors they have."""
+"""Calls of decoders, numpy and the interpreter: on memory, and on descriptors they have."""
 FATAL = (
     "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
     "socket", "socketpair", "connect", "bind", "bpf", "io_uring_setup", "mount", "unshare",
     "setns", "perf_event_open", "userfaultfd", "keyctl", "pidfd_getfd",
 )  # fmt: skip
-"""What no decoder has a use for: whoever calls it has taken the process over, so it ends."""
+"""Calls that no decoder needs: whoever makes one has taken the process over, so it is killed."""
 
 
 class LockRefusedError(Exception):
@@ -134,10 +134,10 @@ def _install(code: bytes, machine: str) -> None:
 
 
 def filter_program(machine: str, pid: int) -> bytes:
-    """The filter (seccomp(2), classic BPF): what is not named fails with EPERM.
+    """The filter (seccomp(2), classic BPF): a call that is not named fails with EPERM.
 
-    EPERM and not death, for C libraries look for files of their own accord (time zones, processor
-    counts) and go on without them.
+    EPERM and not a kill, for C libraries look for files (time zones, processor counts) and go on
+    without them.
     """
     code = [
         _do(_LOAD, _ARCH_AT), _jump(_EQUAL, AUDIT_ARCH[machine], 1, 0),

@@ -4,15 +4,15 @@ import os
 
 RESERVE_SHARE = 8
 RESERVE_BYTES = 64 * 1024**2
-"""What could not be had was larger than what was left: a picture, a thread's stack or an arena of
-the allocator take less than these, or than a share of the whole."""
+"""A request that failed was larger than what was left. A picture, a thread's stack or an arena of
+the allocator takes less than these bytes, or than this share of the whole."""
 
 
 class AddressSpace:
-    """Open it before the lock, for it reads a file that the kernel writes.
+    """The address space of this process. Create it before the lock: it opens a file of /proc.
 
-    Decoders do not pass on that they got no memory: they drop the picture, which then is missing
-    as if the film were damaged. The highest size that the process ever had tells the two apart.
+    Decoders do not report that they got no memory: they drop the picture, which is then missing as
+    if the film were damaged. The process's highest size so far distinguishes the two.
     """
 
     def __init__(self, allowed: int) -> None:
@@ -23,7 +23,7 @@ class AddressSpace:
 
     @property
     def exhausted(self) -> bool:
-        """True where the process has been so near its limit that it was refused something."""
+        """True where the process has come so near its limit that a request must have failed."""
         return self._read("VmPeak") + self._reserve > self._end
 
     def _read(self, field: str) -> int:

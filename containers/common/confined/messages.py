@@ -1,6 +1,6 @@
-"""What parent and child say to each other: framed, JSON in contracts, or raw bytes. No pickles.
+"""The messages between parent and child: framed, JSON contracts or raw bytes. No pickles.
 
-A frame is a tag of one byte, a length of four (little-endian), and so many bytes.
+A frame is a tag of one byte, a length of four bytes (little-endian), and the data.
 """
 
 import socket
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from contracts.base import Contract
 
 MAX_MESSAGE_BYTES = 4 * 1024**2
-"""Of a child's message: a plan with its chapters and metadata."""
+"""Of a child's message; the longest are plans with their chapters and metadata."""
 MAX_READ_BYTES = 1024**2
 MAX_SENTENCE_CHARS = 2000
 
@@ -21,8 +21,8 @@ MESSAGE, BYTES = b"M", b"B"
 _HEADER = struct.Struct("<cI")
 
 
-class Start(Contract):
-    """What the parent tells on the command line."""
+class ChildStart(Contract):
+    """What the parent passes on the command line."""
 
     program: str
     """module:function"""
@@ -49,15 +49,15 @@ class Read(Contract):
 
 
 class Fetch(Contract):
-    """The child wants the next part of its input in the file that it has for it; the answer is one
-    BYTES, empty."""
+    """The child wants the next part of its input in the file that it has for input; the answer is
+    one BYTES, empty."""
 
     kind: Literal["fetch"] = "fetch"
     number: int = Field(ge=0, lt=2**31)
 
 
 class Alive(Contract):
-    """Nothing to say but that the work goes on."""
+    """The work goes on."""
 
     kind: Literal["alive"] = "alive"
 
@@ -69,17 +69,17 @@ class Shown(Contract):
     slot: int = Field(ge=0)
     pts: int = Field(ge=-(2**63), lt=2**63)
     seconds: float = Field(ge=0, le=1e6)
-    """Of work on it, without the wait for a slot."""
+    """Time spent on it, without the wait for a slot."""
 
 
 class Done(Contract):
-    """The task is finished; `answer` is JSON of the contract that its asker knows."""
+    """The task is finished; `answer` is JSON of a contract that the parent knows."""
 
     kind: Literal["done"] = "done"
     answer: str = "null"
 
 
-class Failed(Contract):
+class TaskFailed(Contract):
     """The task cannot be done. The parent decides what it believes of this."""
 
     kind: Literal["failed"] = "failed"
@@ -102,13 +102,13 @@ class TooMuch(Contract):
 
 
 Message = Annotated[
-    Ready | Read | Fetch | Alive | Shown | Done | Failed | OutOfMemory | TooMuch,
+    Ready | Read | Fetch | Alive | Shown | Done | TaskFailed | OutOfMemory | TooMuch,
     Field(discriminator="kind"),
 ]
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 
 
-def parse(data: bytes) -> Message:
+def parse_message(data: bytes) -> Message:
     """Raises pydantic's ValidationError."""
     return _MESSAGES.validate_json(data)
 

@@ -1,6 +1,6 @@
-"""The parent's side: start the child, read the film for it, and tell how it ended.
+"""The parent's side: starts the child, reads the film for it, and reports how it ended.
 
-Whatever the child says is judged as if the film itself had written it.
+Whatever the child sends is judged as if the film itself had written it.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from containers.common.confined.messages import (
     MAX_SENTENCE_CHARS,
     MESSAGE,
     Alive,
+    ChildStart,
     Done,
-    Failed,
     Message,
     OutOfMemory,
     Read,
     Ready,
-    Start,
+    TaskFailed,
     TooMuch,
-    parse,
+    parse_message,
     receive,
     send,
 )
@@ -47,14 +47,14 @@ from contracts.stack.environ import DecodingEnvironment
 ROOT = Path(__file__).parents[3]
 """What the child imports from."""
 START_SECONDS = 60.0
-"""Within these the child has loaded its libraries, on any machine that works."""
+"""Enough for the child to load its libraries, on any machine that works."""
 READ_FACTOR, READ_ALLOWANCE = 32, 1024**3
-"""So many times the film, and so many bytes more, may be read for one task."""
+"""For one task a child may read the film this often, and this many bytes more."""
 BELIEVED = frozenset({
     ExitCode.BAD_SOURCE, ExitCode.LIMIT_EXCEEDED, ExitCode.UNSUPPORTED, ExitCode.BAD_REQUEST,
     ExitCode.LEDGER_MISMATCH,
 })  # fmt: skip
-"""Codes that end a job for good. A film must not be able to ask for another try."""
+"""Codes that end a job for good. A film must not be able to ask for another attempt."""
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from containers.common.confined.child import main; main(sys.argv[2])"
@@ -79,7 +79,7 @@ class Confinement:
     memory_mib: int
     cpu_seconds: int
     stall_seconds: float
-    """Without a sign of life for so long, it counts as hanging."""
+    """A child without a sign of life for this long counts as hanging."""
     file_bytes: int = 0
     filtered: bool = True
 
@@ -107,6 +107,7 @@ class ConfinedChild:
         program: str,
         limits: Confinement,
         name: str,
+        *,
         fds: Sequence[int] = (),
         tool: str = "decoder",
     ) -> None:
@@ -114,7 +115,7 @@ class ConfinedChild:
         self._limits = limits
         self._link, theirs = socket.socketpair()
         self._errors = os.memfd_create("errors")
-        start = Start(
+        start = ChildStart(
             program=program,
             link=theirs.fileno(),
             parent=os.getpid(),
@@ -145,34 +146,34 @@ class ConfinedChild:
         return self._process.pid
 
     def give(self, task: Any, *blobs: bytes) -> None:
-        """Hand in a task (a contract), and the bytes that go with it."""
+        """Send a task (a contract), and the bytes that go with it."""
         self._send(MESSAGE, task.to_json().encode())
         for blob in blobs:
             self._send(BYTES, blob)
 
     def reply(self) -> None:
-        """What it asked to have fetched is there."""
+        """Report that what the child asked to fetch is there."""
         self._send(BYTES, b"")
 
     def lower_file_bytes(self, most: int) -> None:
-        """Let it write no file longer than that; before it gets a task."""
-        with contextlib.suppress(ProcessLookupError):  # gone, as the next receive will tell
+        """Let the child write no file longer than `most`; call it before the first task."""
+        with contextlib.suppress(ProcessLookupError):  # gone, as the next receive finds out
             resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most, most))
         self._limits = replace(self._limits, file_bytes=most)
 
     def touch(self) -> None:
-        """It was the child that waited: begin to count its silence anew."""
+        """The child was waiting: start to count its silence anew."""
         self._moved = time.monotonic()
 
     def _send(self, tag: bytes, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # gone or hanging, as the next receive will tell
+        with contextlib.suppress(OSError):  # gone or hanging, as the next receive finds out
             send(self._link, tag, data)
         self.touch()
 
     def messages(
         self, file: Any, size: int, *, waiting: Callable[[], bool] | None = None
     ) -> Iterator[Message]:
-        """What the child says until its task is done, Done included; its reads are answered here.
+        """The child's messages until its task is done, Done included; its reads are answered here.
 
         `file` and `size`: the film. `waiting()` is true while the child waits for a free slot, as
         then its silence is no sign. Raises WorkerError for how it failed or ended, and whatever
@@ -185,10 +186,10 @@ class ConfinedChild:
                 if isinstance(message, Read):
                     left -= message.size
                     if left < 0:
-                        what = f"makes the {self._tool} read the file over and over again"
+                        what = f"makes the {self._tool} read the file over and over"
                         raise self._limit(what)
                     self._send(BYTES, _read(file, message))
-                elif isinstance(message, Failed | OutOfMemory | TooMuch):
+                elif isinstance(message, TaskFailed | OutOfMemory | TooMuch):
                     raise self._failure(message)
                 elif isinstance(message, Ready):
                     self._ready = True
@@ -224,12 +225,12 @@ class ConfinedChild:
         try:
             if frame[0] != MESSAGE:
                 raise self.nonsense()
-            return parse(frame[1])
+            return parse_message(frame[1])
         except ValidationError:
             raise self.nonsense() from None
 
     def _wait(self, waiting: Callable[[], bool] | None) -> None:
-        """Until the child says something. Raises if it hangs."""
+        """Wait for a message. Raises WorkerError if the child hangs."""
         while True:
             patience = self._limits.stall_seconds if self._ready else START_SECONDS
             left = self._moved + patience - time.monotonic()
@@ -241,8 +242,8 @@ class ConfinedChild:
                 return
 
     def nonsense(self) -> WorkerError:
-        """For what no honest child says."""
-        return self._bad(f"makes the {self._tool} say what makes no sense")
+        """The error for a message that no honest child sends."""
+        return self._bad(f"makes the {self._tool} send what no {self._tool} would")
 
     def _bad(self, what: str) -> WorkerError:
         message = f"{self.name} {what}; it is damaged or hostile: re-encode it and upload it again"
@@ -267,7 +268,7 @@ class ConfinedChild:
 
     def _hang(self) -> WorkerError:
         if not self._ready:
-            message = f"the {self._tool} did not start: {self._said()}"
+            message = f"the {self._tool} did not start: {self._last_words()}"
             return WorkerError(ExitCode.TRANSIENT, message)
         seconds = f"{self._limits.stall_seconds:g}"
         return self._limit(
@@ -276,13 +277,13 @@ class ConfinedChild:
         )
 
     def _obituary(self) -> WorkerError:
-        """How a child ended that said nothing of it."""
+        """Why a child ended without a message."""
         try:
             code = self._process.wait(self._limits.stall_seconds)
         except subprocess.TimeoutExpired:
             return self.nonsense()
         if not self._ready:
-            message = f"the {self._tool} did not start (exit code {code}): {self._said()}"
+            message = f"the {self._tool} did not start (exit code {code}): {self._last_words()}"
             return WorkerError(ExitCode.CRASH, message)
         if -code == signal.SIGXCPU:
             seconds = self._limits.cpu_seconds
@@ -293,12 +294,12 @@ class ConfinedChild:
         if -code == signal.SIGKILL:
             return self._limit(f"needs more memory in the {self._tool} than the worker has")
         if -code == signal.SIGSYS:
-            return self._bad(f"makes the {self._tool} call what no {self._tool} may")
+            return self._bad(f"makes the {self._tool} use a forbidden system call")
         if code < 0 and -code in _CRASHES:
             return self._bad(f"crashes the {self._tool} ({signal.Signals(-code).name})")
-        return self._bad(f"ends the {self._tool} without a word (exit code {code})")
+        return self._bad(f"ends the {self._tool} without a message (exit code {code})")
 
-    def _failure(self, said: Failed | OutOfMemory | TooMuch) -> WorkerError:
+    def _failure(self, said: TaskFailed | OutOfMemory | TooMuch) -> WorkerError:
         if isinstance(said, OutOfMemory):
             return self._out_of_memory()
         if isinstance(said, TooMuch):
@@ -310,8 +311,8 @@ class ConfinedChild:
         code = next((c for c in BELIEVED if c == said.exit_code), ExitCode.BAD_SOURCE)
         return WorkerError(code, text)
 
-    def _said(self) -> str:
-        """The last of what it wrote to stderr, where it did not get as far as being locked."""
+    def _last_words(self) -> str:
+        """The end of what the child wrote to stderr before it was locked."""
         size = os.fstat(self._errors).st_size
         text = os.pread(self._errors, 2000, max(0, size - 2000))
         return json.dumps(text.decode("utf-8", "replace").strip())

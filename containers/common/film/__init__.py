@@ -1,1 +1,1 @@
-"""Films opened, decoded, mended and woven: the same pictures in every worker."""
+"""Films opened, decoded, concealed and deinterlaced: the same pictures in every worker."""

@@ -1,4 +1,4 @@
-"""The film behind a manifest: which coded frames it has, at which times, made into which frames."""
+"""A film's coded frames, and the frames of film they become: their numbers and times."""
 
 import io
 from collections.abc import Iterator
@@ -7,22 +7,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.mending import damaged_frames
-from containers.common.film.pictures import Picture
-from containers.common.film.weaving import (
+from containers.common.film.deinterlacing import (
     Decode,
     FieldPlan,
     film_pictures,
 )
-from containers.common.runtime.storage import Store
+from containers.common.film.pictures import Picture
+from containers.common.film.source_pictures import damaged_frames
+from containers.common.runtime.storage import S3Store
 from contracts.base import ObjectRef
-from contracts.film.facts import Damage, Fields
+from contracts.film.facts import Damage, Fields, Video
 from contracts.film.manifest import Manifest
 
 
 @dataclass(frozen=True)
+class CodedFrames:
+    """The frames as the source has them, in its time base, and how to get their pictures."""
+
+    video: Video
+    timestamps: NDArray[np.int64]
+    """Shape (frames,), rising."""
+    keyframes: NDArray[np.int64]
+    """Timestamps of some frames that decode by themselves, in the file's order."""
+    decode: Decode
+
+
+@dataclass(frozen=True)
 class Film:
-    """Timestamps (int64) of the film's frames and of the coded ones, and how one becomes other.
+    """Timestamps (int64) of the film's frames and of the coded ones, and how these become those.
 
     `timestamps` count in the manifest's time base, `coded_pts` in the source's.
     """
@@ -32,7 +44,7 @@ class Film:
     plan: FieldPlan | None
 
     @classmethod
-    def of(cls, store: Store, manifest: Manifest) -> "Film":
+    def of(cls, store: S3Store, manifest: Manifest) -> "Film":
         fields, frames = manifest.fields, manifest.video.frames
         timestamps = np.load(_stored(store, manifest.timestamps), allow_pickle=False)
         if fields.plan is not None:
@@ -50,7 +62,7 @@ class Film:
         coded_pts: NDArray[np.int64],
         plan: FieldPlan | None,
     ) -> "Film":
-        """By the treatment, and the plan where it needs one."""
+        """By the treatment, and by the plan where the treatment needs one."""
         if plan is None and fields.treatment == "deinterlaced":
             plan = FieldPlan.all_deinterlaced(fields.order, len(timestamps))
         return cls(timestamps, coded_pts, plan)
@@ -72,5 +84,5 @@ class Film:
         return film_pictures(self.plan, self.timestamps, decode, first, count)
 
 
-def _stored(store: Store, ref: ObjectRef) -> io.BytesIO:
+def _stored(store: S3Store, ref: ObjectRef) -> io.BytesIO:
     return io.BytesIO(store.get_bytes(ref.bucket, ref.key))

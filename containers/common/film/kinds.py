@@ -1,4 +1,4 @@
-"""A film is of one kind from its first picture to its last; what is said of one that is not."""
+"""The kind of a film's pictures, size and format, which must not change from first to last."""
 
 from dataclasses import dataclass
 
@@ -23,9 +23,11 @@ def kind_of(frame: VideoFrame) -> Kind:
     return Kind(frame.width, frame.height, plain_format(frame.format.name))
 
 
-def changed(name: str, before: Kind, after: Kind, frame: int, seconds: float | None) -> WorkerError:
-    """UNSUPPORTED, with both kinds and the frame (of `seconds`, if known) that is unlike those
-    before it.
+def kind_change(
+    name: str, before: Kind, after: Kind, *, frame: int, seconds: float | None
+) -> WorkerError:
+    """The error UNSUPPORTED: names both kinds and the frame (at `seconds`, if known) that differs
+    from those before it.
     """
     place = f"frame {frame}" if seconds is None else f"frame {frame} ({seconds:.3f} s)"
     what, parts = "pixel format", "format"

@@ -1,4 +1,4 @@
-"""Pictures of a shard in a file, losslessly (FFV1 in Matroska); written by extract, read back."""
+"""Lossless shards: pictures in FFV1 and Matroska, which extract writes and workers read."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +10,10 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.film.pictures import Picture, to_frame
 from containers.common.runtime.errors import mismatch
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from contracts.film.manifest import (
     LosslessShard,
     Manifest,
@@ -29,7 +29,7 @@ _STORED_AS = {"gbrp": "bgr0", "gbrap": "bgra"}
 
 
 def write_pictures(path: Path, pictures: Iterator[Picture], rate: Fraction) -> int:
-    """Write a file whose k-th frame has timestamp k; how many frames it has."""
+    """Write a file whose k-th frame has timestamp k; returns the number of frames."""
     count, reformatter = 0, VideoReformatter()
     with av.open(str(path), "w", format="matroska") as out:
         stream: Any = None
@@ -54,10 +54,10 @@ MILLISECOND = Fraction(1, 1000)
 """Matroska's own unit: timestamps survive in it."""
 
 
-def stored_bytes(
-    store: Store, bucket: str, job_id: str, source: SourceObject, shard: Shard
+def find_lossless_shard(
+    store: S3Store, bucket: str, job_id: str, source: SourceObject, shard: Shard
 ) -> int | None:
-    """Of the shard's object, if it says that it has the shard's frames of this very source."""
+    """Bytes of the shard's object, if its metadata name this source and these frames; else None."""
     info = store.info(bucket, lossless_shard_key(job_id, shard.index))
     wanted = LosslessShard.of(job_id, source, shard).to_json()
     if info is None or info.metadata.get(LOSSLESS_SHARD_METADATA) != wanted:
@@ -68,7 +68,9 @@ def stored_bytes(
 class LosslessShards:
     """Reads the pictures of a film from the shards that extract wrote."""
 
-    def __init__(self, store: Store, bucket: str, manifest: Manifest, decoder: FilmDecoder) -> None:
+    def __init__(
+        self, store: S3Store, bucket: str, manifest: Manifest, decoder: FilmDecoder
+    ) -> None:
         self._store, self._bucket = store, bucket
         self._manifest, self._decoder = manifest, decoder
         self._video = manifest.video.model_copy(update={"stream_index": 0, "by_order": False})
@@ -84,7 +86,9 @@ class LosslessShards:
     def _part(self, shard: Shard, begin: int, end: int) -> Iterator[Picture]:
         manifest = self._manifest
         key = lossless_shard_key(manifest.job_id, shard.index)
-        size = stored_bytes(self._store, self._bucket, manifest.job_id, manifest.source, shard)
+        size = find_lossless_shard(
+            self._store, self._bucket, manifest.job_id, manifest.source, shard
+        )
         if size is None:
             raise mismatch(
                 f"s3://{self._bucket}/{key} does not hold the {shard.frames} frames from "
@@ -93,5 +97,5 @@ class LosslessShards:
         source = SourceObject(bucket=self._bucket, key=key, version_id="", etag="", size=size)
         stamps = np.arange(begin, end) - shard.first_frame
         reader = self._store.reader(source)
-        for picture in self._decoder.pictures(reader, size, self._video, stamps, begin):
+        for picture in self._decoder.pictures(reader, size, self._video, stamps, first_frame=begin):
             yield replace(picture, pts=picture.pts + shard.first_frame)

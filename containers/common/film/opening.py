@@ -1,7 +1,8 @@
-"""Opening and decoding untrusted media: allow-lists for formats and protocols, exact ranges."""
+"""Opening untrusted media: allow-lists for formats and protocols, and which stream is the film."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
 import av
@@ -13,7 +14,8 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from containers.common.runtime.errors import WorkerError
+from containers.common.film.media_errors import suppress_media_errors
+from containers.common.runtime.errors import WorkerError, mismatch
 from contracts.film.formats import DEMUXERS
 from contracts.job import Container
 from contracts.names import ExitCode
@@ -29,19 +31,8 @@ MUXERS = {
     Container.WEBM: "webm",
 }
 ISO_MEDIA = frozenset({Container.MP4, Container.MOV})
-"""Files of ISO 14496-12's kind."""
-BACK_OFF_SECONDS = (0, 2, 10, 60)
+"""Containers of the ISO 14496-12 family."""
 AUTO_THREADS, ONE_THREAD = 0, 1
-_ATTEMPTS = (
-    *((back, AUTO_THREADS) for back in (*BACK_OFF_SECONDS, None)),
-    *((back, ONE_THREAD) for back in (0, 10)),
-)
-"""Seconds to go back, and threads. Several threads lose what they hold when the film's end meets
-a damaged packet; one loses nothing else."""
-DAMAGE_ADVICE = (
-    "repair it, upload it again, or have its few damaged frames concealed (--damage conceal, "
-    "superres-damage=conceal)"
-)
 BUFFER_BYTES = 256 * 1024
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
@@ -82,32 +73,9 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return next(iter(marked or films), None)
 
 
-def frame_pts(frame: VideoFrame) -> int | None:
-    """Presentation timestamp; the decoding one where the format has no other."""
-    return frame.pts if frame.pts is not None else frame.dts
-
-
-def _nothing() -> None:
-    pass
-
-
-on_packet: Callable[[], None] = _nothing
-"""Called before each packet is decoded; a confined child tells by it that it is alive."""
-
-
-def decode_packet(packet: Packet) -> list[VideoFrame]:
-    """Decode; a damaged packet gives no frame, which the caller then misses by its timestamp."""
-    on_packet()
-    try:
-        return packet.decode()
-    except MemoryError:
-        raise
-    except av.error.FFmpegError:
-        return []
-
-
-def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
-    """The packets of these streams (without any: of all), and each decoder's order to end."""
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """The packets of these streams (of all where none is given), then an empty one for each, which
+    flushes its decoder."""
     packets = container.demux(*streams)
     while True:
         try:
@@ -126,127 +94,77 @@ def discard_others(container: InputContainer, kept: Stream) -> None:
             stream.discard = Discard.all
 
 
-def film_stream(container: InputContainer, index: int) -> VideoStream:
-    """The stream with this index, which is video by the manifest; all others are discarded."""
-    stream = container.streams[index]
-    assert isinstance(stream, VideoStream)  # noqa: S101 - by the manifest
-    discard_others(container, stream)
-    return stream
-
-
-def sought(container: InputContainer, stream: VideoStream, start: int, back: int | None) -> bool:
-    """Go to a keyframe `back` seconds before `start` (in the stream's unit); None: stay at the
-    beginning. False where the file cannot."""
-    if back is None:
-        return True
-    try:
-        container.seek(start - int(back / (stream.time_base or 1)), stream=stream)
-    except av.error.FFmpegError:
-        return False
-    return True
-
-
 def use_threads(stream: VideoStream, threads: int) -> None:
-    """Say it before the first packet; AUTO_THREADS: as many as the machine has use for."""
+    """Call it before the first packet. AUTO_THREADS: as many as the machine can use."""
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
 
 
-class _Unlike(Exception):  # noqa: N818 - control flow within this file
-    """The frame at hand is not the one wanted."""
+def do_nothing() -> None:
+    """For `on_packet`, where nobody waits for a sign of life."""
 
 
-def decode_frames(
-    open_fn: Callable[[], InputContainer],
-    timestamps: Sequence[int],
-    *,
-    stream_index: int,
-    first_frame: int = 0,
-    name: str = "the film",
-) -> Iterator[VideoFrame]:
-    """Decode exactly the frames with these timestamps (sorted, in the stream's time base).
+@dataclass(frozen=True)
+class OpenFilm:
+    """A film that is being read: its container, its video stream, and its name for messages."""
 
-    Seeks to the keyframe before the first; where that proves too late (open GOP, MPEG-TS) goes
-    back 2, 10 and 60 s, at last to the beginning. What is missing then is tried once more with one
-    thread. Reads nothing behind the last timestamp beyond the decoder's delay. `open_fn` opens the
-    source anew (the container is closed here); `first_frame` is the number of timestamps[0] in the
-    film, for messages. Raises WorkerError BAD_SOURCE naming the first frame that is missing or
-    damaged.
-    """
-    done, seconds, trouble = 0, 0.0, ""
-    for back, threads in _ATTEMPTS:
-        if done and threads != ONE_THREAD:
-            continue  # the decoder had a good start
-        with contextlib.closing(open_fn()) as container:
-            stream = film_stream(container, stream_index)
-            try:
-                for frame in _frames_from(container, stream, int(timestamps[done]), back, threads):
-                    _compare(frame, int(timestamps[done]))
-                    yield frame
-                    done += 1
-                    if done == len(timestamps):
-                        return
-                trouble = "is missing"
-            except _Unlike as unlike:
-                trouble = str(unlike)
-            seconds = float(int(timestamps[done]) * (stream.time_base or 1))
-    raise WorkerError(
-        ExitCode.BAD_SOURCE,
-        f"{name}: frame {first_frame + done} (at {seconds:.3f} s) {trouble}; "
-        f"the file is damaged there: {DAMAGE_ADVICE}",
-    )
+    container: InputContainer
+    stream: VideoStream
+    name: str = "the film"
+    on_packet: Callable[[], None] = do_nothing
+    """Called before each packet is decoded: a confined child reports that it is alive."""
 
+    @property
+    def demuxer(self) -> str:
+        """FFmpeg's name of the format."""
+        return self.container.format.name.split(",")[0]
 
-def decode_in_order(
-    open_fn: Callable[[], InputContainer],
-    numbers: range,
-    *,
-    stream_index: int,
-    name: str = "the film",
-) -> Iterator[VideoFrame]:
-    """The frames of these numbers, as the decoder gives them from the film's beginning.
+    def packets(self) -> Iterator[Packet]:
+        """The video stream's packets, as `read_packets` gives them."""
+        return read_packets(self.container, self.stream)
 
-    Raises WorkerError BAD_SOURCE naming the first frame that is missing or damaged.
-    """
-    given = 0
-    damaged = "cannot be decoded; the file is damaged there: repair it or upload it again"
-    with contextlib.closing(open_fn()) as container:
-        stream = film_stream(container, stream_index)
-        use_threads(stream, AUTO_THREADS)
-        for packet in demuxed(container, stream):
-            for frame in decode_packet(packet):
-                if given in numbers:
-                    if frame.is_corrupt:
-                        raise WorkerError(ExitCode.BAD_SOURCE, f"{name}: frame {given} {damaged}")
-                    yield frame
-                given += 1
-                if given == numbers.stop:
-                    return
-    raise WorkerError(ExitCode.BAD_SOURCE, f"{name}: frame {given} {damaged}")
+    def decode(self, packet: Packet) -> list[VideoFrame]:
+        """The frames that a packet completes. A damaged packet gives none; the caller misses the
+        frame by its timestamp. Raises MemoryError."""
+        self.on_packet()
+        with suppress_media_errors():
+            return packet.decode()
+        return []
+
+    def seek_before(self, start: int, back: int | None) -> bool:
+        """Go to a keyframe `back` seconds before `start`, a timestamp of the stream; None: stay at
+        the beginning. False where the file cannot seek."""
+        if back is None:
+            return True
+        try:
+            offset = start - int(back / (self.stream.time_base or 1))
+            self.container.seek(offset, stream=self.stream)
+        except av.error.FFmpegError:
+            return False
+        return True
 
 
-def _compare(frame: VideoFrame, wanted: int) -> None:
-    if frame_pts(frame) != wanted:
-        raise _Unlike("is missing")
-    if frame.is_corrupt:
-        raise _Unlike("cannot be decoded")
+@dataclass(frozen=True)
+class FilmFile:
+    """A film that can be opened again and again. `file` is what `open_source` takes."""
 
+    file: Any
+    stream_index: int = 0
+    name: str = "the film"
+    on_packet: Callable[[], None] = do_nothing
+    """As in OpenFilm."""
 
-def _frames_from(
-    container: InputContainer, stream: VideoStream, start: int, back: int | None, threads: int
-) -> Iterator[VideoFrame]:
-    """Frames from `start` on, in presentation order, decoded from a keyframe `back` s before."""
-    use_threads(stream, threads)
-    if not sought(container, stream, start, back):
-        return
-    key_seen = back is None
-    for packet in demuxed(container, stream):
-        key_seen = key_seen or packet.is_keyframe
-        if not key_seen:
-            if packet.dts is not None and packet.dts > start:
-                return
-            continue
-        for frame in decode_packet(packet):
-            pts = frame_pts(frame)
-            if pts is not None and pts >= start:
-                yield frame
+    @contextlib.contextmanager
+    def open(self) -> Iterator[OpenFilm]:
+        """From its beginning, with all other streams discarded.
+
+        Raises WorkerError LEDGER_MISMATCH where the planned stream is missing or not video.
+        """
+        with contextlib.closing(open_source(self.file)) as container:
+            stream = next((s for s in container.streams if s.index == self.stream_index), None)
+            if not isinstance(stream, VideoStream):
+                raise mismatch(
+                    f"{self.name}: stream {self.stream_index} is not video, as it was planned"
+                )
+            discard_others(container, stream)
+            yield OpenFilm(container, stream, self.name, self.on_packet)

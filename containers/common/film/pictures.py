@@ -1,4 +1,4 @@
-"""Decoded pictures as plain arrays: what a decoder hands on, whichever process it runs in."""
+"""Decoded pictures as plain arrays, in whichever process their decoder runs."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _ALPHA_420_DEPTHS = (8, 10, 16)
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as its decoder left it: no margins, no conversion but of the samples' order.
+    """A picture as its decoder left it: no margins, no conversion except of the samples' order.
 
     `pixel_format` is one that `plain_format` gives; the planes stand in FFmpeg's order (Y, U, V or
     G, B, R, then alpha). `pts` counts in the stream's time base.

@@ -1,4 +1,4 @@
-"""How a worker gives up. Apart from S3, so that the confined child need not load an SDK."""
+"""How a worker gives up. Knows nothing of S3, so that the confined child need not load an SDK."""
 
 from contracts.names import ExitCode
 
@@ -18,13 +18,13 @@ class WorkerError(Exception):
 
 
 def mismatch(message: str) -> WorkerError:
-    """What is in hand is not what was planned."""
+    """The error LEDGER_MISMATCH: something is not as it was planned."""
     return WorkerError(ExitCode.LEDGER_MISMATCH, message)
 
 
 def has_errno(error: BaseException | None, number: int) -> bool:
-    """Whether it, or what led to it, has this number: a library that cannot write reports its own
-    failure, not the file's."""
+    """Whether the error, or one that led to it, has this number: a library that cannot write
+    reports its own failure, not the file's."""
     while error is not None:
         if getattr(error, "errno", None) == number:
             return True

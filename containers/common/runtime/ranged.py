@@ -1,4 +1,4 @@
-"""A read-only file of known size whose bytes are fetched as they are asked for."""
+"""A read-only file of known size whose bytes are fetched on demand."""
 
 import io
 from abc import abstractmethod
@@ -12,8 +12,8 @@ class RangedFile(io.RawIOBase):
         self._size, self._position = size, 0
 
     @abstractmethod
-    def _fetched(self, start: int, size: int) -> bytes:
-        """1 to `size` bytes from `start` on, which lie within the file."""
+    def _fetch(self, start: int, size: int) -> bytes:
+        """Fetch 1 to `size` bytes from `start` on; the range lies within the file."""
 
     def readable(self) -> bool:
         return True
@@ -35,6 +35,6 @@ class RangedFile(io.RawIOBase):
         wanted = left if size < 0 else min(size, left)
         if wanted <= 0:
             return b""
-        data = self._fetched(self._position, wanted)
+        data = self._fetch(self._position, wanted)
         self._position += len(data)
         return data

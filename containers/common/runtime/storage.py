@@ -21,7 +21,7 @@ C = TypeVar("C", bound=Contract)
 
 BLOCK_BYTES = 512 * 1024
 READ_AHEAD_BLOCKS = 2
-"""For a worker that decodes a shard: its memory must not grow with the film."""
+"""For a worker that decodes a shard: memory must not grow with the film."""
 SCAN_AHEAD_BLOCKS = 16
 """For a pass over the whole film, which waits for little else than S3."""
 KEPT_BLOCKS = 4
@@ -35,7 +35,7 @@ _TRANSIENT_CODES = {"ExpiredToken", "RequestTimeout", "RequestTimeTooSkewed", "I
 
 
 def worker_error(error: BotoCoreError | ClientError, what: str) -> WorkerError:
-    """Missing -> SOURCE_MISSING, refused -> CRASH (a wrong policy), all else -> TRANSIENT."""
+    """Missing -> SOURCE_MISSING, denied -> CRASH (a wrong policy), anything else -> TRANSIENT."""
     if not isinstance(error, ClientError):
         return WorkerError(ExitCode.TRANSIENT, f"{what}: {error}")
     code = str(error.response.get("Error", {}).get("Code", ""))
@@ -63,7 +63,7 @@ class ObjectInfo:
     metadata: dict[str, str]
 
 
-class Store:
+class S3Store:
     """S3 by bucket and key. Every method raises WorkerError, never a botocore error."""
 
     def __init__(self, client: Any) -> None:
@@ -101,13 +101,13 @@ class Store:
             raise
         return ObjectInfo(size=head["ContentLength"], metadata=dict(head["Metadata"]))
 
-    def put_bytes(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+    def put_bytes(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
         """Write a small object, replacing what is there."""
         with _named(bucket, key):
             self.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def put_file_once(self, bucket: str, key: str, path: Path, metadata: dict[str, str]) -> bool:
-        """Commit a file if nothing stands at the key; False where something already does."""
+        """Commit a file if there is no object at the key yet; False where there is one."""
         size = path.stat().st_size
         if size > S3_PUT_BYTES:
             raise WorkerError(
@@ -136,6 +136,7 @@ class Store:
         path: Path,
         bucket: str,
         key: str,
+        *,
         content_type: str,
         metadata: dict[str, str] | None = None,
     ) -> None:
@@ -163,7 +164,7 @@ class RangedReader(RangedFile):
     """A read-only file over ranged GETs of one object version.
 
     Blocks of 512 KiB in an LRU cache; sequential reading doubles the request up to `ahead` blocks.
-    At most KEPT_BLOCKS + ahead of them rest in memory, and `ahead` more while they arrive. A failed
+    At most KEPT_BLOCKS + ahead of them stay in memory, and `ahead` more while they arrive. A failed
     request is final: every later read raises the same WorkerError, so that a demuxer that took
     the error for the end of the file cannot pass for a truncated source.
     """
@@ -183,7 +184,7 @@ class RangedReader(RangedFile):
     def name(self) -> str:
         return self._source.key
 
-    def _fetched(self, start: int, size: int) -> bytes:
+    def _fetch(self, start: int, size: int) -> bytes:
         """Ends at a block's end at the latest."""
         number, offset = divmod(start, BLOCK_BYTES)
         return self._block(number)[offset : offset + size]
@@ -192,11 +193,11 @@ class RangedReader(RangedFile):
         if self.failure is not None:
             raise self.failure
         if number not in self._blocks:
-            self._fetch(number)
+            self._load(number)
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
-    def _fetch(self, number: int) -> None:
+    def _load(self, number: int) -> None:
         self._ahead = min(self._ahead * 2, self._most_ahead) if number == self._next_block else 1
         last = (self._source.size - 1) // BLOCK_BYTES
         count = min(self._ahead, last - number + 1)

@@ -23,7 +23,7 @@ from containers.common.runtime.errors import (
     has_errno,
 )
 from containers.common.runtime.meter import Meter
-from containers.common.runtime.storage import Store, worker_error
+from containers.common.runtime.storage import S3Store, worker_error
 from contracts.base import ContractError
 from contracts.keys import failure_key
 from contracts.messages import Failure
@@ -40,7 +40,7 @@ AnyEnvironment = ExtractEnvironment | ProcessEnvironment | RecomposeEnvironment
 E = TypeVar("E", bound=AnyEnvironment)
 
 INTERRUPT_GRACE_SECONDS = 20.0
-"""After SIGTERM, how long unwinding may take before the process ends the hard way."""
+"""After SIGTERM, how long unwinding may take before the process exits without it."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Task(Generic[E]):
     """What a worker's body gets. `run` is the array index, 0 for a plain job."""
 
     environment: E
-    store: Store
+    store: S3Store
     run: int
     meter: Meter
 
@@ -83,7 +83,7 @@ def run_worker(
     log.info("attempt begins", extra=meter.started(_attempt_number(environ)))
     task = Task(
         environment=settings,
-        store=Store(client or _MadeAtFirstUse(s3_client)),
+        store=S3Store(client or _MadeAtFirstUse(s3_client)),
         run=run,
         meter=meter,
     )
@@ -113,7 +113,7 @@ def _attempt_number(environ: Mapping[str, str]) -> int:
 
 
 class _MadeAtFirstUse:
-    """A client whose making takes longer than many a call: a body may start something before."""
+    """A client that is slow to make, so it is made when a body needs it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -175,9 +175,9 @@ def _record(task: Task[E], stage: Stage, error: WorkerError) -> None:
 
 @contextlib.contextmanager
 def _listening_for_sigterm() -> Iterator[threading.Event]:
-    """On SIGTERM raise Interrupted in the main thread, and see to it that the process ends.
+    """On SIGTERM raise Interrupted in the main thread, and make sure that the process ends.
 
-    The event tells an interruption even where a library swallowed the exception.
+    The event is set even where a library swallowed the exception.
     """
     stopping = threading.Event()
     deadline = threading.Timer(INTERRUPT_GRACE_SECONDS, os._exit, (ExitCode.INTERRUPTED,))

@@ -1,27 +1,36 @@
-"""The child's part of extract: all that touches the film's bytes, for `extract` to plan with."""
+"""The child's part of extract: all that touches the film's bytes; its findings go to the parent."""
 
 import contextlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av.error
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from containers.common.confined.child import Link, SourceFile, answer
+from containers.common.confined.child import LinkedFile, ParentLink, send_answer
 from containers.common.confined.files import Descriptor, write_arrays
-from containers.common.film import opening
-from containers.common.film.kinds import changed, kind_of
-from containers.common.film.opening import decode_frames, open_source
-from containers.common.film.stretches import Given, decoded_stretch
-from containers.media.extract.handover import Examine, Found
+from containers.common.film.concealment import DecodedFrame, decode_stretch
+from containers.common.film.decoding import decode_frames
+from containers.common.film.kinds import kind_change, kind_of
+from containers.common.film.media_errors import media_errors_as
+from containers.common.film.opening import (
+    AUTO_THREADS,
+    ONE_THREAD,
+    FilmFile,
+    OpenFilm,
+    open_source,
+)
+from containers.common.runtime.errors import WorkerError
+from containers.media.extract.handover import ExamineTask, FoundFilm
 from containers.media.extract.index import timeline
-from containers.media.extract.index.damage import (
+from containers.media.extract.index.damage_search import (
     DamageSearch,
     FoundDamage,
-    good_frames,
+    find_good_frames,
 )
 from containers.media.extract.index.scan import (
     Head,
@@ -31,7 +40,7 @@ from containers.media.extract.index.scan import (
 )
 from containers.media.extract.index.timeline import Timeline
 from containers.media.extract.judge.budget import Budget
-from containers.media.extract.judge.picture import describe
+from containers.media.extract.judge.picture import describe_video
 from containers.media.extract.judge.probe import (
     Limits,
     bad_source,
@@ -53,19 +62,20 @@ from contracts.film.facts import (
 from contracts.job import Container
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """Examine one film."""
-    opening.on_packet = link.alive
-    task = Examine.model_validate_json(link.task() or "")
-    found = examination(task, SourceFile(link, task.source.size))
+    task = ExamineTask.model_validate_json(link.task() or "")
+    found = examine_film(task, LinkedFile(link, task.source.size), link.report_alive)
     if found.arrays["damaged"] and link.memory is not None and link.memory.exhausted:
         raise MemoryError  # decoders drop pictures that they have no room for
-    answer(link, found)
+    send_answer(link, found)
 
 
-def examination(task: Examine, file: SourceFile) -> Found:
-    """What is in the film. Raises WorkerError for what is wrong with it."""
-    return _Examination(task).found(file)
+def examine_film(task: ExamineTask, file: Any, on_packet: Callable[[], None]) -> FoundFilm:
+    """What is in the film. `file` is what `open_source` takes; `on_packet` is called before each
+    packet is decoded. Raises WorkerError for what is wrong with the film.
+    """
+    return _Examination(task, file, on_packet).run()
 
 
 @dataclass(frozen=True)
@@ -88,31 +98,25 @@ class _Scanned:
 class _Examination:
     """One film on its way to its facts."""
 
-    def __init__(self, task: Examine) -> None:
-        self.task = task
+    def __init__(self, task: ExamineTask, file: Any, on_packet: Callable[[], None]) -> None:
+        self.task, self.file, self.on_packet = task, file, on_packet
         self.limits = Limits(task.source, task.environment)
         self.budget = Budget(self.limits, task.settings, task.model)
         self.name = self.limits.name
         self.conceal = task.settings.damage == "conceal"
         self.decoded = False
 
-    def found(self, file: SourceFile) -> Found:
+    def run(self) -> FoundFilm:
         """Judge, scan, test the end. Raises WorkerError for what is wrong with the film."""
-        try:
-            head = self._judge(file)
-            scanned = self._scan(file, head)
+
+        def unreadable(error: av.error.FFmpegError) -> WorkerError:
+            return bad_source(f"{self.name} cannot be read ({error.strerror})")
+
+        with media_errors_as(unreadable):
+            head = self._judge()
+            scanned = self._scan(head)
             self._check_limits(scanned)
-            if scanned.timeline.by_order:
-                damage = FoundDamage.none()  # it was decoded to its end
-            elif self.conceal:
-                damage = self._damage(file, scanned, head)
-            else:
-                damage = FoundDamage.none()
-                self._test_end(file, scanned, head)
-        except av.error.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            raise bad_source(f"{self.name} cannot be read ({error.strerror})") from error
+            damage = self._find_damage(scanned, head)
         arrays = {
             "timestamps": scanned.timeline.timestamps,
             "keyframes": scanned.keyframes,
@@ -120,54 +124,57 @@ class _Examination:
             **scanned.writer.index(),
             **scanned.captions.arrays(),
         }
-        return Found(
+        lengths = write_arrays(Descriptor(self.task.numbers), arrays)
+        return FoundFilm(
             format=scanned.format,
             video=scanned.video,
             container=scanned.container,
             sidecar=scanned.sidecar,
             skipped=scanned.timeline.skipped,
             decoded=self.decoded,
-            arrays=write_arrays(Descriptor(self.task.numbers), arrays),
+            arrays=lengths,
         )
 
-    def _judge(self, file: SourceFile) -> Head:
-        with contextlib.closing(open_film(self.limits, file)) as container:
-            stream = choose_video(self.name, container)
-            check_header(self.limits, self.task.settings, container, stream)
-            size = stream.codec_context.width, stream.codec_context.height
-            self.budget.check(size, stream.frames, (container.duration or 0) / 1e6)
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[OpenFilm]:
+        with contextlib.closing(open_source(self.file)) as container:
+            yield self._film(container)
+
+    def _film(self, container: InputContainer) -> OpenFilm:
+        stream = choose_video(self.name, container)
+        return OpenFilm(container, stream, self.name, self.on_packet)
+
+    def _judge(self) -> Head:
+        with contextlib.closing(open_film(self.limits, self.file)) as container:
+            film = self._film(container)
+            check_header(self.limits, self.task.settings, container, film.stream)
+            size = film.stream.codec_context.width, film.stream.codec_context.height
+            self.budget.check(size, film.stream.frames, (container.duration or 0) / 1e6)
             # One thread loses no frame beside a damaged one.
-            threads = opening.ONE_THREAD if self.conceal else opening.AUTO_THREADS
-            head = decode_head(container, stream, self.name, threads)
+            head = decode_head(film, ONE_THREAD if self.conceal else AUTO_THREADS)
         check_size(self.limits, self.task.settings, head.first.width, head.first.height)
         return head
 
-    def _scan(self, file: SourceFile, head: Head) -> _Scanned:
-        with contextlib.closing(open_source(file)) as container:
-            stream = choose_video(self.name, container)
+    def _scan(self, head: Head) -> _Scanned:
+        with self._open() as film:
+            container, stream = film.container, film.stream
             result = output.choose_container(self.task.settings, container, stream)
             writer = SidecarWriter(container, stream, result, Descriptor(self.task.payload))
-            scan = scan_packets(container, stream, head, writer, self.budget)
-            demuxer = container.format.name.split(",")[0]
-            if timeline.has_order_only(stream, head, demuxer):
-                line = self._decode_order(file, scan)
-            else:
-                line = timeline.from_packets(
-                    scan, head, stream, self.name, demuxer, conceal=self.conceal
-                )
-            if line is None:
-                line = self._decode_all(file, scan, head)
+            scan = scan_packets(film, head, writer, self.budget)
+            line = self._timeline(film, scan, head)
+            video = describe_video(
+                stream, head.first, line.timestamps, end_pts=line.end_pts, by_order=line.by_order
+            )
+            streams = writer.close()
             return _Scanned(
                 format=container.format.name,
-                video=describe(
-                    stream, head.first, line.timestamps, line.end_pts, by_order=line.by_order
-                ),
+                video=video,
                 timeline=line,
                 keyframes=np.array(scan.keys, np.int64),
                 corrupt=scan.corrupt,
                 container=result,
                 sidecar=Sidecar(
-                    streams=writer.close(),
+                    streams=streams,
                     attachments=tuple(writer.attachments),
                     chapters=tuple(chapters(container)),
                     metadata=_file_labels(container),
@@ -180,22 +187,23 @@ class _Examination:
                 captions=scan.captions,
             )
 
-    def _decode_all(self, file: SourceFile, scan: Scan, head: Head) -> Timeline:
-        """Packets do not tell all timestamps."""
+    def _timeline(self, film: OpenFilm, scan: Scan, head: Head) -> Timeline:
+        """By the packets; by decoding the whole film where these do not have all timestamps."""
+        if timeline.has_order_only(film, head):
+            return self._decode_order(scan)
+        line = timeline.from_packets(film, scan, head, conceal=self.conceal)
+        if line is not None:
+            return line
         self.decoded = True
-        with contextlib.closing(open_source(file)) as container:
-            stream = choose_video(self.name, container)
-            return timeline.from_decoding(
-                container, stream, scan, head, self.name, conceal=self.conceal
-            )
+        with self._open() as again:
+            return timeline.from_decoding(again, scan, head, conceal=self.conceal)
 
-    def _decode_order(self, file: SourceFile, scan: Scan) -> Timeline:
-        """Packets tell no frame's time; what was noted by their timestamps moves or goes."""
+    def _decode_order(self, scan: Scan) -> Timeline:
+        """Packets have no frame's time; what was noted by their timestamps moves or goes."""
         self.decoded = True
         scan.keys, scan.corrupt = array("q"), []
-        with contextlib.closing(open_source(file)) as container:
-            stream = choose_video(self.name, container)
-            line, shown = timeline.from_order(container, stream, self.name)
+        with self._open() as film:
+            line, shown = timeline.from_order(film)
         scan.captions = scan.captions.retimed(shown)
         return line
 
@@ -206,35 +214,40 @@ class _Examination:
         self.limits.check("max_frames", video.frames, "has {got} frames")
         self.limits.check("max_duration_seconds", seconds, "lasts {got} seconds")
 
-    def _test_end(self, file: SourceFile, scanned: _Scanned, head: Head) -> None:
+    def _find_damage(self, scanned: _Scanned, head: Head) -> FoundDamage:
+        if scanned.timeline.by_order:
+            return FoundDamage.none()  # it was decoded to its end
+        if self.conceal:
+            return self._search_damage(scanned, head)
+        self._test_end(scanned, head)
+        return FoundDamage.none()
+
+    def _film_file(self, scanned: _Scanned) -> FilmFile:
+        return FilmFile(self.file, scanned.video.stream_index, self.name, self.on_packet)
+
+    def _test_end(self, scanned: _Scanned, head: Head) -> None:
         """Decode the last frames, so that a film cut short is refused now, not hours later."""
         first = scanned.timeline.tail(scanned.keyframes)
-        frames = decode_frames(
-            lambda: open_source(file),
-            scanned.timeline.timestamps[first:].tolist(),
-            stream_index=scanned.video.stream_index,
-            first_frame=first,
-            name=self.name,
-        )
+        stamps = scanned.timeline.timestamps[first:].tolist()
+        frames = decode_frames(self._film_file(scanned), stamps, first_frame=first)
         before = kind_of(head.first)
         for number, frame in enumerate(frames, first):
             if kind_of(frame) != before:
-                raise changed(self.name, before, kind_of(frame), number, frame.time)
+                raise kind_change(
+                    self.name, before, kind_of(frame), frame=number, seconds=frame.time
+                )
 
-    def _damage(self, file: SourceFile, scanned: _Scanned, head: Head) -> FoundDamage:
-        """Decode the whole film; what is damaged, and what is to stand in."""
+    def _search_damage(self, scanned: _Scanned, head: Head) -> FoundDamage:
+        """Decode the whole film: which frames are damaged, and which ones stand in."""
         stamps, kind = scanned.timeline.timestamps, kind_of(head.first)
-        marked = set(scanned.corrupt)
-        with contextlib.closing(open_source(file)) as container:
-            stream = choose_video(self.name, container)
-            opening.discard_others(container, stream)
-            good = good_frames(container, stream, stamps, marked, kind, self.name)
+        marked, file = set(scanned.corrupt), self._film_file(scanned)
+        with file.open() as film:
+            good = find_good_frames(film, stamps, marked=marked, kind=kind)
 
-        def decode(wanted: list[int]) -> Iterator[Given]:
-            index = scanned.video.stream_index
-            return decoded_stretch(lambda: open_source(file), wanted, marked, index, kind)
+        def decode(wanted: list[int]) -> Iterator[DecodedFrame]:
+            return decode_stretch(file, wanted, marked, kind)
 
-        return DamageSearch(stamps, scanned.keyframes, good, decode).found(self.name)
+        return DamageSearch(stamps, scanned.keyframes, good, decode).search(self.name)
 
 
 def _track(scan: Scan) -> CaptionTrack | None:

@@ -1,4 +1,4 @@
-"""What a confined child found in a film, checked before anything is built on it."""
+"""Has a confined child examine a film, and checks its findings before anything is built on them."""
 
 import logging
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,9 @@ from containers.common.confined.files import read_arrays
 from containers.common.confined.parent import ConfinedChild, Confinement
 from containers.common.film.pictures import plain_format
 from containers.common.runtime.errors import WorkerError
-from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, Store
-from containers.media.extract.handover import Examine, Found
-from containers.media.extract.index.damage import FoundDamage, as_told
+from containers.common.runtime.storage import SCAN_AHEAD_BLOCKS, S3Store
+from containers.media.extract.handover import ExamineTask, FoundFilm
+from containers.media.extract.index.damage_search import FoundDamage, check_damage
 from containers.media.extract.judge.budget import Budget
 from containers.media.extract.judge.picture import MAX_RATE, MIN_RATE
 from containers.media.extract.judge.probe import (
@@ -37,7 +38,7 @@ from contracts.stack.environ import ExtractEnvironment
 
 PROGRAM = "containers.media.extract.child:serve"
 SIDECAR_FACTOR, SIDECAR_ALLOWANCE = 2, 64 * 1024**2
-"""The files that the child writes may have so many times the film's bytes, and so many more."""
+"""A file that the child writes may have this multiple of the film's bytes, and this many more."""
 MAX_TIME = 2**62
 
 log = logging.getLogger(__name__)
@@ -66,10 +67,15 @@ class ExaminedFilm:
     decoded: bool
 
 
-def examined(
-    job: Job, environment: ExtractEnvironment, model: ModelFacts, store: Store, folder: Path
+def examine_in_child(
+    job: Job,
+    environment: ExtractEnvironment,
+    model: ModelFacts,
+    *,
+    store: S3Store,
+    folder: Path,
 ) -> ExaminedFilm:
-    """Let a confined child look into the film; `folder` takes its files.
+    """Let a confined child examine the film, and check its findings; `folder` takes its files.
 
     Raises WorkerError for a film that is refused, and for S3's trouble.
     """
@@ -79,9 +85,9 @@ def examined(
     payload_path = folder / "sidecar.mkv"
     with payload_path.open("w+b") as payload, (folder / "numbers").open("w+b") as numbers:
         fds = payload.fileno(), numbers.fileno()
-        with ConfinedChild(PROGRAM, confinement, limits.name, fds) as child:
+        with ConfinedChild(PROGRAM, confinement, limits.name, fds=fds) as child:
             child.give(
-                Examine(
+                ExamineTask(
                     source=source,
                     settings=job.settings,
                     environment=environment,
@@ -92,25 +98,36 @@ def examined(
             )
             text = child.ask(store.reader(source, SCAN_AHEAD_BLOCKS), source.size)
             try:
-                found = Found.model_validate_json(text)
-                arrays = read_arrays(numbers, found.arrays)
-                timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
-                damage = FoundDamage.taken(arrays)
-                captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
-                check_found(found, timestamps, arrays, captions)
-                concealed = as_told(damage, timestamps, found.video.time_base, limits.name)
+                found = FoundFilm.model_validate_json(text)
+                film = check_findings(found, numbers, limits.name, payload=payload_path)
             except (ValidationError, ValueError, KeyError):
                 raise child.nonsense() from None
     _check_limits(Budget(limits, job.settings, model), found)
+    return film
+
+
+def check_findings(
+    found: FoundFilm, numbers: BinaryIO, name: str, *, payload: Path
+) -> ExaminedFilm:
+    """The findings with their arrays, which the child wrote to `numbers`.
+
+    Raises ValueError or KeyError for what cannot be true, BAD_SOURCE for more damage than may be
+    concealed.
+    """
+    arrays = read_arrays(numbers, found.arrays)
+    timestamps, keyframes = arrays.pop("timestamps"), arrays.pop("keyframes")
+    damage = FoundDamage.pop_from(arrays)
+    captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
+    _check_facts(found, timestamps, arrays, captions)
     return ExaminedFilm(
         format=found.format,
         video=found.video,
         container=found.container,
         sidecar=found.sidecar,
-        payload=payload_path,
+        payload=payload,
         timestamps=timestamps,
         keyframes=keyframes,
-        damage=concealed,
+        damage=check_damage(damage, timestamps, found.video.time_base, name),
         index=arrays,
         captions=captions,
         skipped=found.skipped,
@@ -118,8 +135,8 @@ def examined(
     )
 
 
-def check_found(
-    found: Found,
+def _check_facts(
+    found: FoundFilm,
     timestamps: NDArray[np.int64],
     index: Mapping[str, NDArray[np.int64]],
     captions: Captions,
@@ -127,7 +144,7 @@ def check_found(
     """Raise ValueError for facts that cannot be true together."""
     video, sidecar = found.video, found.sidecar
     times = chain((video.start_pts, video.end_pts), timestamps[[0, -1]].tolist(), captions.pts)
-    told = sidecar.captions
+    track = sidecar.captions
     names = {f"{name}_{i}" for i in range(len(sidecar.streams)) for name in _INDEX}
     true = (
         len(timestamps) == video.frames
@@ -140,9 +157,9 @@ def check_found(
         and video.sample_aspect_ratio > 0
         and video.rotation in (0, 90, 180, 270)
         and sidecar.payload is sidecar.index is None
-        and (told.pictures if told else 0) == len(captions.pts)
-        and (told.bytes if told else 0) == len(captions.data)
-        and (told is None or (told.payload is None and told.time_base == video.time_base))
+        and (track.pictures if track else 0) == len(captions.pts)
+        and (track.bytes if track else 0) == len(captions.data)
+        and (track is None or (track.payload is None and track.time_base == video.time_base))
         and set(index) == names
         and all(
             stream.sidecar_index == i and stream.packets == len(index[f"{name}_{i}"])
@@ -161,8 +178,8 @@ def check_found(
 _INDEX = ("pts", "dts", "duration")
 
 
-def _check_limits(budget: Budget, found: Found) -> None:
-    """Again, on this side: whatever the child thought of them."""
+def _check_limits(budget: Budget, found: FoundFilm) -> None:
+    """Again, on this side, whatever the child found."""
     limits, video, sidecar = budget.limits, found.video, found.sidecar
     check_size(limits, budget.settings, video.width, video.height)
     check_colour(limits.name, video.working_colour)

@@ -13,9 +13,9 @@ from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from containers.common.film.coded_film import Film
+from containers.common.film.deinterlacing import Decode
 from containers.common.film.pictures import Picture, to_frame
-from containers.common.film.weaving import Decode
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from contracts.film.facts import Colour, Video
 from contracts.keys import frame_key
 
@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class PngDestination:
     """Where the PNGs of a job go."""
 
-    store: Store
+    store: S3Store
     bucket: str
     job_id: str
 
@@ -51,12 +51,12 @@ class Place:
         return frame_key(self.job_id, number, float(pts * video.time_base))
 
 
-def export_frames(place: Place, video: Video, film: Film, decode: Decode) -> int:
-    """Write what is missing; how many frames there are. Memory: some pictures."""
+def export_frames(destination: PngDestination, video: Video, film: Film, decode: Decode) -> int:
+    """Upload the PNGs that are missing; returns the number of frames. Memory: some pictures."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
-        for number, picture in _missing(place, video, film, decode):
-            waiting.append(pool.submit(_write, place, video, number, picture))
+        for number, picture in _missing(destination, video, film, decode):
+            waiting.append(pool.submit(_write, destination, video, number, picture))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
         for future in waiting:
@@ -65,13 +65,13 @@ def export_frames(place: Place, video: Video, film: Film, decode: Decode) -> int
 
 
 def _missing(
-    place: Place, video: Video, film: Film, decode: Decode
+    destination: PngDestination, video: Video, film: Film, decode: Decode
 ) -> Iterator[tuple[int, Picture]]:
-    """Frames that have no PNG yet. An attempt that was broken off left a beginning, so the search
-    ends at the first gap; what stands behind it is written again."""
+    """Frames that have no PNG yet. An attempt that was broken off has written the first frames, so
+    the search ends at the first gap; what stands behind it is written again."""
     first = 0
     for first, pts in enumerate(film.timestamps.tolist()):
-        if place.store.info(place.bucket, place.key(video, first, pts)) is None:
+        if destination.store.info(destination.bucket, destination.key(video, first, pts)) is None:
             break
     else:
         return
@@ -80,10 +80,10 @@ def _missing(
     yield from enumerate(film.pictures(decode, first, video.frames - first), first)
 
 
-def _write(place: Place, video: Video, number: int, picture: Picture) -> None:
+def _write(destination: PngDestination, video: Video, number: int, picture: Picture) -> None:
     data = png(picture, video.working_colour)
-    key = place.key(video, number, picture.pts)
-    place.store.put_bytes(place.bucket, key, data, "image/png")
+    key = destination.key(video, number, picture.pts)
+    destination.store.put_bytes(destination.bucket, key, data, content_type="image/png")
 
 
 def png(picture: Picture, colour: Colour) -> bytes:

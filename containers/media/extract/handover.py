@@ -1,4 +1,4 @@
-"""What crosses between extract and its confined child: the question, and what was found."""
+"""What crosses between extract and its confined child: the task, and the findings."""
 
 from contracts.base import Contract
 from contracts.film.facts import Sidecar, Video
@@ -7,8 +7,8 @@ from contracts.models import ModelFacts
 from contracts.stack.environ import ExtractEnvironment
 
 
-class Examine(Contract):
-    """Look into a film."""
+class ExamineTask(Contract):
+    """Examine a film."""
 
     source: SourceObject
     settings: Settings
@@ -20,14 +20,14 @@ class Examine(Contract):
     """Descriptor of the file for the arrays."""
 
 
-class Found(Contract):
-    """What is in a film; the parent believes nothing of it without a check."""
+class FoundFilm(Contract):
+    """What is in a film. The parent checks all of it."""
 
     format: str
     video: Video
     container: Container
     sidecar: Sidecar
-    """Its files are not anywhere yet."""
+    """Its files are not uploaded yet."""
     skipped: int
     """Frames of a recording before its first or behind its last whole one."""
     decoded: bool

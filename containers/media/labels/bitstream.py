@@ -22,7 +22,7 @@ Spans = Iterator[tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class _Syntax:
-    """How a codec's units tell what they are."""
+    """How to read the kind of a codec's units."""
 
     kind: Callable[[bytes, int], int]
     message: int
@@ -41,7 +41,7 @@ WRITABLE = frozenset({"h264", "hevc", "av1"})
 
 
 class Messages:
-    """Reads the packets of one stream, whose header says how its units are told apart.
+    """Reads the packets of one stream, whose header says how its units are delimited.
 
     With `fields` a packet may hold two pictures, a field each: then it is read to its end.
     """
@@ -64,7 +64,7 @@ class Messages:
         for _, at, end in self._spans(data):
             kind = syntax.kind(data, at)
             if kind == syntax.message:
-                yield from self._told(data[at:end])
+                yield from self._messages_in(data[at:end])
             elif kind in syntax.slices and not self.fields:
                 return
 
@@ -90,7 +90,7 @@ class Messages:
         syntax = self._syntax
         return syntax is not None and not self.fields and syntax.kind(data, at) in syntax.slices
 
-    def _told(self, unit: bytes) -> Iterator[bytes]:
+    def _messages_in(self, unit: bytes) -> Iterator[bytes]:
         if self._codec == "mpeg2video":
             yield _ATSC + unit[1:]
         elif self._codec == "av1":
@@ -105,8 +105,8 @@ class Messages:
             bodies = [bytes([_T35_METADATA]) + message + b"\x80" for message in messages]
             return b"".join(_METADATA_OBU + _leb128(len(body)) + body for body in bodies)
         header = b"\x06" if self._codec == "h264" else b"\x4e\x01"
-        told = b"".join(bytes([_T35_SEI]) + _sei_size(len(m)) + m for m in messages)
-        unit = header + _escaped(told + b"\x80")
+        data = b"".join(bytes([_T35_SEI]) + _sei_size(len(m)) + m for m in messages)
+        unit = header + _escape(data + b"\x80")
         return len(unit).to_bytes(_LENGTH_BYTES, "big") + unit
 
 
@@ -128,7 +128,7 @@ def _lengths(data: bytes, size: int) -> Spans:
 
 
 def _start_codes(data: bytes, is_last: Callable[[bytes, int], bool]) -> Spans:
-    """Up to the last unit that is wanted: to look for a slice's end takes longest of all."""
+    """Up to the last unit that is needed: finding a slice's end takes the longest."""
     place = data.find(_START)
     while 0 <= place < len(data) - len(_START):
         at = place + len(_START)
@@ -196,7 +196,7 @@ def _sei_size(size: int) -> bytes:
     return b"\xff" * (size // 0xFF) + bytes([size % 0xFF])
 
 
-def _escaped(body: bytes) -> bytes:
+def _escape(body: bytes) -> bytes:
     """H.264 7.4.1: no three bytes look like a start code."""
     escaped, zeros = bytearray(), 0
     for byte in body:

@@ -43,30 +43,30 @@ class Captions:
     """Packets with captions in another form (see `is_unread`)."""
 
     def add(self, packet: Packet, messages: Messages) -> None:
-        """Take over what a packet of the film carries."""
+        """Add the captions that a packet of the film carries."""
         if not messages or packet.is_discard:
             return
         head = bytes(memoryview(packet)[: None if messages.fields else _LOOKED_AT])
         found = list(messages.read(head))
-        told = b"".join(map(triplets, found))
-        if told and packet.pts is None:
+        data = b"".join(map(triplets, found))
+        if data and packet.pts is None:
             self.untimed += 1
-        elif told:
-            self._take(packet.pts or 0, told)
+        elif data:
+            self._take(packet.pts or 0, data)
         elif any(map(is_unread, found)):
             self.unread += 1
 
-    def _take(self, pts: int, told: bytes) -> None:
+    def _take(self, pts: int, data: bytes) -> None:
         self.pts.append(pts)
-        self.sizes.append(len(told))
-        self.data += told
+        self.sizes.append(len(data))
+        self.data += data
 
     def retimed(self, shown: Mapping[int, int]) -> "Captions":
         """The same at other times, by the packets' timestamps."""
         captions = Captions(untimed=self.untimed, unread=self.unread)
-        for pts, told in self.in_order():
+        for pts, data in self.in_order():
             if pts in shown:
-                captions._take(shown[pts], told)
+                captions._take(shown[pts], data)
             else:
                 captions.untimed += 1
         return captions
@@ -97,7 +97,7 @@ class Captions:
 
 
 def messages_of(stream: VideoStream, *, fields: bool = False) -> Messages:
-    """For its packets; `fields` where they may hold a picture for each field."""
+    """A reader for the stream's packets; `fields`: they may hold a picture for each field."""
     context = stream.codec_context
     return Messages(context.codec.canonical_name, bytes(context.extradata or b""), fields=fields)
 
@@ -108,8 +108,8 @@ def triplets(message: bytes) -> bytes:
     if not message.startswith(_HEAD) or len(message) < place + 2 or not message[place] & _ANY:
         return b""
     size = (message[place] & _COUNT) * _TRIPLET
-    told = message[place + 2 : place + 2 + size]
-    return told[: len(told) // _TRIPLET * _TRIPLET]
+    data = message[place + 2 : place + 2 + size]
+    return data[: len(data) // _TRIPLET * _TRIPLET]
 
 
 def is_unread(message: bytes) -> bool:
@@ -120,27 +120,27 @@ def is_unread(message: bytes) -> bool:
     )
 
 
-def placed(
+def place_captions(
     captions: Captions, time_base: Fraction, timestamps: NDArray[np.int64], video: Video
 ) -> dict[int, bytes]:
-    """Each to the frame that is shown at its time; those outside the film to none.
+    """Captions by frame: each goes to the frame shown at its time, and none outside the film.
 
     `time_base` is of the captions' timestamps. Telecined film has fewer frames than its source:
     then some take over the captions of two.
     """
     units, by_time = time_base / video.time_base, dict[int, bytes]()
-    for pts, told in captions.in_order():
+    for pts, data in captions.in_order():
         time = pts * units.numerator // units.denominator
         if video.start_pts <= time < video.end_pts:
             frame = int(timestamps[np.searchsorted(timestamps, time, side="right") - 1])
-            by_time[frame] = by_time.get(frame, b"") + told
+            by_time[frame] = by_time.get(frame, b"") + data
     return by_time
 
 
-def as_messages(told: bytes) -> list[bytes]:
+def as_messages(data: bytes) -> list[bytes]:
     """T.35 messages that hold the triplets, each 31 at most."""
     step = _COUNT * _TRIPLET
-    parts = [told[i : i + step] for i in range(0, len(told), step)]
+    parts = [data[i : i + step] for i in range(0, len(data), step)]
     return [_HEAD + bytes([_ANY | len(part) // _TRIPLET, 0xFF]) + part + b"\xff" for part in parts]
 
 

@@ -33,7 +33,7 @@ from containers.media.labels.streams import (
     labels,
     why_not,
 )
-from containers.media.labels.text import words
+from containers.media.labels.subtitles import subtitle_text
 from contracts.film.facts import (
     Attachment,
     DroppedStream,
@@ -70,7 +70,7 @@ class _Copy:
 
 
 class SidecarWriter:
-    """Stores packets that someone else reads, in a file object. Memory: 24 bytes a packet."""
+    """Writes packets that the caller reads into a file object. Memory: 24 bytes a packet."""
 
     def __init__(
         self, source: InputContainer, film: Stream, result: Container, file: io.RawIOBase
@@ -83,7 +83,7 @@ class SidecarWriter:
         self._covers: dict[int, Stream] = {}
         others = [s for s in source.streams if s.index != film.index]
         kept = [s for s in others if self._keeps(s, result)]
-        self._out = self._opened() if kept else None
+        self._out = self._open() if kept else None
         for stream in kept:
             self._take(stream)
 
@@ -107,7 +107,7 @@ class SidecarWriter:
             )
         )
 
-    def _opened(self) -> OutputContainer:
+    def _open(self) -> OutputContainer:
         return av.open(self._file, "w", format="matroska", container_options=MUXER_OPTIONS)
 
     def _take(self, stream: Any) -> None:
@@ -170,7 +170,7 @@ class SidecarWriter:
     def _keep(self, copy: _Copy, packet: Packet) -> None:
         payload = packet
         if copy.raw_text:
-            if not words(bytes(packet), "mov_text"):
+            if not subtitle_text(bytes(packet), "mov_text"):
                 return  # MP4 fills the time between titles with empty ones
             payload = Packet(bytes(packet))
         copy.pts.append(NO_TIMESTAMP if packet.pts is None else packet.pts)
@@ -179,7 +179,7 @@ class SidecarWriter:
         self._store(payload, copy, packet)
 
     def _store(self, payload: Packet, copy: _Copy, packet: Packet) -> None:
-        """At any rising time: the exact one stands in the index."""
+        """Write it at any rising time; the exact one stands in the index."""
         milliseconds = packet.time_base / _MILLISECOND
         stamp = packet.dts if packet.dts is not None else packet.pts
         duration = round((packet.duration or 0) * milliseconds)
@@ -191,7 +191,7 @@ class SidecarWriter:
         self._out.mux(payload)
 
     def close(self) -> tuple[SidecarStream, ...]:
-        """Finish the file, read it back and tell what each stream became."""
+        """Finish the file, read it back, and return what each stream became."""
         if self._out is None:
             return ()
         if not self._copies:
@@ -208,11 +208,11 @@ class SidecarWriter:
                 "take out those of rare formats",
             ) from error
         return tuple(
-            self._described(copy, index, *stored[index])
+            self._describe(copy, index, *stored[index])
             for index, copy in enumerate(self._copies.values())
         )
 
-    def _described(self, copy: _Copy, index: int, packets: int, sha256: str) -> SidecarStream:
+    def _describe(self, copy: _Copy, index: int, packets: int, sha256: str) -> SidecarStream:
         if packets != len(copy.pts):
             raise WorkerError(
                 ExitCode.UNSUPPORTED,
@@ -233,7 +233,7 @@ class SidecarWriter:
 
 
 def _add_filler(out: OutputContainer) -> None:
-    """A track of one word: a Matroska file of attachments alone cannot be opened."""
+    """Add a track of one word: a Matroska file of nothing but attachments cannot be opened."""
     filler = Packet(b"-")
     filler.stream, filler.time_base = out.add_mux_stream("subrip"), _MILLISECOND
     filler.pts = filler.dts = 0
@@ -274,7 +274,7 @@ class SidecarFiles:
 
     def open(self) -> InputContainer:
         """The payload from its beginning; the caller closes it."""
-        return open_source(self.payload.again())
+        return open_source(self.payload.reopen())
 
 
 def exact_times(index: Index, number: int) -> PacketTimes:

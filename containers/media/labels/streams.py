@@ -80,7 +80,7 @@ def can_hold(container: Container, stream: Stream) -> bool:
 
 
 def is_cover(stream: Stream) -> bool:
-    """True of a picture for the film's case, which FFmpeg shows as video."""
+    """True of cover art, which FFmpeg shows as video."""
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
@@ -90,7 +90,7 @@ def is_timecode(stream: Stream) -> bool:
 
 
 def why_not(stream: Stream, result: Container) -> str | None:
-    """Why a stream cannot come along, or None."""
+    """Why a stream cannot be kept, or None."""
     codec = codec_name(stream)
     if is_cover(stream):
         holds = codec in COVERS.get(result, ())
@@ -109,7 +109,7 @@ def why_not(stream: Stream, result: Container) -> str | None:
 
 
 def chapters(container: InputContainer) -> list[Chapter]:
-    """As the file's header tells them."""
+    """As the file's header has them."""
     return [
         Chapter(
             start=chapter["start"],

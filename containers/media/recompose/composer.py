@@ -1,4 +1,4 @@
-"""A film put together in a confined child, which is handed shards and sidecar as files."""
+"""Has a confined child put a film together; it gets shards and sidecar as files."""
 
 import io
 from contextlib import ExitStack
@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from containers.common.confined.messages import Done, Fetch
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.runtime.storage import Store
-from containers.media.recompose.handover import Compose
+from containers.common.runtime.storage import S3Store
+from containers.media.recompose.handover import ComposeTask
 from containers.media.recompose.shards import CommittedShards
 from contracts.base import ObjectRef, one_line
 from contracts.film.ledger import Ledger, ShardResult
@@ -22,16 +22,16 @@ PROGRAM = "containers.media.recompose.child:serve"
 ANY_SIZE = 2**62
 """Of the result, until the sizes of its parts are known."""
 SIDECAR_FACTOR, PACKET_BYTES, ALLOWANCE = 2, 64, 64 * 1024**2
-"""What the result may take beside its shards: so many times the sidecar, so much for each packet
-(an index takes half of it), and so much in all (labels, attachments)."""
+"""What the result may take beside its shards: a multiple of the sidecar, bytes for each packet (an
+index takes half of them), and bytes for labels and attachments."""
 CAPTION_FACTOR = 10
-"""A message around three bytes has thirty; those of many lie closer together."""
+"""Three bytes of captions make a message of thirty; longer ones add less."""
 _RESULT, _SIDECAR, _SHARD = "result", "sidecar", "shard"
 
 
 @dataclass(frozen=True)
-class Composed:
-    """The finished film; what wrote it is dead."""
+class ComposedFilm:
+    """The finished film; the child that wrote it has ended."""
 
     path: Path
     shards: list[ShardResult]
@@ -39,7 +39,7 @@ class Composed:
 
 
 class Composer:
-    """Starts the child early, so that its loading goes by beside S3's answers.
+    """Starts the child early, so that it loads its libraries while S3 answers.
 
     Leave the `with` block to end it. `folder` is empty and holds the files.
     """
@@ -51,7 +51,7 @@ class Composer:
             files = [opened.enter_context((folder / name).open("w+b")) for name in _NAMES]
             self._fds = {name: file.fileno() for name, file in zip(_NAMES, files, strict=True)}
             fds = tuple(self._fds.values())
-            self._child = ConfinedChild(PROGRAM, limits, environment.job_id, fds, "muxer")
+            self._child = ConfinedChild(PROGRAM, limits, environment.job_id, fds=fds, tool="muxer")
 
     def __enter__(self) -> Self:
         return self
@@ -59,43 +59,43 @@ class Composer:
     def __exit__(self, *_exception: object) -> None:
         self._child.close()
 
-    def compose(self, store: Store, bucket: str, manifest: Manifest) -> Composed:
-        """Once. Raises WorkerError: LEDGER_MISMATCH for what is not as planned, BAD_SOURCE or
-        LIMIT_EXCEEDED for a film that misuses the muxer, and what the store raises.
+    def compose(self, store: S3Store, bucket: str, manifest: Manifest) -> ComposedFilm:
+        """Call it once. Raises WorkerError: LEDGER_MISMATCH for what is unlike the plan, BAD_SOURCE
+        or LIMIT_EXCEEDED for a film that misuses the muxer, and what the store raises.
         """
         child = self._child
         child.name = one_line(PurePosixPath(manifest.source.key).name)
-        shards = CommittedShards(store, bucket, manifest)
-        payload, blobs = manifest.sidecar.payload, [_stored(store, manifest.timestamps)]
+        shards = CommittedShards.find(store, bucket, manifest)
+        payload, blobs = manifest.sidecar.payload, [_get(store, manifest.timestamps)]
         if payload is not None and manifest.sidecar.index is not None:
             store.download(payload.bucket, payload.key, self._folder / _SIDECAR)
-            blobs.append(_stored(store, manifest.sidecar.index))
+            blobs.append(_get(store, manifest.sidecar.index))
         track = manifest.sidecar.captions
-        told = track.payload if track is not None else None
-        if told is not None:
-            blobs.append(_stored(store, told))
+        captions = track.payload if track is not None else None
+        if captions is not None:
+            blobs.append(_get(store, captions))
         child.lower_file_bytes(self._most_bytes(manifest, shards))
-        task = Compose(
+        task = ComposeTask(
             manifest=manifest,
             made=shards.counts(),
             result=self._fds[_RESULT],
             sidecar=self._fds[_SIDECAR] if payload is not None else None,
-            captions=told is not None,
+            captions=captions is not None,
             shard=self._fds[_SHARD],
         )
         child.give(task, *blobs)
-        answer = self._served(shards)
+        answer = self._serve_shards(shards)
         child.close()  # or it could change what is judged and uploaded next
-        ledger = self._ledger(answer, manifest, task.made).model_copy(
+        ledger = self._check_ledger(answer, manifest, task.made).model_copy(
             update={
                 "frames_concealed": shards.concealed,
                 "concealed": manifest.damage.concealed,
             }
         )
-        return Composed(self._folder / _RESULT, shards.results, ledger)
+        return ComposedFilm(self._folder / _RESULT, shards.results, ledger)
 
-    def _served(self, shards: CommittedShards) -> str:
-        """Fetch for the child until it has done; its answer."""
+    def _serve_shards(self, shards: CommittedShards) -> str:
+        """Fetch shards for the child until its task is done; its answer."""
         for number, message in enumerate(self._child.messages(io.BytesIO(), 0)):
             if isinstance(message, Done):
                 return message.answer
@@ -106,15 +106,15 @@ class Composer:
         raise self._child.nonsense()
 
     def _most_bytes(self, manifest: Manifest, shards: CommittedShards) -> int:
-        """That the result may have."""
+        """The size that the result may have."""
         sidecar = (self._folder / _SIDECAR).stat().st_size * SIDECAR_FACTOR
         packets = manifest.video.frames + sum(s.packets for s in manifest.sidecar.streams)
         track = manifest.sidecar.captions
-        told = CAPTION_FACTOR * track.bytes if track is not None else 0
-        return shards.bytes + sidecar + told + packets * PACKET_BYTES + ALLOWANCE
+        captions = CAPTION_FACTOR * track.bytes if track is not None else 0
+        return shards.bytes + sidecar + captions + packets * PACKET_BYTES + ALLOWANCE
 
-    def _ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
-        """The answer, if it can be true of this film."""
+    def _check_ledger(self, answer: str, manifest: Manifest, made: dict[str, int]) -> Ledger:
+        """Parse the answer. Raises BAD_SOURCE for one that cannot be true of this film."""
         try:
             ledger = Ledger.model_validate_json(answer)
         except ValidationError:
@@ -135,5 +135,5 @@ class Composer:
 _NAMES = (_RESULT, _SIDECAR, _SHARD)
 
 
-def _stored(store: Store, ref: ObjectRef) -> bytes:
+def _get(store: S3Store, ref: ObjectRef) -> bytes:
     return store.get_bytes(ref.bucket, ref.key)

@@ -1,17 +1,17 @@
-"""What recompose asks of its confined child; apart, for the asker loads no media libraries."""
+"""What recompose asks of its confined child; apart, for the parent loads no media library."""
 
 from contracts.base import Contract
 from contracts.film.manifest import Manifest
 
 
-class Compose(Contract):
-    """Put a film together. Behind it come the stored timestamps, then the sidecar's index and the
-    captions if there are any, a blob each.
+class ComposeTask(Contract):
+    """Put a film together. Blobs follow: the stored timestamps, then the sidecar's index and the
+    captions where there are any.
     """
 
     manifest: Manifest
     made: dict[str, int]
-    """Frames decoded, upscaled and encoded, by what the workers counted."""
+    """Frames decoded, upscaled and encoded, as the workers counted them."""
     result: int
     """Descriptor of the empty file for the result."""
     sidecar: int | None

@@ -4,36 +4,47 @@ import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from containers.common.runtime.errors import mismatch
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from contracts import keys
 from contracts.film.ledger import ShardResult
 from contracts.film.manifest import Manifest, Shard
 from contracts.names import SHARD_RESULT_METADATA
 
 LOOKING = 8
-"""Shards looked at together."""
+"""Shards looked up at the same time."""
 
 
 class CommittedShards:
-    """Finds them; `results` stand in the manifest's order.
+    """All shards of a job; `results` stand in the manifest's order."""
 
-    Raises LEDGER_MISMATCH naming the first that is missing or not as planned.
-    """
-
-    def __init__(self, store: Store, bucket: str, manifest: Manifest) -> None:
+    def __init__(self, store: S3Store, bucket: str, manifest: Manifest) -> None:
         self._store, self._bucket, self._manifest = store, bucket, manifest
+        self.results: list[ShardResult] = []
+        self.bytes = 0
+
+    @classmethod
+    def find(cls, store: S3Store, bucket: str, manifest: Manifest) -> Self:
+        """Look all of them up.
+
+        Raises LEDGER_MISMATCH naming the first that is missing or not as planned.
+        """
+        shards = cls(store, bucket, manifest)
         with ThreadPoolExecutor(LOOKING) as pool:
-            found = list(pool.map(self._find, manifest.shards))
-        self.results = [result for result, _ in found]
-        self.bytes = sum(size for _, size in found)
-        self.concealed = sum(result.concealed_frames for result in self.results)
+            found = list(pool.map(shards._find, manifest.shards))
+        shards.results = [result for result, _ in found]
+        shards.bytes = sum(size for _, size in found)
         planned = manifest.damage.concealed_frames
-        if self.concealed != planned:
-            raise mismatch(
-                f"{planned} frames were to be concealed, the shards say {self.concealed}"
-            )
+        if shards.concealed != planned:
+            raise mismatch(f"the plan conceals {planned} frames, the shards say {shards.concealed}")
+        return shards
+
+    @property
+    def concealed(self) -> int:
+        """Frames of all shards that were made of damaged ones."""
+        return sum(result.concealed_frames for result in self.results)
 
     def counts(self) -> Counter[str]:
         """Frames behind each stage, of all shards."""
@@ -70,7 +81,7 @@ class CommittedShards:
         return result, info.size
 
     def download(self, number: int, path: Path) -> None:
-        """Replace what the file holds. LEDGER_MISMATCH where the bytes are not the worker's."""
+        """Replace what the file holds. LEDGER_MISMATCH for bytes that its worker did not write."""
         shard = self._manifest.shards[number]
         self._store.download(self._bucket, self._key(shard), path)
         with path.open("rb") as body:

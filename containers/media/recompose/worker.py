@@ -1,4 +1,4 @@
-"""The recompose worker: join the shards, bring back what is not video, prove it, hand it over."""
+"""The recompose worker: join the shards, add what is not video, prove the result, upload it."""
 
 import hashlib
 import logging
@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from containers.common.runtime.worker import Task
-from containers.media.recompose.composer import Composed, Composer
+from containers.media.recompose.composer import ComposedFilm, Composer
 from contracts import keys
 from contracts.base import ObjectRef
 from contracts.film.ledger import Report
@@ -37,7 +37,9 @@ def run(task: Task[RecomposeEnvironment]) -> None:
             composed = composer.compose(store, bucket, manifest)
         report = _report(manifest, composed, environment.final_bucket)
         content_type = CONTENT_TYPES[manifest.output.container]
-        store.upload(composed.path, report.result.bucket, report.result.key, content_type)
+        store.upload(
+            composed.path, report.result.bucket, report.result.key, content_type=content_type
+        )
     report_key = keys.report_key(job_id)
     store.put_json(environment.final_bucket, report_key, report)
     result = RecomposeResult(
@@ -52,7 +54,7 @@ def run(task: Task[RecomposeEnvironment]) -> None:
     log.info("composed", extra={"frames": result.frames, "bytes": result.bytes})
 
 
-def _report(manifest: Manifest, composed: Composed, bucket: str) -> Report:
+def _report(manifest: Manifest, composed: ComposedFilm, bucket: str) -> Report:
     video = manifest.video
     extension = manifest.output.container.value
     key = keys.result_key(manifest.job_id, manifest.source.key, manifest.output.label, extension)

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from containers.common.runtime.storage import Store
+from containers.common.runtime.storage import S3Store
 from containers.common.runtime.worker import WorkerError
 from containers.upscaler.weights.conversion import PACKAGES, convert_weights
 from contracts.base import ObjectRef
@@ -45,7 +45,7 @@ def read_stored_weights(folder: Path, facts: ModelFacts) -> bytes:
     return _read_checked(folder / f"{facts.weights_sha256}.safetensors", facts, advice)
 
 
-def fetch_stored_weights(store: Store, weights: ObjectRef, folder: Path) -> None:
+def fetch_stored_weights(store: S3Store, weights: ObjectRef, folder: Path) -> None:
     """Download a user's model into `folder`, where read_stored_weights looks for it.
 
     Raises WorkerError: SOURCE_MISSING, LIMIT_EXCEEDED and what the store raises.

@@ -17,9 +17,9 @@ import av
 import av.error
 from av.packet import Packet
 
-from containers.common.confined.child import Link
+from containers.common.confined.child import ParentLink
 from containers.common.confined.files import Descriptor
-from containers.common.confined.messages import MESSAGE, Done, Failed, Shown, send
+from containers.common.confined.messages import MESSAGE, Done, Shown, TaskFailed, send
 from containers.common.runtime.errors import mismatch
 from contracts.base import Contract
 
@@ -35,21 +35,21 @@ class Orders(Contract):
     text: str = ""
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """One task: do as ordered and say how it went."""
     orders = Orders.model_validate_json(link.task() or "")
     try:
         said = globals()[f"_{orders.what}"](link, orders)
     except OSError as error:
         said = f"{type(error).__name__} {error.errno}"
-    link.tell(Done(answer=json.dumps(said)))
+    link.send(Done(answer=json.dumps(said)))
 
 
-def _environment(_link: Link, _orders: Orders) -> list[str]:
+def _environment(_link: ParentLink, _orders: Orders) -> list[str]:
     return sorted(os.environ)
 
 
-def _descriptors(_link: Link, _orders: Orders) -> list[int]:
+def _descriptors(_link: ParentLink, _orders: Orders) -> list[int]:
     found = []
     for fd in range(256):
         with contextlib.suppress(OSError):
@@ -58,63 +58,63 @@ def _descriptors(_link: Link, _orders: Orders) -> list[int]:
     return found
 
 
-def _open(_link: Link, orders: Orders) -> str:
+def _open(_link: ParentLink, orders: Orders) -> str:
     return Path(orders.path).read_text()
 
 
-def _create(_link: Link, orders: Orders) -> int:
+def _create(_link: ParentLink, orders: Orders) -> int:
     return Path(orders.path).write_text("here")
 
 
-def _stat(_link: Link, orders: Orders) -> int:
+def _stat(_link: ParentLink, orders: Orders) -> int:
     return Path(orders.path).stat().st_size
 
 
-def _list(_link: Link, orders: Orders) -> list[str]:
+def _list(_link: ParentLink, orders: Orders) -> list[str]:
     return [entry.name for entry in Path(orders.path).iterdir()]
 
 
-def _unlink(_link: Link, orders: Orders) -> None:
+def _unlink(_link: ParentLink, orders: Orders) -> None:
     Path(orders.path).unlink()
 
 
-def _connect(_link: Link, orders: Orders) -> str:
+def _connect(_link: ParentLink, orders: Orders) -> str:
     with socket.create_connection(("127.0.0.1", orders.number)):
         return "connected"
 
 
-def _fork(_link: Link, _orders: Orders) -> int:
+def _fork(_link: ParentLink, _orders: Orders) -> int:
     child = os.fork()
     if child == 0:
         os._exit(0)
     return child
 
 
-def _execute(_link: Link, _orders: Orders) -> None:
+def _execute(_link: ParentLink, _orders: Orders) -> None:
     os.execv("/bin/true", ["true"])
 
 
-def _trace(_link: Link, _orders: Orders) -> int:
+def _trace(_link: ParentLink, _orders: Orders) -> int:
     return _checked(_LIBC.ptrace(16, os.getppid(), 0, 0))
 
 
-def _peek(_link: Link, _orders: Orders) -> int:
+def _peek(_link: ParentLink, _orders: Orders) -> int:
     return _checked(_LIBC.process_vm_readv(os.getppid(), 0, 0, 0, 0, 0))
 
 
-def _kill_parent(_link: Link, _orders: Orders) -> None:
+def _kill_parent(_link: ParentLink, _orders: Orders) -> None:
     os.kill(os.getppid(), signal.SIGTERM)
 
 
-def _kill_self(_link: Link, _orders: Orders) -> None:
+def _kill_self(_link: ParentLink, _orders: Orders) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _map_code(_link: Link, _orders: Orders) -> None:
+def _map_code(_link: ParentLink, _orders: Orders) -> None:
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
 
 
-def _limits(_link: Link, orders: Orders) -> int:
+def _limits(_link: ParentLink, orders: Orders) -> int:
     """Try to lower a limit of the parent."""
     limit = (ctypes.c_uint64 * 2)(1, 1)
     return _checked(_LIBC.prlimit(os.getppid(), orders.number, ctypes.byref(limit), None))
@@ -126,7 +126,7 @@ def _checked(result: int) -> int:
     return result
 
 
-def _thread(_link: Link, _orders: Orders) -> str:
+def _thread(_link: ParentLink, _orders: Orders) -> str:
     done: list[str] = []
     thread = threading.Thread(target=lambda: done.append("ran"))
     thread.start()
@@ -134,24 +134,24 @@ def _thread(_link: Link, _orders: Orders) -> str:
     return done[0]
 
 
-def _hang(_link: Link, _orders: Orders) -> None:
+def _hang(_link: ParentLink, _orders: Orders) -> None:
     time.sleep(60)
 
 
-def _burn(link: Link, _orders: Orders) -> None:
+def _burn(link: ParentLink, _orders: Orders) -> None:
     while True:
-        link.alive()
+        link.report_alive()
 
 
-def _grow(_link: Link, orders: Orders) -> int:
+def _grow(_link: ParentLink, orders: Orders) -> int:
     return len(bytearray(orders.number))
 
 
-def _write(_link: Link, orders: Orders) -> int:
+def _write(_link: ParentLink, orders: Orders) -> int:
     return os.write(orders.number, bytes(1_000_000))
 
 
-def _mux(_link: Link, orders: Orders) -> None:
+def _mux(_link: ParentLink, orders: Orders) -> None:
     """As recompose does; where the file takes no more, closing the film fails once more."""
     try:
         with av.open(Descriptor(orders.number), "w", format="matroska") as out:
@@ -165,51 +165,51 @@ def _mux(_link: Link, orders: Orders) -> None:
         raise mismatch("the film cannot be written") from error
 
 
-def _read(link: Link, _orders: Orders) -> str:
+def _read(link: ParentLink, _orders: Orders) -> str:
     return link.read(2, 3).decode()
 
 
-def _read_forever(link: Link, _orders: Orders) -> None:
+def _read_forever(link: ParentLink, _orders: Orders) -> None:
     while True:
         link.read(0, 1024**2)
 
 
-def _fail(link: Link, orders: Orders) -> None:
-    link.tell(Failed(exit_code=orders.number, message=orders.text))
+def _fail(link: ParentLink, orders: Orders) -> None:
+    link.send(TaskFailed(exit_code=orders.number, message=orders.text))
     time.sleep(60)
 
 
-def _raw(link: Link, orders: Orders) -> None:
-    link._link.sendall(bytes.fromhex(orders.text))
+def _raw(link: ParentLink, orders: Orders) -> None:
+    link.socket.sendall(bytes.fromhex(orders.text))
     time.sleep(60)
 
 
-def _invent(link: Link, _orders: Orders) -> None:
-    send(link._link, MESSAGE, b'{"kind":"promoted"}')
+def _invent(link: ParentLink, _orders: Orders) -> None:
+    send(link.socket, MESSAGE, b'{"kind":"promoted"}')
     time.sleep(60)
 
 
-def _raise(_link: Link, _orders: Orders) -> None:
+def _raise(_link: ParentLink, _orders: Orders) -> None:
     raise ZeroDivisionError("oops\nand more")
 
 
 # Decoders
 
-Behave = Callable[[Link, dict[str, Any]], None]
+Behave = Callable[[ParentLink, dict[str, Any]], None]
 
 
-def _decoder(behave: Behave) -> Callable[[Link], None]:
-    def serve(link: Link) -> None:
+def _decoder(behave: Behave) -> Callable[[ParentLink], None]:
+    def serve(link: ParentLink) -> None:
         while (text := link.task()) is not None:
             link.blob()
             behave(link, json.loads(text))
-            link.tell(Done())
+            link.send(Done())
 
     return serve
 
 
-def _show(link: Link, slot: int, pts: int = 0) -> None:
-    link.tell(Shown(slot=slot, pts=pts, seconds=0))
+def _show(link: ParentLink, slot: int, pts: int = 0) -> None:
+    link.send(Shown(slot=slot, pts=pts, seconds=0))
 
 
 show_beyond_the_ring = _decoder(lambda link, _task: _show(link, 200))
@@ -218,14 +218,14 @@ show_nothing = _decoder(lambda _link, _task: None)
 
 
 @_decoder
-def show_twice(link: Link, _task: dict[str, Any]) -> None:
+def show_twice(link: ParentLink, _task: dict[str, Any]) -> None:
     """The same slot, which is the parent's after the first time."""
     _show(link, 0)
     _show(link, 0, 1)
 
 
 @_decoder
-def show_what_is_out_of_range(link: Link, task: dict[str, Any]) -> None:
+def show_what_is_out_of_range(link: ParentLink, task: dict[str, Any]) -> None:
     """Samples that no decoder of ten bits gives."""
     with mmap.mmap(task["ring"], task["slots"] * task["slot_bytes"]) as ring:
         ring.write(b"\xff" * task["slot_bytes"])
@@ -233,20 +233,20 @@ def show_what_is_out_of_range(link: Link, task: dict[str, Any]) -> None:
 
 
 @_decoder
-def shrink(link: Link, task: dict[str, Any]) -> None:
+def shrink(link: ParentLink, task: dict[str, Any]) -> None:
     """Make the shared memory smaller under the parent's eyes."""
     os.ftruncate(task["ring"], 0)
     _show(link, 0)
 
 
 @_decoder
-def hang(_link: Link, _task: dict[str, Any]) -> None:
+def hang(_link: ParentLink, _task: dict[str, Any]) -> None:
     """A decoder in an endless loop."""
     time.sleep(60)
 
 
 @_decoder
-def crash(_link: Link, _task: dict[str, Any]) -> None:
+def crash(_link: ParentLink, _task: dict[str, Any]) -> None:
     """A decoder that writes where it may not."""
     ctypes.memset(8, 0, 1)
 
@@ -254,19 +254,19 @@ def crash(_link: Link, _task: dict[str, Any]) -> None:
 # Examinations
 
 
-def examine_crash(link: Link) -> None:
+def examine_crash(link: ParentLink) -> None:
     """A demuxer that writes where it may not."""
     link.task()
     ctypes.memset(8, 0, 1)
 
 
-def examine_hang(link: Link) -> None:
+def examine_hang(link: ParentLink) -> None:
     """A demuxer in an endless loop."""
     link.task()
     time.sleep(60)
 
 
-def examine_claim_too_much(link: Link) -> None:
+def examine_claim_too_much(link: ParentLink) -> None:
     """Facts without the numbers that would prove them."""
     link.task()
-    link.tell(Done(answer='{"format": "mov", "arrays": {"timestamps": 1000000000000}}'))
+    link.send(Done(answer='{"format": "mov", "arrays": {"timestamps": 1000000000000}}'))

@@ -33,7 +33,7 @@ def ask(
     **orders: Any,
 ) -> Any:
     """Let a child do one thing; what it says of it."""
-    with ConfinedChild(PROGRAMS + "serve", limits, "film.mp4", fds) as child:
+    with ConfinedChild(PROGRAMS + "serve", limits, "film.mp4", fds=fds) as child:
         child.give(Orders(what=what, **orders))
         return json.loads(child.ask(film or io.BytesIO(b"0123456789"), 10))
 
@@ -91,14 +91,14 @@ def test_a_child_that_wants_to_connect_is_killed_and_nobody_hears_of_it() -> Non
         with pytest.raises(BlockingIOError):
             listening.accept()
     assert error.exit_code is ExitCode.BAD_SOURCE
-    assert "makes the decoder call what no decoder may" in error.message
+    assert "makes the decoder use a forbidden system call" in error.message
 
 
 @pytest.mark.parametrize("what", ["fork", "execute", "trace", "peek"])
 def test_a_child_that_reaches_for_other_processes_is_killed(what: str) -> None:
     error = refused(what)
     assert error.exit_code is ExitCode.BAD_SOURCE
-    assert "makes the decoder call what no decoder may" in error.message
+    assert "makes the decoder use a forbidden system call" in error.message
 
 
 def test_a_child_can_neither_signal_nor_limit_its_parent_nor_make_code() -> None:
@@ -152,7 +152,7 @@ def test_the_filter_names_each_call_once(machine: str) -> None:
         ("burn", {"cpu_seconds": 1}, ExitCode.LIMIT_EXCEEDED, "1 (decode_cpu_seconds)"),
         ("grow", {}, ExitCode.LIMIT_EXCEEDED, "limit is 512 (decode_memory_mib)"),
         ("read_forever", {}, ExitCode.LIMIT_EXCEEDED, "read the file over and over"),
-        ("invent", {}, ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("invent", {}, ExitCode.BAD_SOURCE, "send what no decoder would"),
     ],
 )
 def test_each_way_to_end_is_named(
@@ -237,7 +237,7 @@ def test_a_child_dies_with_its_parent() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "containers.common.film.decoder_child",
+        "containers.common.film.decoder.child",
         "containers.media.extract.child",
         "containers.media.recompose.child",
     ],

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from containers.common.film.decoder import FilmDecoder
-from containers.common.film.opening import decode_frames, open_source
+from containers.common.film.decoder.client import FilmDecoder
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import FilmFile
 from containers.common.film.pictures import Picture, PictureReader
 from containers.common.runtime.errors import WorkerError
 from contracts.names import ExitCode
@@ -44,7 +45,7 @@ def test_a_confined_decoder_gives_the_same_pictures(name: str, held: int, tmp_pa
     data = make(tmp_path / name, clip).read_bytes()
     film = [frame.pts for frame in decode_all(tmp_path / name)]
     reader = PictureReader()
-    frames = decode_frames(lambda: open_source(io.BytesIO(data)), film, stream_index=0)
+    frames = decode_frames(FilmFile(io.BytesIO(data)), film)
     expected = [reader.read(frame, frame.pts or 0) for frame in frames]
     facts = video(clip.pixel_format, clip.width, clip.height)
     with FilmDecoder(LIMITS, name) as decoder:
@@ -52,7 +53,7 @@ def test_a_confined_decoder_gives_the_same_pictures(name: str, held: int, tmp_pa
             wanted = np.array(film[first:])
             shown: list[Any] = []
             for number, picture in enumerate(
-                decoder.pictures(io.BytesIO(data), len(data), facts, wanted, first)
+                decoder.pictures(io.BytesIO(data), len(data), facts, wanted, first_frame=first)
             ):
                 shown = [*shown, (number, picture)][-held:]
                 for index, kept in shown:
@@ -67,19 +68,17 @@ def shown_by(
     program: str, pixel_format: str = "yuv420p", stamps: int = 2, **limits: Any
 ) -> list[Picture]:
     with FilmDecoder(replace(LIMITS, **limits), "film.mp4", PROGRAMS + program) as decoder:
-        pictures = decoder.pictures(
-            io.BytesIO(b"film"), 4, video(pixel_format), np.arange(stamps), 0
-        )
+        pictures = decoder.pictures(io.BytesIO(b"film"), 4, video(pixel_format), np.arange(stamps))
         return list(pictures)
 
 
 @pytest.mark.parametrize(
     ("program", "code", "words"),
     [
-        ("show_beyond_the_ring", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_another_time", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_nothing", ExitCode.BAD_SOURCE, "what makes no sense"),
-        ("show_twice", ExitCode.BAD_SOURCE, "what makes no sense"),
+        ("show_beyond_the_ring", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_another_time", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_nothing", ExitCode.BAD_SOURCE, "send what no decoder would"),
+        ("show_twice", ExitCode.BAD_SOURCE, "send what no decoder would"),
         ("shrink", ExitCode.CRASH, "PermissionError"),
         ("crash", ExitCode.BAD_SOURCE, "crashes the decoder (SIGSEGV)"),
         ("hang", ExitCode.LIMIT_EXCEEDED, "no sign of life for 0.5 s"),

@@ -11,11 +11,12 @@ import av.error
 import numpy as np
 import pytest
 
+from containers.common.film.decoding import decode_frames, frame_pts
+from containers.common.film.media_errors import media_errors_as, suppress_media_errors
 from containers.common.film.opening import (
-    decode_frames,
-    demuxed,
-    frame_pts,
+    FilmFile,
     open_source,
+    read_packets,
     video_stream,
 )
 from containers.common.film.pictures import PictureReader
@@ -57,10 +58,8 @@ CLIPS: dict[str, Clip] = {
 
 
 def decode(path: Path, wanted: list[int], **changes: int) -> list[Seen]:
-    file = io.BytesIO(path.read_bytes())
-    frames = decode_frames(
-        lambda: open_source(file), wanted, stream_index=0, name=path.name, **changes
-    )
+    film = FilmFile(io.BytesIO(path.read_bytes()), name=path.name)
+    frames = decode_frames(film, wanted, **changes)
     return [Seen(frame_pts(frame) or 0, frame_hash(frame)) for frame in frames]
 
 
@@ -80,7 +79,7 @@ def test_pictures_are_the_frames_samples_with_their_timestamps(name: str, tmp_pa
     file = io.BytesIO(make(tmp_path / name, CLIPS[name]).read_bytes())
     wanted = [frame.pts for frame in decode_all(tmp_path / name)][5:12]
     reader = PictureReader()
-    frames = list(decode_frames(lambda: open_source(file), wanted, stream_index=0))
+    frames = list(decode_frames(FilmFile(file), wanted))
     for frame, pts in zip(frames, wanted, strict=True):
         picture = reader.read(frame, pts)
         assert (picture.pts, picture.pixel_format) == (pts, frame.format.name)
@@ -93,7 +92,7 @@ def test_decoding_stops_soon_after_the_last_frame(tmp_path: Path) -> None:
     path = make(tmp_path / "long.mkv", frames=500, codec="rawvideo", options={})
     film = [frame.pts for frame in decode_all(path)]
     file = Counting(path)
-    frames = list(decode_frames(lambda: open_source(file), film[:10], stream_index=0))
+    frames = list(decode_frames(FilmFile(file), film[:10]))
     assert len(frames) == 10
     assert file.bytes_read < path.stat().st_size / 2
 
@@ -166,7 +165,7 @@ def test_streams_that_damage_announces_on_the_way_are_no_error() -> None:
             raise IndexError("list index out of range")
 
     container: Any = Announced()
-    assert list(demuxed(container)) == ["packet", "end of the film"]
+    assert list(read_packets(container)) == ["packet", "end of the film"]
 
 
 def test_a_cover_is_not_taken_for_the_film(tmp_path: Path) -> None:
@@ -176,3 +175,25 @@ def test_a_cover_is_not_taken_for_the_film(tmp_path: Path) -> None:
         assert [s.type for s in container.streams] == ["video", "video"]
         assert chosen is not None
         assert chosen.codec_context.name == "h264"
+
+
+def test_a_planned_stream_that_is_not_video_is_a_mismatch(tmp_path: Path) -> None:
+    path = make(tmp_path / "film.mp4", audio="aac", frames=2)
+    for index in (1, 7):
+        film = FilmFile(io.BytesIO(path.read_bytes()), index, path.name)
+        with pytest.raises(WorkerError, match=f"film.mp4: stream {index} is not video") as caught:
+            next(decode_frames(film, [0]))
+        assert caught.value.exit_code is ExitCode.LEDGER_MISMATCH
+
+
+def test_a_lack_of_memory_is_no_damage() -> None:
+    lack = av.error.MemoryError(12, "Cannot allocate memory", "film.mp4")
+    damage = av.error.InvalidDataError(1, "Invalid data", "film.mp4")
+    with suppress_media_errors():
+        raise damage
+    with pytest.raises(MemoryError), suppress_media_errors():
+        raise lack
+    with pytest.raises(KeyError), media_errors_as(lambda _error: KeyError("damaged")):
+        raise damage
+    with pytest.raises(MemoryError), media_errors_as(lambda _error: KeyError("damaged")):
+        raise lack

@@ -24,11 +24,8 @@ from contracts.base import ContractError
 from contracts.messages import Failure
 from contracts.names import ExitCode, Stage
 from contracts.stack.environ import RecomposeEnvironment
-from tests.support.bench import (
-    INTERMEDIATE_BUCKET,
-    FakeS3,
-    client_error,
-)
+from tests.support.bench import INTERMEDIATE_BUCKET
+from tests.support.fake_s3 import FakeS3, client_error
 
 JOB = "film-0123456789abcdef0123"
 ENVIRON = {

@@ -21,7 +21,8 @@ from contracts.stack.metrics import (
     embedded_metrics,
 )
 from lambdas.common.observability import count, gauge
-from tests.support.bench import INTERMEDIATE_BUCKET, FakeS3
+from tests.support.bench import INTERMEDIATE_BUCKET
+from tests.support.fake_s3 import FakeS3
 
 Emitted = dict[Metric, tuple[float, dict[str, str], str]]
 

@@ -1,20 +1,17 @@
-"""A stand-in for S3 on a folder, and jobs small enough to upscale in a test.
+"""Jobs in a folder that stands in for S3, small enough to upscale in a test.
 
 `python -m tests.unit.upscaler.support FOLDER` runs the process worker against such a folder.
 """
 
 import io
-import json
 import os
 import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import av
 import numpy as np
-from botocore.exceptions import ClientError
 
 from containers.common.film.pictures import Picture
 from containers.upscaler.children import Share
@@ -39,6 +36,7 @@ from contracts.job import Codec, Container, SourceObject
 from contracts.keys import manifest_key, shard_key, timestamps_key, upload_key
 from contracts.models import CATALOGUE, Engine, ModelName
 from contracts.planning import output_size
+from tests.support.fake_s3 import FolderS3
 from tests.support.films import make, picture
 
 BUCKET = "work"
@@ -47,54 +45,6 @@ MODULE = "tests.unit.upscaler.support"
 JOB_ID = "clip-0123456789abcdef0123"
 BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
 X264 = {"preset": "ultrafast", "crf": "23"}
-
-
-class FolderS3:
-    """What the workers call of a boto3 S3 client, kept in files so that it takes no memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path(self, bucket: str, key: str) -> Path:
-        return self.folder / bucket / quote(key, safe="")
-
-    def put_object(self, **call: Any) -> None:
-        path = self.path(call["Bucket"], call["Key"])
-        if "IfNoneMatch" in call and path.exists():
-            raise _error("PreconditionFailed", 412)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".metadata").write_text(json.dumps(call.get("Metadata", {})))
-        body = call["Body"]
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_bytes(body if isinstance(body, bytes) else body.read())
-        unfinished.replace(path)
-
-    def get_object(self, **call: Any) -> dict[str, Any]:
-        with self._there(call).open("rb") as file:
-            if "Range" not in call:
-                return {"Body": io.BytesIO(file.read())}
-            first, last = call["Range"].removeprefix("bytes=").split("-")
-            file.seek(int(first))
-            return {"Body": io.BytesIO(file.read(int(last) - int(first) + 1))}
-
-    def head_object(self, **call: Any) -> dict[str, Any]:
-        path = self._there(call)
-        metadata = json.loads(path.with_suffix(".metadata").read_text())
-        return {"ContentLength": path.stat().st_size, "Metadata": metadata}
-
-    def download_fileobj(self, bucket: str, key: str, file: Any) -> None:
-        file.write(self._there({"Bucket": bucket, "Key": key}).read_bytes())
-
-    def _there(self, call: dict[str, Any]) -> Path:
-        path = self.path(call["Bucket"], call["Key"])
-        if not path.exists():
-            raise _error("NoSuchKey", 404)
-        return path
-
-
-def _error(code: str, status: int) -> ClientError:
-    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, "Operation")
 
 
 def manifest(frames: int = 12, **changes: Any) -> Manifest:

@@ -217,11 +217,11 @@ def test_a_request_that_fails_is_a_reason_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: int
 ) -> None:
     class Failing(FolderS3):
-        requests = 0
+        ranges = 0
 
         def get_object(self, **call: Any) -> dict[str, Any]:
-            self.requests += "Range" in call
-            if self.requests > answered:
+            self.ranges += "Range" in call
+            if self.ranges > answered:
                 raise EndpointConnectionError(endpoint_url="https://s3")
             return super().get_object(**call)
 

@@ -8,8 +8,8 @@ import numpy as np
 from containers.common.film.pictures import Picture
 from containers.media.extract.fields.combing import (
     Combing,
-    compare,
     field_pair,
+    measure_combing,
 )
 from containers.media.extract.fields.pulldown import (
     CYCLE,
@@ -48,18 +48,18 @@ class Sample:
     bottom_votes: int
 
 
-def combing_of(pictures: Iterable[Picture]) -> Iterator[Combing]:
+def measure_all(pictures: Iterable[Picture]) -> Iterator[Combing]:
     """One entry a picture; the first is compared with itself, which says that nothing moves."""
     before = None
     for picture in pictures:
         this = field_pair(picture)
-        yield compare(this, before or this)
+        yield measure_combing(this, before or this)
         before = this
 
 
 def judge_sample(pictures: Iterable[Picture]) -> Sample:
     """Judge consecutive pictures, in order; four or more cycles of telecine are needed."""
-    combing = list(combing_of(pictures))
+    combing = list(measure_all(pictures))
     stirred = [c for c in combing if c.moving > STIRRED]
     top, bottom = (sum(_votes(c, top_first=first) for c in stirred) for first in (True, False))
     frames = len(combing)

@@ -1,4 +1,4 @@
-"""How much of a picture is combed, woven of this or that pair of fields: numbers, no judgement."""
+"""Measures how much of a picture is combed, by which fields it is woven of; judges nothing."""
 
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ class Combing:
     """Blocks whose top field is not the one before it again; by more than noise."""
     bottom_changed: float
     moving: float
-    """Blocks that are combed by at least one weave, so that the others tell something."""
+    """Blocks that are combed by at least one weave, so that the others mean something."""
 
 
 def field_pair(picture: Picture) -> FieldPair:
@@ -64,7 +64,7 @@ def field_pair(picture: Picture) -> FieldPair:
     return FieldPair(levels[0::2], levels[1::2])
 
 
-def compare(this: FieldPair, before: FieldPair) -> Combing:
+def measure_combing(this: FieldPair, before: FieldPair) -> Combing:
     """Judge a frame beside the one before it."""
     own = _excess(this.top, this.bottom)
     top_first = _excess(this.top, before.bottom)
@@ -101,7 +101,7 @@ def _outside(line: Lines, above: Lines, below: Lines) -> Lines:
 
 
 def _blocks(values: Lines) -> Blocks:
-    """Means over blocks; what is left over at the right and below is not looked at."""
+    """Means over blocks; what is left over at the right and below is ignored."""
     rows, columns = (max(1, n // BLOCK) for n in values.shape)
     high, wide = min(BLOCK, values.shape[0]), min(BLOCK, values.shape[1])
     kept = values[: rows * high, : columns * wide]

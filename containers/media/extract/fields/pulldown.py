@@ -1,4 +1,4 @@
-"""3:2 pulldown undone: which coded fields make up each frame of the film, over the whole film.
+"""Undoes 3:2 pulldown: which coded fields make up each frame of the film, over the whole film.
 
 Telecine shows four frames A B C D as ten fields, AA BBB CC DDD: the five coded frames are AA, BB,
 BC, CD, DD. A cycle of five so becomes AA, BB, the C of the fourth with the C of the third, DD.
@@ -54,7 +54,7 @@ class FilmFrames:
     """Single frames whose first field belongs to the one before."""
 
 
-class Cadence:
+class CycleCosts:
     """The costs of every cycle and every single frame, from the combing of all frames."""
 
     def __init__(self, combing: Sequence[Combing], stamps: NDArray[np.int64], end_pts: int,
@@ -125,17 +125,17 @@ def film_frames(
 
     The first frame has none before it: let its entry compare it with itself.
     """
-    cadence = Cadence(combing, stamps, end_pts, top_first=top_first)
-    starts = _cheapest(cadence.cycles(), cadence.frames)
-    proofs = cadence.proofs()
-    matches, tears = cadence.matched(), cadence.torn()
+    costs = CycleCosts(combing, stamps, end_pts, top_first=top_first)
+    starts = _cheapest(costs.cycles(), costs.frames)
+    proofs = costs.proofs()
+    matches, tears = costs.matched(), costs.torn()
     ends = np.append(stamps, end_pts)
     first: list[int] = []
     second: list[int] = []
     torn: list[bool] = []
     quarters: list[int] = []
     frame, cycles, proved, matched = 0, 0, 0, 0
-    while frame < cadence.frames:
+    while frame < costs.frames:
         if starts[frame]:
             first += [frame, frame + 1, frame + 3, frame + 4]
             second += [frame, frame + 1, frame + 2, frame + 4]

@@ -1,4 +1,4 @@
-"""FFV1's own checksums, for its decoder hides damage and does not tell (RFC 9043, 4.9.3)."""
+"""FFV1's own checksums, for its decoder hides damage and reports none (RFC 9043, 4.9.3)."""
 
 import zlib
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ _FOOTER_BYTES = 8
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """The checksum takes the high bit first, zlib the low one."""
 _NONE = 0xFFFF_FFFF
-"""zlib's word for a register of zeros."""
+"""zlib's value for a register of zeros."""
 
 
 @dataclass
 class Checksums:
-    """Judges the packets of one stream; of other codecs, and of FFV1 without checksums, none."""
+    """Checks the packets of one FFV1 stream. Other codecs pass, and FFV1 without checksums."""
 
     used: bool
     _any_whole: bool = False

@@ -1,1 +1,1 @@
-"""Is this film worth any work: its format, size, price and picture."""
+"""Whether a film is worth any work: its format, size, price and picture."""

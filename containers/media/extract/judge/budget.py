@@ -1,4 +1,4 @@
-"""What a job will cost by the stack's prices, held against what it may cost."""
+"""What a job will cost by the stack's prices, compared with what it may cost."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,17 @@ from contracts.stack.environ import ExtractEnvironment
 
 @dataclass(frozen=True)
 class Budget:
-    """The stack's limit on a job's dollars and the user's own; without either, all is allowed."""
+    """The stack's limit on a job's price, and the user's own; without either, any is allowed."""
 
     limits: Limits
     settings: Settings
     model: ModelFacts
 
     def check(self, size: tuple[int, int], frames: int, seconds: float) -> None:
-        """Raise LIMIT_EXCEEDED where a film of so many frames costs more than it may.
+        """Raise LIMIT_EXCEEDED where a film of this many frames costs more than it may.
 
-        `size` is (width, height) of the source. BAD_REQUEST where there is a limit and nobody
-        knows what the model takes.
+        `size` is (width, height) of the source. BAD_REQUEST where there is a limit and the
+        model's price is unknown.
         """
         limit, most = self._tightest()
         if not most:
@@ -33,7 +33,7 @@ class Budget:
         if self.model.architecture is not None and not self.model.flop_per_pixel:
             raise WorkerError(
                 ExitCode.BAD_REQUEST,
-                f"{name} has no price, for its model's facts do not tell how much "
+                f"{name} has no price, for its model's facts do not say how much "
                 f"{self.model.name} computes, and there is a limit ({limit}); inspect the model "
                 "again, or take the limit away",
             )
@@ -81,5 +81,5 @@ def rates(environment: ExtractEnvironment) -> Rates:
 
 
 def _money(dollars: float) -> str:
-    """Cents where they tell something; never more figures than an estimate has."""
+    """Cents where they matter; never more digits than an estimate has."""
     return f"{dollars:,.2f}" if dollars >= 0.1 else f"{dollars:.2g}"

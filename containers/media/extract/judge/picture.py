@@ -1,4 +1,4 @@
-"""What the film's picture is: rate, colour, orientation; and the conventions for what is unsaid."""
+"""What the film's picture is: rate, colour, orientation; and the defaults for what is missing."""
 
 import io
 from fractions import Fraction
@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.film.pictures import has_alpha
+from containers.common.runtime.errors import WorkerError
 from containers.media.labels import hdr
 from containers.media.labels.orientation import orientation
 from containers.media.labels.streams import ALPHA_MODE
@@ -18,6 +19,7 @@ from contracts.film.facts import (
     LostLabel,
     Video,
 )
+from contracts.names import ExitCode
 
 UNSPECIFIED = 2
 RESERVED = (0, UNSPECIFIED, 3)
@@ -34,23 +36,27 @@ _SITING_ACROSS, _SITING_DOWN = b"\x55\xb7\x81", b"\x55\xb8\x81"
 """Matroska's ChromaSitingHorz and ChromaSitingVert, of one byte each."""
 _SITINGS = {(1, 2): LEFT, (2, 2): 2, (1, 1): TOP_LEFT, (2, 1): 4}
 MIN_RATE, MAX_RATE = Fraction(1), Fraction(1000)
-"""What encoders are told stays within these, whatever the timestamps say."""
+"""Encoders get a rate within these bounds, whatever the timestamps say."""
 
 
-def describe(
+def describe_video(
     stream: VideoStream,
     first: VideoFrame,
     timestamps: np.ndarray,
-    end_pts: int,
     *,
+    end_pts: int,
     by_order: bool = False,
 ) -> Video:
-    """The facts of the manifest. `first` is the first decoded frame: it knows more than headers."""
+    """The facts of the manifest. `first` is the first decoded frame: it knows more than headers.
+
+    Raises WorkerError BAD_SOURCE for a stream without a time base.
+    """
     colour = source_colour(stream, first)
     rate = frame_rate(stream, timestamps)
     turned = orientation(first)
     time_base = stream.time_base
-    assert time_base is not None  # noqa: S101 - every demuxed stream has one
+    if time_base is None:
+        raise WorkerError(ExitCode.BAD_SOURCE, "the film's timestamps have no unit; re-encode it")
     return Video(
         stream_index=stream.index,
         codec=stream.codec_context.name,
@@ -87,7 +93,7 @@ def _alpha_unread(stream: VideoStream, first: VideoFrame) -> tuple[LostLabel, ..
 
 
 def source_colour(stream: VideoStream, first: VideoFrame) -> Colour:
-    """As the header says it, else as the first frame does."""
+    """As the header says, else as the first frame does."""
     context = stream.codec_context
     return Colour(
         primaries=_said(RESERVED, context.color_primaries, first.color_primaries),
@@ -102,7 +108,7 @@ def source_colour(stream: VideoStream, first: VideoFrame) -> Colour:
 def chroma_location(stream: VideoStream, colour: Colour) -> int:
     """As the header or the decoder says it; else as BT.2100 does for HDR, else left (H.273, 8.7).
 
-    PyAV does not show this field of FFmpeg's; a header of Matroska, written to memory, does.
+    PyAV does not expose this field of FFmpeg's; a Matroska header, written to memory, has it.
     """
     header = io.BytesIO()
     try:
@@ -124,7 +130,7 @@ def _said(nothing: tuple[int, ...], *values: int) -> int:
 
 
 def working_colour(colour: Colour, first: VideoFrame, rate: Fraction) -> Colour:
-    """Fill what is unsaid: BT.709 from 720 lines on, else BT.601 of 625 or 525 lines.
+    """Fill in what is missing: BT.709 from 720 lines on, else BT.601 of 625 or 525 lines.
 
     ITU-T H.273 gives the code points. RGB sources become limited-range YUV.
     """

@@ -40,15 +40,15 @@ REMEDIES = {
     "max_chapters": "take chapters out",
     "max_extradata_bytes": "take that stream out or re-encode it",
 }
-"""What a user can do, by the limit."""
+"""What a user can do, by limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """The stack's limits on one source, refused with the value got and the value allowed.
 
-    All are checked before the first picture is decoded, as far as the header tells; what it does
-    not tell, or tells wrongly, while the packets are read.
+    All are checked before the first picture is decoded, as far as the header has the numbers. What
+    it lacks, or has wrong, is checked while the packets are read.
     """
 
     source: SourceObject
@@ -79,7 +79,7 @@ def bad_source(message: str) -> WorkerError:
 
 
 def open_film(limits: Limits, file: IO[bytes] | Any) -> InputContainer:
-    """Open the source, or say in one sentence what is wrong with it (BAD_SOURCE)."""
+    """Open the source. Raises BAD_SOURCE with what is wrong with it."""
     if limits.source.size == 0:
         raise bad_source(f"{limits.name} is empty (0 bytes); upload it again")
     try:
@@ -136,7 +136,7 @@ def choose_video(name: str, container: InputContainer) -> VideoStream:
 def check_header(
     limits: Limits, settings: Settings, container: InputContainer, stream: VideoStream
 ) -> None:
-    """Limits that the header can tell, before a frame is decoded."""
+    """Check the limits whose numbers the header has, before a frame is decoded."""
     _check_parts(limits, container)
     limits.check("max_duration_seconds", (container.duration or 0) / 1e6, "lasts {got} seconds")
     limits.check("max_frames", stream.frames, "has {got} frames")
@@ -158,7 +158,7 @@ def _check_parts(limits: Limits, container: InputContainer) -> None:
 
 
 def check_size(limits: Limits, settings: Settings, width: int, height: int) -> None:
-    """Limits on the pixels of one frame, of the source and of the result."""
+    """Check the limits on the pixels of one frame, of the source and of the result."""
     limits.check("max_frame_pixels", width * height, f"has {width}x{height} = {{got}} pixels")
     wide, high = target_size(settings, width, height)
     what = f"at {settings.label} becomes {wide}x{high} = {{got}} pixels"
@@ -172,7 +172,7 @@ def check_size(limits: Limits, settings: Settings, width: int, height: int) -> N
 
 
 def check_colour(name: str, colour: Colour) -> None:
-    """UNSUPPORTED for a matrix that cannot be converted, before any upscaling is paid for."""
+    """Raise UNSUPPORTED for a matrix that cannot be converted, before any upscaling is paid for."""
     if colour.matrix not in CONVERTIBLE_MATRICES:
         known = ", ".join(str(number) for number in CONVERTIBLE_MATRICES)
         raise WorkerError(

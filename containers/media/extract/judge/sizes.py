@@ -1,22 +1,23 @@
-"""A picture size that changes on the way, found while packets are read, and hardly any decoded.
+"""Finds a picture size that changes within a film while packets are read; hardly any is decoded.
 
-Where a codec tells its size, in parameter sets or in the head of a keyframe, other bytes stand when
-it changes. A keyframe is decoded, by itself, only if it has such bytes that none had before it.
+A codec states its size in parameter sets or in the head of a keyframe, so these bytes change with
+it. A keyframe is decoded, by itself, only if it has such bytes that none had before it.
 """
 
 import hashlib
 
 import av
-import av.error
 from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from containers.common.film.media_errors import suppress_media_errors
+
 LOOK_SECONDS = 0.5
 """Between keyframes that are searched for parameter sets; intra codecs have one a frame."""
 MAX_DECODED = 64
-"""Keyframes; a film that has more to say of itself is left to those who decode it all."""
+"""Keyframes; of a film with more of these headers, a change is found when all is decoded."""
 _EXTRACT = "extract_extradata"
 _FILTERS = {
     "h264": f"h264_mp4toannexb,{_EXTRACT}",
@@ -35,7 +36,7 @@ _HEADS = {
     "prores": slice(16, 20),  # SMPTE RDD 36, 5.1.1
     "dnxhd": slice(24, 28),  # SMPTE ST 2019-1, 7.2
 }
-"""Bytes of a keyframe that tell its size."""
+"""Bytes of a keyframe that hold its size."""
 
 
 class SizeWatch:
@@ -53,17 +54,17 @@ class SizeWatch:
         self._seen: set[bytes] = set()
         self._next_look = float("-inf")
 
-    def changed(self, packet: Packet) -> tuple[int, int] | None:
+    def find_change(self, packet: Packet) -> tuple[int, int] | None:
         """(width, height) of a keyframe that has another size than the first; else None."""
         if packet.has_sidedata("new_extradata"):
             self._extradata = bytes(packet.get_sidedata("new_extradata"))
-            return self._judged(packet, self._extradata)
+            return self._judge(packet, self._extradata)
         if not packet.is_keyframe:
             return None
         if self._head is not None:
-            return self._judged(packet, bytes(memoryview(packet)[self._head]))
+            return self._judge(packet, bytes(memoryview(packet)[self._head]))
         if self._extract is not None and self._due(packet):
-            return self._judged(packet, _parameter_sets(self._extract, packet))
+            return self._judge(packet, _extract_parameter_sets(self._extract, packet))
         return None
 
     def _due(self, packet: Packet) -> bool:
@@ -75,45 +76,41 @@ class SizeWatch:
         self._next_look = seconds + LOOK_SECONDS
         return True
 
-    def _judged(self, packet: Packet, headers: bytes) -> tuple[int, int] | None:
+    def _judge(self, packet: Packet, headers: bytes) -> tuple[int, int] | None:
         digest = hashlib.sha256(headers).digest()
         if digest in self._seen or len(self._seen) > MAX_DECODED:
             return None
         self._seen.add(digest)
         if len(self._seen) == 1:  # the first picture's own
             return None
-        size = _decoded_size(self._codec, self._extradata, self._announced, packet)
+        size = decode_size(self._codec, self._extradata, self._announced, packet)
         return None if size in (None, self._size) else size
 
 
 def _filter(codec: str, stream: VideoStream) -> BitStreamFilterContext | None:
     if codec not in _FILTERS:
         return None
-    try:
+    with suppress_media_errors():  # of a header that the filter cannot read
         return BitStreamFilterContext(_FILTERS[codec], stream)
-    except MemoryError:
-        raise
-    except av.error.FFmpegError:  # a header that the filter cannot read
-        return None
+    return None
 
 
-def _parameter_sets(extract: BitStreamFilterContext, packet: Packet) -> bytes:
+def _extract_parameter_sets(extract: BitStreamFilterContext, packet: Packet) -> bytes:
     """b"" for a keyframe that has none, and so is decoded with those before it."""
-    try:
+    filtered: list[Packet] | None = None
+    with suppress_media_errors():
         filtered = extract.filter(Packet(bytes(packet)))  # it takes what it is given
-    except MemoryError:
-        raise
-    except av.error.FFmpegError:
+    if filtered is None:
         extract.flush()
         return b""
     found = (p.get_sidedata("new_extradata") for p in filtered if p.has_sidedata("new_extradata"))
     return b"".join(bytes(headers) for headers in found)
 
 
-def _decoded_size(
+def decode_size(
     codec: str, extradata: bytes | None, announced: tuple[int, int], packet: Packet
 ) -> tuple[int, int] | None:
-    """Of that keyframe alone; None where it gives no picture.
+    """(width, height) of that one keyframe; None where it gives no picture.
 
     `announced`: what the file says, by which H.264's decoder crops.
     """
@@ -121,11 +118,8 @@ def _decoded_size(
     assert isinstance(context, VideoCodecContext)  # noqa: S101 - of a video stream
     context.extradata = extradata
     context.width, context.height = announced
-    try:
+    with suppress_media_errors():
         frames = [*context.decode(packet), *context.decode(None)]
-    except MemoryError:
-        raise
-    except av.error.FFmpegError:
-        return None
-    good = [frame for frame in frames if not frame.is_corrupt]
-    return (good[0].width, good[0].height) if good else None
+        good = [frame for frame in frames if not frame.is_corrupt]
+        return (good[0].width, good[0].height) if good else None
+    return None

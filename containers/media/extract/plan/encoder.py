@@ -32,7 +32,7 @@ ENCODERS = {
 SHARD_CONTAINERS = {Codec.PRORES: Container.MOV, Codec.FFV1: Container.MKV}
 """MP4 for the others."""
 CHROMA_LOCATIONS = {2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
-"""FFmpeg's names; left goes without saying."""
+"""FFmpeg's names; left is the default."""
 KEYFRAME_SECONDS = 2
 MAX_KEYFRAME_DISTANCE = 250
 X265_FRAME_THREADS = 2
@@ -53,7 +53,7 @@ def _check_level(codec: Codec, output: Output) -> None:
 
 
 def plan_encoder(
-    settings: Settings, video: Video, output: Output, threads: int, *, hardware: bool = False
+    settings: Settings, video: Video, output: Output, *, threads: int, hardware: bool = False
 ) -> Encoder:
     """The encoder and every option that decides its bytes.
 
@@ -96,7 +96,7 @@ def plan_encoder(
 
 
 def _usual_format(settings: Settings, video: Video) -> str:
-    """What plays everywhere at the source's depth; of ffv1, an archive's codec, the source's."""
+    """What plays everywhere at the source's depth; for ffv1, an archive's codec, the source's."""
     if settings.codec is Codec.PRORES:
         return _usual_prores(settings.preset, alpha=has_alpha(video.pixel_format))
     if settings.codec is Codec.FFV1:
@@ -110,7 +110,7 @@ def _usual_format(settings: Settings, video: Video) -> str:
 
 
 def _usual_prores(profile: str | None, *, alpha: bool) -> str:
-    """4:2:2, but where the profile asked for or the source's alpha wants 4:4:4."""
+    """4:2:2, unless the chosen profile or the source's alpha needs 4:4:4."""
     if profile in PRORES_PROFILES["yuv422p10le"]:
         return "yuv422p10le"
     if alpha:

@@ -1,16 +1,25 @@
-"""What the plan must know of the model that the user chose: of the catalogue, or stored."""
+"""The model that the user chose, from the catalogue or stored by a user: its facts and weights."""
+
+from dataclasses import dataclass
 
 from containers.common.runtime.errors import WorkerError
-from containers.common.runtime.storage import Store
-from containers.media.extract.plan.output import Model
+from containers.common.runtime.storage import S3Store
 from contracts.base import ObjectRef
 from contracts.job import Settings
 from contracts.keys import model_facts_key, model_weights_key, stored_model
-from contracts.models import CATALOGUE, ModelName, StoredModel
+from contracts.models import CATALOGUE, ModelFacts, ModelName, StoredModel
 from contracts.names import ExitCode
 
 
-def find_model(settings: Settings, store: Store, bucket: str) -> Model:
+@dataclass(frozen=True)
+class Model:
+    """A model of a job. `weights`: where a user's lie; None for a model in the workers' image."""
+
+    facts: ModelFacts
+    weights: ObjectRef | None = None
+
+
+def find_model(settings: Settings, store: S3Store, bucket: str) -> Model:
     """The chosen model; a user's own lies in `bucket`.
 
     Raises WorkerError: SOURCE_MISSING where none is stored under that name, BAD_REQUEST where its

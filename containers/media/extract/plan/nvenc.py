@@ -17,7 +17,7 @@ _PRESETS = {
     **{name: f"p{min(1 + i, _SLOWEST)}" for i, name in enumerate(X26X_PRESETS)},
     **{name: f"p{_SLOWEST - int(name) // 2}" for name in SVT_PRESETS},
 }
-"""Ours, from fast to slow and from slow to fast, by NVENC's p1 (fastest) to p7."""
+"""From our presets (x26x: fast to slow, SVT: slow to fast) to NVENC's p1 (fastest) to p7."""
 
 
 def suits(codec: Codec, pixel_format: str, output: Output, *, lossless: bool) -> bool:
@@ -32,7 +32,7 @@ def suits(codec: Codec, pixel_format: str, output: Output, *, lossless: bool) ->
 
 
 def name(codec: Codec) -> str:
-    """FFmpeg's."""
+    """FFmpeg's name of the encoder."""
     return f"{codec.value}_nvenc"
 
 

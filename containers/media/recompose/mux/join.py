@@ -73,8 +73,8 @@ class JoinedShards:
         self._fetch(shard.index)
         if shard.index == 0:
             video = self._manifest.video
-            hdr.write_boxes(self._file.again(), video.mastering_display, video.light_level)
-        return self._opened.enter_context(open_source(self._file.again()))
+            hdr.write_boxes(self._file.reopen(), video.mastering_display, video.light_level)
+        return self._opened.enter_context(open_source(self._file.reopen()))
 
     def _shard_packets(self, shard: Shard, container: InputContainer) -> Iterator[VideoPacket]:
         stream = _video(container)
@@ -108,17 +108,17 @@ class JoinedShards:
         return VideoPacket(packet, pts, dts, int(following) - pts)
 
 
-def captioned(
+def insert_captions(
     packets: Iterable[VideoPacket], captions: ByTime, template: VideoStream
 ) -> Iterator[VideoPacket]:
-    """The same packets, those whose frames have captions with them before their slices."""
+    """The same packets; captions go before the slices of the frames that have some."""
     messages = messages_of(template)
     for item in packets:
-        told = captions.get(item.pts)
-        if told is None:
+        data = captions.get(item.pts)
+        if data is None:
             yield item
             continue
-        packet = Packet(messages.with_messages(bytes(item.packet), as_messages(told)))
+        packet = Packet(messages.with_messages(bytes(item.packet), as_messages(data)))
         packet.is_keyframe = item.packet.is_keyframe
         yield replace(item, packet=packet)
 

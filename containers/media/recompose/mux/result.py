@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import IO, Any
 
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -21,15 +20,16 @@ from containers.common.film.opening import (
 from containers.common.runtime.errors import mismatch
 from containers.media.labels.sidecar import (
     MUXER_OPTIONS,
-    SidecarFiles,
+    StoredPacket,
     read_stream,
 )
 from containers.media.labels.streams import TEXT, result_codec
-from containers.media.labels.text import convert
+from containers.media.labels.subtitles import convert_subtitle
 from containers.media.recompose.mux.clock import mp4_timescale, rescale
 from containers.media.recompose.mux.join import VideoPacket
+from containers.media.recompose.mux.result_plan import ResultPlan
 from containers.media.recompose.mux.shape import needs_shape, write_shape
-from containers.media.recompose.mux.tracks import add_tracks, head_start
+from containers.media.recompose.mux.tracks import Tracks, add_tracks
 from contracts.film.facts import SidecarStream
 from contracts.film.manifest import Manifest
 from contracts.job import Container
@@ -45,53 +45,70 @@ Timed = tuple[float, Packet]
 
 
 def write_result(
-    file: Descriptor,
-    manifest: Manifest,
-    timestamps: np.ndarray,
-    template: VideoStream,
-    packets: Iterable[VideoPacket],
-    sidecar: SidecarFiles | None,
+    file: Descriptor, plan: ResultPlan, template: VideoStream, packets: Iterable[VideoPacket]
 ) -> None:
     """Write the whole result into an empty file. `template` has the headers of the film's packets.
 
-    Memory: MP4's sample table, and about a second of packets.
+    Memory: MP4's sample table, and about a second of packets. Raises WorkerError LEDGER_MISMATCH.
     """
-    options = dict(MUXER_OPTIONS)
-    scale, later = None, head_start(manifest, sidecar)
-    if manifest.output.container in ISO_MEDIA:
-        video = manifest.video
-        units = int(later / video.time_base)
-        scale = mp4_timescale(video.time_base, timestamps + units, video.end_pts + units)
-        options["movflags"] = _FLAGS[manifest.output.container]
-        options["video_track_timescale"] = str(scale)
-        options["movie_timescale"] = str(scale)  # the unit of start offsets
-    name = MUXERS[manifest.output.container]
+    manifest = plan.manifest
+    scale = _timescale(plan)
 
-    def reopened(_url: str, flags: int, _options: dict[str, str]) -> IO[bytes] | Any:
+    def reopen(_url: str, flags: int, _options: dict[str, str]) -> IO[bytes] | Any:
         """MP4's muxer moves the index to the front: it reads what it writes."""
         if flags & _WRITE:
             raise mismatch("the muxer wants to write a second file")
-        return file.again()
+        return file.reopen()
 
     with av.open(
-        file, "w", format=name, container_options=options, buffer_size=BUFFER_BYTES,
-        io_open=reopened,
+        file, "w", format=MUXERS[manifest.output.container], buffer_size=BUFFER_BYTES,
+        container_options=_muxer_options(manifest, scale), io_open=reopen,
     ) as out:  # fmt: skip
-        tracks = add_tracks(out, manifest, template, scale, sidecar)
-        _describe(out, manifest)
+        tracks = add_tracks(out, plan, template, scale=scale)
+        _set_metadata(out, manifest)
         out.start_encoding()
         for cover in tracks.covers:
             out.mux(cover)
-        sources = [_film_packets(tracks.film, packets, manifest.video.time_base, later)]
-        if sidecar is not None:
-            sources += [_copied_packets(t, s, sidecar, manifest, later) for t, s in tracks.copies]
-        for _, packet in heapq.merge(*sources, key=lambda item: item[0]):
+        for packet in _interleave(tracks, plan, packets):
             out.mux(packet)
     if needs_shape(manifest):
-        write_shape(file.again(), manifest)
+        write_shape(file.reopen(), manifest)
 
 
-def _describe(out: OutputContainer, manifest: Manifest) -> None:
+def _timescale(plan: ResultPlan) -> int | None:
+    """The film's units per second; None where the muxer chooses."""
+    manifest, video = plan.manifest, plan.manifest.video
+    if manifest.output.container not in ISO_MEDIA:
+        return None
+    units = int(plan.head_start() / video.time_base)
+    return mp4_timescale(video.time_base, plan.timestamps + units, video.end_pts + units)
+
+
+def _muxer_options(manifest: Manifest, scale: int | None) -> dict[str, str]:
+    options = dict(MUXER_OPTIONS)
+    if scale is not None:
+        options["movflags"] = _FLAGS[manifest.output.container]
+        options["video_track_timescale"] = str(scale)
+        options["movie_timescale"] = str(scale)  # the unit of start offsets
+    return options
+
+
+def _interleave(
+    tracks: Tracks, plan: ResultPlan, packets: Iterable[VideoPacket]
+) -> Iterator[Packet]:
+    """Film and copied streams by decoding time."""
+    source, later = plan.manifest.video.time_base, plan.head_start()
+    sources = [_film_packets(tracks.film, packets, source, later)]
+    if plan.sidecar is not None:
+        container = plan.manifest.output.container
+        for target, stream in tracks.copies:
+            copied = read_stream(plan.sidecar, stream.sidecar_index)
+            sources.append(_copied_packets(target, stream, copied, container, later=later))
+    for _, packet in heapq.merge(*sources, key=lambda item: item[0]):
+        yield packet
+
+
+def _set_metadata(out: OutputContainer, manifest: Manifest) -> None:
     out.metadata.update(manifest.sidecar.metadata)
     out.set_chapters(
         [
@@ -123,18 +140,19 @@ def _film_packets(
 def _copied_packets(
     target: Stream,
     stream: SidecarStream,
-    sidecar: SidecarFiles,
-    manifest: Manifest,
+    packets: Iterable[StoredPacket],
+    container: Container,
+    *,
     later: Fraction,
 ) -> Iterator[Timed]:
     """Decoding times must rise in the result's units; where they do not, by the least change."""
-    strict = int(manifest.output.container in ISO_MEDIA)
-    codec = result_codec(stream.codec, manifest.output.container)
+    strict = int(container in ISO_MEDIA)
+    codec = result_codec(stream.codec, container)
     unit, last = target.time_base or stream.time_base, None
-    for item in read_stream(sidecar, stream.sidecar_index):
+    for item in packets:
         packet = item.packet
         if stream.codec in TEXT and codec != stream.codec:
-            packet = Packet(convert(bytes(packet), stream.codec, codec))
+            packet = Packet(convert_subtitle(bytes(packet), stream.codec, codec))
         dts = rescale(item.dts, stream.time_base, unit, later)
         last = dts if last is None else max(dts, last + strict)
         packet.stream, packet.time_base = target, unit

@@ -1,4 +1,4 @@
-"""The shape of pixels in a Matroska header: PyAV has no way to tell it to the muxer.
+"""The shape of pixels in a Matroska header: PyAV cannot pass it to the muxer.
 
 FFmpeg's muxer writes DisplayWidth and DisplayHeight (RFC 9559, 5.1.4.1.28) from a field of its
 stream that PyAV does not show, or where the tag `stereo_mode` makes one picture of two. So the
@@ -55,9 +55,9 @@ def write_shape(file: Descriptor, manifest: Manifest) -> None:
     file.write(kept + bytes([_VOID, 0x80 | (room - 2)]) + bytes(room - 2))
     checksum = next(_children(file, tracks))
     if checksum.id == _CRC:
-        told = zlib.crc32(_bytes(file, checksum.end, tracks.end))
+        value = zlib.crc32(_bytes(file, checksum.end, tracks.end))
         file.seek(checksum.data)
-        file.write(told.to_bytes(4, "little"))
+        file.write(value.to_bytes(4, "little"))
 
 
 def display_size(width: int, height: int, shape: Fraction) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """The result's tracks: film, copied streams, covers and attachments, each with its labels."""
 
 import io
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,8 +16,6 @@ from av.video.stream import VideoStream
 from containers.common.film.opening import ISO_MEDIA, MUXERS
 from containers.common.runtime.errors import mismatch
 from containers.media.labels.sidecar import (
-    SidecarFiles,
-    exact_times,
     stored_stream,
 )
 from containers.media.labels.streams import (
@@ -26,6 +23,7 @@ from containers.media.labels.streams import (
     is_cover,
     result_codec,
 )
+from containers.media.recompose.mux.result_plan import ResultPlan
 from containers.media.recompose.mux.shape import PLACEHOLDER, needs_shape
 from contracts.film.facts import SidecarStream
 from contracts.film.manifest import Manifest
@@ -39,22 +37,6 @@ _ID_NAME, _ID_CODEC_DELAY = b"\x53\x6e", b"\x56\xaa"
 _MARK = b"the mark"
 
 
-def head_start(manifest: Manifest, sidecar: SidecarFiles | None) -> Fraction:
-    """Seconds by which the whole result is later than the source, so that no frame is before zero:
-    a whole number of the film's units.
-
-    Only a transport stream whose clock wraps soon after its start has such frames.
-    """
-    unit = manifest.video.time_base
-    starts = [manifest.video.start_pts * unit]
-    if starts[0] >= 0 or sidecar is None:
-        return max(-starts[0], Fraction(0))
-    for stream in manifest.sidecar.streams:
-        times = exact_times(sidecar.index, stream.sidecar_index).pts
-        starts += [int(times[0]) * stream.time_base] if len(times) else []
-    return math.ceil(-min(starts) / unit) * unit
-
-
 @dataclass(frozen=True)
 class Tracks:
     """What was opened in the result."""
@@ -66,23 +48,19 @@ class Tracks:
 
 
 def add_tracks(
-    out: OutputContainer,
-    manifest: Manifest,
-    template: VideoStream,
-    scale: int | None,
-    sidecar: SidecarFiles | None,
+    out: OutputContainer, plan: ResultPlan, template: VideoStream, *, scale: int | None
 ) -> Tracks:
     """Open every track of the result. `scale` is the film's units per second, None: the muxer's.
 
     LEDGER_MISMATCH where the sidecar's streams are not what the manifest says.
     """
-    film = _add_film(out, manifest, template, scale)
-    if sidecar is None:
+    film = _add_film(out, plan.manifest, template, scale)
+    if plan.sidecar is None:
         return Tracks(film, [], [])
-    with sidecar.open() as source:
+    with plan.sidecar.open() as source:
         try:
-            copies = _add_copies(out, source, manifest, sidecar)
-            covers = _add_attachments(out, source, manifest.output.container)
+            copies = _add_copies(out, source, plan)
+            covers = add_attachments(out, source, plan.manifest.output.container)
         except (ValueError, LookupError) as error:  # of PyAV's, which believes what it is given
             raise mismatch(f"the sidecar's streams are not what was set aside ({error})") from error
         return Tracks(film, copies, covers)
@@ -100,17 +78,17 @@ def _add_film(
     film.codec_context.sample_aspect_ratio = manifest.video.sample_aspect_ratio
     if manifest.video.rotation or manifest.video.mirrored:
         film.set_display_rotation(manifest.video.rotation, hflip=manifest.video.mirrored)
-    told = dict(sidecar.film_labels)
-    if container in ISO_MEDIA and not _takes_timecode(template, container, told.get("timecode")):
-        del told["timecode"]
-    film.metadata.update(_spelt(told, container))
+    labels = dict(sidecar.film_labels)
+    if container in ISO_MEDIA and not _takes_timecode(template, container, labels.get("timecode")):
+        del labels["timecode"]
+    film.metadata.update(_spell(labels, container))
     if needs_shape(manifest):
         film.metadata.update(PLACEHOLDER)
     film.disposition = Disposition(sidecar.film_disposition)
     return film
 
 
-def _spelt(labels: dict[str, str], container: Container) -> dict[str, str]:
+def _spell(labels: dict[str, str], container: Container) -> dict[str, str]:
     language = labels.get("language", "")
     if container is not Container.MOV or language not in QUICKTIME_LANGUAGES:
         return labels
@@ -118,7 +96,7 @@ def _spelt(labels: dict[str, str], container: Container) -> dict[str, str]:
 
 
 def _takes_timecode(template: VideoStream, container: Container, timecode: str | None) -> bool:
-    """Tried, for the muxer refuses the whole film over a time code that its rate cannot have."""
+    """Tried out, for the muxer refuses a whole film over a time code that its rate cannot have."""
     if timecode is None:
         return True
     try:
@@ -132,14 +110,15 @@ def _takes_timecode(template: VideoStream, container: Container, timecode: str |
 
 
 def _add_copies(
-    out: OutputContainer, source: InputContainer, manifest: Manifest, sidecar: SidecarFiles
+    out: OutputContainer, source: InputContainer, plan: ResultPlan
 ) -> list[tuple[Stream, SidecarStream]]:
-    container, copies = manifest.output.container, list[tuple[Stream, SidecarStream]]()
+    manifest, copies = plan.manifest, list[tuple[Stream, SidecarStream]]()
+    container = manifest.output.container
     for stream in manifest.sidecar.streams:
         found = stored_stream(source, stream.sidecar_index)
-        hidden = _hidden_seconds(stream, sidecar, manifest)
+        hidden = _hidden_seconds(stream, plan)
         target = _add_copy(out, found, stream, container, hidden)
-        target.metadata.update(_spelt(stream.labels, container))
+        target.metadata.update(_spell(stream.labels, container))
         target.disposition = Disposition(stream.disposition)
         copies.append((target, stream))
     return copies
@@ -152,7 +131,7 @@ def _add_copy(
     container: Container,
     hidden: Fraction,
 ) -> Stream:
-    """`hidden`: the seconds of sound that no player is to let be heard."""
+    """`hidden`: seconds at the start of the sound that no player may play."""
     codec = result_codec(stream.codec, container)
     if codec == "mov_text":
         titles = out.add_stream("mov_text")
@@ -170,11 +149,10 @@ def _add_copy(
     return target
 
 
-def _hidden_seconds(stream: SidecarStream, sidecar: SidecarFiles, manifest: Manifest) -> Fraction:
+def _hidden_seconds(stream: SidecarStream, plan: ResultPlan) -> Fraction:
     """Of the sound, what comes before zero: it primes the decoder and is not heard."""
-    times = exact_times(sidecar.index, stream.sidecar_index).pts
-    first = int(times[0]) * stream.time_base if len(times) else Fraction(0)
-    return -min(Fraction(0), first + head_start(manifest, sidecar))
+    first = plan.first_second(stream)
+    return Fraction(0) if first is None else -min(Fraction(0), first + plan.head_start())
 
 
 def _add_delayed(out: OutputContainer, found: Stream, hidden: Fraction) -> Stream:
@@ -202,7 +180,7 @@ def _add_delayed(out: OutputContainer, found: Stream, hidden: Fraction) -> Strea
         return out.add_stream_from_template(delayed.streams[0], opaque=True)
 
 
-def _add_attachments(out: OutputContainer, source: Any, container: Container) -> list[Packet]:
+def add_attachments(out: OutputContainer, source: Any, container: Container) -> list[Packet]:
     """Matroska keeps them as files within, MP4 covers as tracks of one picture."""
     for attached in source.streams.attachments:
         kind = attached.mimetype or "application/octet-stream"
@@ -228,4 +206,4 @@ _ASS_HEADER = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
     b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Text\n"
 )
-"""MP4's text encoder wants a style, of which it makes the track's default."""
+"""MP4's text encoder needs a style, which it makes the track's default."""

@@ -1,4 +1,4 @@
-"""The ledger: the finished file read back and held against the plan, packet by packet."""
+"""The ledger: what was read back of the result, held against the plan, packet by packet."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,21 +7,18 @@ from itertools import zip_longest
 
 import numpy as np
 
-from containers.common.confined.files import Descriptor
 from containers.common.film.opening import ISO_MEDIA
 from containers.common.film.pictures import has_alpha
 from containers.common.runtime.errors import mismatch
-from containers.media.labels.captions import ByTime
-from containers.media.labels.sidecar import SidecarFiles, exact_times
+from containers.media.labels.sidecar import Index, exact_times
 from containers.media.labels.streams import result_codec
-from containers.media.labels.text import left_out
+from containers.media.labels.subtitles import lost_in_conversion
 from containers.media.recompose.mux.clock import rescale
-from containers.media.recompose.mux.tracks import head_start
+from containers.media.recompose.mux.result_plan import ResultPlan
 from containers.media.recompose.proof.losses import lost_labels
 from containers.media.recompose.proof.readback import (
     ReadBack,
     Track,
-    read_back,
 )
 from contracts.film.facts import SidecarStream
 from contracts.film.ledger import Ledger, LedgerStream
@@ -34,49 +31,41 @@ COPY_ERROR = Fraction(1, 1000)
 _MILLISECOND = Fraction(1, 1000)
 
 
-def check_result(
-    file: Descriptor,
-    manifest: Manifest,
-    timestamps: np.ndarray,
-    made: Mapping[str, int],
-    sidecar: SidecarFiles | None,
-    captions: ByTime,
-) -> Ledger:
-    """Read the result and account for every packet. `made`: frames behind each stage of the workers
-    (see ShardResult.counts), of all shards.
+def check_result(found: ReadBack, plan: ResultPlan, made: Mapping[str, int]) -> Ledger:
+    """Hold a result that was read back against its plan, and account for every packet.
 
-    `captions` are those that it is to carry, by the timestamps of their frames.
-
-    Raises LEDGER_MISMATCH naming the first frame or packet that is not as planned.
+    `made`: frames behind each stage of the workers (see ShardResult.counts), of all shards. Raises
+    LEDGER_MISMATCH naming the first frame or packet that is not as planned.
     """
-    found = read_back(file, manifest)
-    film = found.film
-    shift = _shift(film, manifest, timestamps, head_start(manifest, sidecar))
-    exact = manifest.output.container in ISO_MEDIA
-    error = _largest_error(
-        "frame",
-        sorted(film.pts),
-        timestamps.tolist(),
-        units=(film.time_base, manifest.video.time_base),
-        shift=shift,
-        allowed=Fraction(0) if exact else MATROSKA_ERROR,
-    )
-    streams = [
-        _check_copy(track, stream, sidecar, manifest, shift)
-        for track, stream in zip(found.copies, manifest.sidecar.streams, strict=True)
-        if sidecar is not None
-    ]
-    _check_picture(found, manifest)
-    _check_attachments(found, manifest)
-    _check_captions(found, captions, timestamps)
-    ledger = Ledger(
+    shift = _shift(found.film, plan)
+    error = _check_film(found.film, plan, shift)
+    streams = _check_copies(found, plan, shift)
+    _check_picture(found, plan.manifest)
+    _check_attachments(found, plan.manifest)
+    _check_captions(found, plan)
+    ledger = _account(found, plan, made, error=error, streams=streams)
+    if not ledger.balanced:
+        raise mismatch(f"the ledger does not balance: {ledger.to_json()}")
+    return ledger
+
+
+def _account(
+    found: ReadBack,
+    plan: ResultPlan,
+    made: Mapping[str, int],
+    *,
+    error: float,
+    streams: tuple[LedgerStream, ...],
+) -> Ledger:
+    manifest = plan.manifest
+    return Ledger(
         frames_coded=manifest.fields.coded_frames or manifest.video.frames,
         frames_removed=manifest.fields.removed_frames,
         frames_planned=manifest.video.frames,
         frames_decoded=made["decoded"],
         frames_upscaled=made["upscaled"],
         frames_encoded=made["encoded"],
-        frames_in_result=len(film.pts),
+        frames_in_result=len(found.film.pts),
         timestamps_equal=True,
         max_timestamp_error_seconds=error,
         frames_tested=found.frames_tested,
@@ -86,14 +75,33 @@ def check_result(
         mirrored=found.orientation.mirrored,
         alpha=found.alpha,
         attachments=len(manifest.sidecar.attachments),
-        captioned_frames=len(captions),
-        streams=tuple(streams),
+        captioned_frames=len(plan.captions),
+        streams=streams,
         dropped=manifest.sidecar.dropped,
         lost=tuple(lost_labels(found, manifest)),
     )
-    if not ledger.balanced:
-        raise mismatch(f"the ledger does not balance: {ledger.to_json()}")
-    return ledger
+
+
+def _check_film(film: Track, plan: ResultPlan, shift: Fraction) -> float:
+    """The largest error of a frame's time, in seconds."""
+    exact = plan.manifest.output.container in ISO_MEDIA
+    return _largest_error(
+        "frame",
+        sorted(film.pts),
+        plan.timestamps.tolist(),
+        units=(film.time_base, plan.manifest.video.time_base),
+        shift=shift,
+        allowed=Fraction(0) if exact else MATROSKA_ERROR,
+    )
+
+
+def _check_copies(found: ReadBack, plan: ResultPlan, shift: Fraction) -> tuple[LedgerStream, ...]:
+    if plan.sidecar is None:
+        return ()
+    return tuple(
+        _check_copy(track, stream, plan.sidecar.index, plan.manifest, shift=shift)
+        for track, stream in zip(found.copies, plan.manifest.sidecar.streams, strict=True)
+    )
 
 
 def _check_picture(found: ReadBack, manifest: Manifest) -> None:
@@ -117,21 +125,23 @@ def _check_attachments(found: ReadBack, manifest: Manifest) -> None:
             raise mismatch(f"the attachment {attachment.name} is missing or has other bytes")
 
 
-def _check_captions(found: ReadBack, planned: ByTime, timestamps: np.ndarray) -> None:
+def _check_captions(found: ReadBack, plan: ResultPlan) -> None:
     """Frame by frame, the bytes that the source had."""
     stamps = np.sort(np.array(found.film.pts, np.int64))
-    got = {int(np.searchsorted(stamps, pts)): told for pts, told in found.captions.in_order()}
-    wanted = {int(np.searchsorted(timestamps, pts)): told for pts, told in planned.items()}
+    got = {int(np.searchsorted(stamps, pts)): data for pts, data in found.captions.in_order()}
+    places = ((np.searchsorted(plan.timestamps, pts), data) for pts, data in plan.captions.items())
+    wanted = {int(place): data for place, data in places}
     if got != wanted:
         frame = min(n for n in got.keys() | wanted.keys() if got.get(n) != wanted.get(n))
         raise mismatch(f"frame {frame} does not carry the captions that were planned")
 
 
-def _shift(film: Track, manifest: Manifest, timestamps: np.ndarray, later: Fraction) -> Fraction:
+def _shift(film: Track, plan: ResultPlan) -> Fraction:
     """How much later the result is; Matroska's muxer moves in whole milliseconds."""
+    manifest = plan.manifest
     if manifest.output.container in ISO_MEDIA or not film.pts:
-        return later
-    planned = rescale(int(timestamps[0]), manifest.video.time_base, _MILLISECOND)
+        return plan.head_start()
+    planned = rescale(int(plan.timestamps[0]), manifest.video.time_base, _MILLISECOND)
     return (rescale(min(film.pts), film.time_base, _MILLISECOND) - planned) * _MILLISECOND
 
 
@@ -164,8 +174,9 @@ def _largest_error(
 def _check_copy(
     track: Track,
     stream: SidecarStream,
-    sidecar: SidecarFiles,
+    index: Index,
     manifest: Manifest,
+    *,
     shift: Fraction,
 ) -> LedgerStream:
     """Times within a millisecond of the plan, payloads equal unless the text was converted."""
@@ -174,7 +185,7 @@ def _check_copy(
     equal = track.digest.hexdigest() == stream.sha256
     if codec == stream.codec and not equal:
         raise mismatch(f"stream {stream.source_index} ({stream.codec}) has other bytes than before")
-    planned = exact_times(sidecar.index, stream.sidecar_index).pts.tolist()
+    planned = exact_times(index, stream.sidecar_index).pts.tolist()
     found, muxed = list(track.pts), len(track.pts)
     if codec.startswith("pcm_"):  # demuxers cut raw sound as they like
         found, planned, muxed = found[:1], planned[:1], stream.packets
@@ -195,7 +206,7 @@ def _check_copy(
         packets_planned=stream.packets,
         packets_muxed=muxed,
         payload_equal=equal,
-        lost=None if equal else left_out(stream.codec, codec),
+        lost=None if equal else lost_in_conversion(stream.codec, codec),
         offset_seconds=_offset(planned, stream.time_base, start),
         result_offset_seconds=_offset(found, track.time_base, start + shift),
     )

@@ -1,4 +1,4 @@
-"""Labels that the result's container could not hold: told in the report, not refused."""
+"""Labels that the result's container could not hold: reported, not refused."""
 
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,8 +1,8 @@
-"""The finished file as anybody else would see it: packets, pictures, labels."""
+"""The finished file, read back as anybody else would read it: packets, pictures, labels."""
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,10 +15,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from containers.common.confined.files import Descriptor
-from containers.common.film import opening
-from containers.common.film.opening import is_still, open_source
+from containers.common.film.media_errors import media_errors_as
+from containers.common.film.opening import do_nothing, is_still, open_source
 from containers.common.film.pictures import has_alpha
-from containers.common.runtime.errors import mismatch
+from containers.common.runtime.errors import WorkerError, mismatch
 from containers.media.labels.captions import Captions, messages_of
 from containers.media.labels.orientation import Orientation, orientation
 from containers.media.labels.streams import (
@@ -69,12 +69,15 @@ class ReadBack:
     captions: Captions
 
 
-def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
+def read_back(
+    file: Descriptor, manifest: Manifest, on_packet: Callable[[], None] = do_nothing
+) -> ReadBack:
     """Read every packet; decode the first frame of each shard, and all from the last keyframe on.
 
-    Raises LEDGER_MISMATCH for another number of streams, or a frame that cannot be decoded.
+    `on_packet` is called before a packet is decoded. Raises LEDGER_MISMATCH for another number of
+    streams, or a frame that cannot be decoded.
     """
-    with open_source(file.again()) as container:
+    with open_source(file.reopen()) as container:
         films = [s for s in container.streams.video if not is_still(s)]
         others = [s for s in container.streams if s.type in ("audio", "subtitle")]
         expected = 1 + len(manifest.sidecar.streams)
@@ -83,7 +86,7 @@ def read_back(file: Descriptor, manifest: Manifest) -> ReadBack:
         if len(films) + len(others) != expected:
             raise mismatch(f"the result has {len(films) + len(others)} streams, not {expected}")
         covers = [s for s in container.streams.video if is_cover(s)]
-        test = _FrameTest(films[0], manifest)
+        test = _FrameTest(films[0], manifest, on_packet)
         captions, messages = Captions(), messages_of(films[0])
         tracks = {s.index: _track(s) for s in [*films, *others, *covers]}
         titles = {s.index for s in others if s.type == "subtitle"}
@@ -131,10 +134,13 @@ def _attachments(container: InputContainer, covers: Iterable[Track]) -> list[str
 
 
 class _FrameTest:
-    """Decodes where something may have gone wrong in joining; the rest its encoder answers for."""
+    """Decodes where joining may have gone wrong; the rest is as its encoder made it."""
 
-    def __init__(self, stream: VideoStream, manifest: Manifest) -> None:
+    def __init__(
+        self, stream: VideoStream, manifest: Manifest, on_packet: Callable[[], None]
+    ) -> None:
         self.tested = 0
+        self._on_packet = on_packet
         self._context = stream.codec_context
         self._size = manifest.output.width, manifest.output.height
         self._starts = {shard.first_frame: shard.index for shard in manifest.shards}
@@ -149,7 +155,7 @@ class _FrameTest:
         self._tail.append(packet)
         shard = self._starts.get(self._count)
         if shard is not None:
-            frame = self._decoded([packet], f"shard {shard}, frame {self._count}")
+            frame = self._decode([packet], f"shard {shard}, frame {self._count}")
             self._first = self._first or frame
         self._count += 1
 
@@ -157,20 +163,19 @@ class _FrameTest:
         """The first frame of the film."""
         if self._first is None:
             raise mismatch("the result has no frames")
-        self._decoded(self._tail, f"the last {len(self._tail)} frames")
+        self._decode(self._tail, f"the last {len(self._tail)} frames")
         return self._first
 
-    def _decoded(self, packets: list[Packet], what: str) -> VideoFrame:
+    def _decode(self, packets: list[Packet], what: str) -> VideoFrame:
+        def undecodable(error: av.error.FFmpegError) -> WorkerError:
+            return mismatch(f"{what}: cannot be decoded ({error.strerror})")
+
         context, frames = self._context, list[VideoFrame]()
-        try:
+        with media_errors_as(undecodable):
             for packet in [*packets, None]:
-                opening.on_packet()
+                self._on_packet()
                 frames += context.decode(packet)
             context.flush_buffers()
-        except MemoryError:
-            raise
-        except av.error.FFmpegError as error:
-            raise mismatch(f"{what}: cannot be decoded ({error.strerror})") from error
         if len(frames) != len(packets) or any(frame.is_corrupt for frame in frames):
             raise mismatch(f"{what}: cannot be decoded")
         for frame in frames:

@@ -14,12 +14,8 @@ from containers.media.extract.judge.probe import REMEDIES
 from contracts.keys import failure_key, job_key
 from contracts.names import ExitCode, Stage
 from contracts.stack.environ import ExtractEnvironment
-from tests.support.bench import (
-    INTERMEDIATE_BUCKET,
-    SOURCE_BUCKET,
-    Bench,
-    client_error,
-)
+from tests.support.bench import INTERMEDIATE_BUCKET, SOURCE_BUCKET, Bench
+from tests.support.fake_s3 import client_error
 from tests.support.films import (
     X264,
     Clip,
@@ -169,7 +165,7 @@ def test_two_frames_at_one_time_are_unsupported(tmp_path: Path) -> None:
         time_base=Fraction(1, 1000),
     )
     message = refused(film, ExitCode.UNSUPPORTED)
-    assert "does not tell when each of its frames is shown" in message
+    assert "does not say when each of its frames is shown" in message
 
 
 @pytest.mark.parametrize(
@@ -238,7 +234,7 @@ def test_tags_that_take_megabytes_are_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "film.mkv", frames=3, title="x" * 2_100_000)
     message = refused(path, ExitCode.LIMIT_EXCEEDED)
     assert message.startswith("the film's tags, chapters and streams take 210")
-    assert message.endswith(" bytes to be told, the limit is 2097152; take tags or chapters out")
+    assert message.endswith(" bytes to describe, the limit is 2097152; take tags or chapters out")
 
 
 def test_the_frame_limit_holds_where_no_header_tells_the_number(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.support.films import (
     damage,
     make,
 )
-from tests.unit.media.extract.test_model import DIGEST, FACTS
+from tests.unit.media.support import DIGEST, FACTS
 
 UNPRICED = FACTS.model_copy(update={"flop_per_pixel": 0.0})
 HD = 1920, 1080
@@ -119,7 +119,7 @@ def test_a_model_of_unknown_price_is_refused_where_there_is_a_limit(tmp_path: Pa
     bench.s3.put_object(Bucket=SOURCE_BUCKET, Key=keys.model_facts_key(DIGEST), Body=body)
     assert bench.extract(inference_memory_mib="9000") == ExitCode.BAD_REQUEST
     assert bench.failure(Stage.EXTRACT).message == (
-        "film.mp4 has no price, for its model's facts do not tell how much SwinIR (mine.pth) "
+        "film.mp4 has no price, for its model's facts do not say how much SwinIR (mine.pth) "
         "computes, and there is a limit (max_job_dollars); inspect the model again, or take the "
         "limit away"
     )

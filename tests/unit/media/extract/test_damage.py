@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,25 @@ from hypothesis import strategies as st
 
 from containers.common.confined.files import read_arrays
 from containers.common.film.coded_film import Film
-from containers.common.film.kinds import Kind
-from containers.common.film.mending import parts, source_decode
-from containers.common.film.opening import decode_frames, open_source
-from containers.common.film.pictures import plain_format
-from containers.common.film.stretches import (
+from containers.common.film.concealment import (
     DECODER,
-    Mend,
-    mended_frames,
+    Concealment,
+    conceal_frames,
 )
-from containers.common.film.weaving import FieldPlan
+from containers.common.film.decoding import decode_frames
+from containers.common.film.deinterlacing import FieldPlan
+from containers.common.film.kinds import Kind
+from containers.common.film.opening import FilmFile
+from containers.common.film.pictures import plain_format
+from containers.common.film.source_pictures import SourcePictures, cut_at_stretches
 from containers.common.runtime.errors import WorkerError
-from containers.media.extract.child import Examine, examination
-from containers.media.extract.index.damage import FoundDamage, as_told
+from containers.media.extract.child import ExamineTask, examine_film
+from containers.media.extract.index.damage_search import FoundDamage, check_damage
 from contracts.film.facts import (
     Concealed,
     Damage,
     Stretch,
+    Video,
 )
 from contracts.job import Settings, SourceObject
 from contracts.limits import DAMAGED_FRAMES_MAX
@@ -46,11 +47,9 @@ from tests.support.films import (
     damage,
     decode_all,
     frame_hash,
-    make,
 )
-from tests.unit.media.extract.test_times import with_edits
+from tests.unit.media.support import MIDDLE, P_FRAMES, make_small, with_edits
 
-P_FRAMES = {"preset": "veryfast", "bf": "0", "g": "12", "sc_threshold": "0"}
 HEVC = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12:bframes=0"}
 MPEG2 = {"bf": "2", "g": "12"}
 CLIPS: dict[str, Clip] = {
@@ -65,11 +64,7 @@ CLIPS: dict[str, Clip] = {
 }
 UNNOTICED = {"b.mkv", "hevc.mp4"}
 """Their decoders take most wrong bits amid a packet for a picture, and say nothing."""
-ALL, MIDDLE = (0.0, 1.0), (0.3, 0.7)
-
-
-def film(path: Path, clip: Clip | None = None, frames: int = 60) -> Path:
-    return make(path, replace(clip or CLIPS["p.mp4"], frames=frames, width=96, height=64))
+ALL = (0.0, 1.0)
 
 
 class Whole:
@@ -83,43 +78,44 @@ class Whole:
             bucket="b", key=f"uploads/{path.name}", version_id="v", etag="e", size=len(self.data)
         )
         chosen = Settings(**{"model": ModelName.LANCZOS, "damage": "conceal", **settings})
-        task = Examine(
+        task = ExamineTask(
             source=source, settings=chosen, environment=ExtractEnvironment(**fields),
             payload=fds[0], numbers=fds[1], model=CATALOGUE[ModelName.LANCZOS],
         )  # fmt: skip
         file: Any = io.BytesIO(self.data)
-        self.found = examination(task, file)
+        self.found = examine_film(task, file, lambda: None)
         with os.fdopen(fds[1], "rb") as numbers:
             arrays = read_arrays(numbers, self.found.arrays)
         os.close(fds[0])
         self.timestamps = arrays["timestamps"]
-        told = FoundDamage.taken(arrays)
-        self.damage = as_told(told, self.timestamps, self.found.video.time_base, path.name)
+        told = FoundDamage.pop_from(arrays)
+        self.damage = check_damage(told, self.timestamps, self.found.video.time_base, path.name)
 
     def pictures(
-        self, _file: Any, _size: int, _video: Any, stamps: Any, first: int, mend: Mend | None
+        self,
+        file: Any,
+        _size: int,
+        video: Video,
+        stamps: Any,
+        *,
+        first_frame: int,
+        concealment: Concealment | None,
     ) -> Iterator[VideoFrame]:
         """In the place of FilmDecoder's."""
-        if mend is None:
-            return decode_frames(
-                self.open, stamps.tolist(), stream_index=0, first_frame=first, name="film"
-            )
-        wanted = range(first, first + len(stamps))
-        kind = self.kind()
-        return mended_frames(self.open, mend, wanted, stream_index=0, kind=kind, name="film")
-
-    def kind(self) -> Kind:
-        video = self.found.video
-        return Kind(video.width, video.height, plain_format(video.pixel_format))
-
-    def open(self) -> Any:
-        return open_source(io.BytesIO(self.data))
+        source = FilmFile(file, name="film")
+        if concealment is None:
+            return decode_frames(source, stamps.tolist(), first_frame=first_frame)
+        wanted = range(first_frame, first_frame + len(stamps))
+        kind = Kind(video.width, video.height, plain_format(video.pixel_format))
+        return conceal_frames(source, concealment, wanted, kind)
 
     def frames(self, first: int, count: int) -> list[str]:
         decoder: Any = self
-        video = self.found.video
-        decode: Any = source_decode(decoder, None, 0, video, self.timestamps, self.damage)
-        return [frame_hash(frame) for frame in decode(first, count)]
+        pictures: Any = SourcePictures(
+            decoder=decoder, file=io.BytesIO(self.data), size=len(self.data),
+            video=self.found.video, timestamps=self.timestamps, damage=self.damage,
+        )  # fmt: skip
+        return [frame_hash(frame) for frame in pictures.decode(first, count)]
 
     @property
     def listed(self) -> list[tuple[int, int, str | int]]:
@@ -128,7 +124,7 @@ class Whole:
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_every_frame_is_given_and_the_same_whatever_the_cut(name: str, tmp_path: Path) -> None:
-    path = film(tmp_path / name, CLIPS[name])
+    path = make_small(tmp_path / name, CLIPS[name])
     clean = decode_all(path)
     damage(path, [21], *ALL)
     damage(path, [46], *(ALL if name in UNNOTICED else MIDDLE))
@@ -153,7 +149,7 @@ def test_every_frame_is_given_and_the_same_whatever_the_cut(name: str, tmp_path:
 @pytest.mark.parametrize("name", ["mpeg2.ts", "prores.mov", "mjpeg.mov", "p.mp4"])
 def test_bytes_of_any_kind_are_concealed_alike_in_any_cut(name: str, tmp_path: Path) -> None:
     clip = CLIPS[name.replace(".ts", ".mkv")]
-    data = film(tmp_path / name, clip, frames=40).read_bytes()
+    data = make_small(tmp_path / name, clip, frames=40).read_bytes()
     for seed in range(3):
         random, broken = np.random.default_rng(seed), bytearray(data)
         place, length = int(len(data) * random.uniform(0.1, 0.8)), int(random.integers(1, 200))
@@ -169,7 +165,7 @@ def test_bytes_of_any_kind_are_concealed_alike_in_any_cut(name: str, tmp_path: P
 
 
 def test_at_the_beginning_the_first_good_frame_stands_in(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"])
+    path = make_small(tmp_path / "film.mkv", CLIPS["ffv1.mkv"])
     clean = decode_all(path)
     whole = Whole(damage(path, [0, 1]))
     assert whole.listed == [(0, 2, 2)]
@@ -178,7 +174,7 @@ def test_at_the_beginning_the_first_good_frame_stands_in(tmp_path: Path) -> None
 
 
 def test_the_nearest_earlier_good_frame_stands_in_at_the_end(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"])
+    path = make_small(tmp_path / "film.mkv", CLIPS["ffv1.mkv"])
     clean = decode_all(path)
     whole = Whole(damage(path, [31, 58, 59]))
     assert whole.listed == [(31, 1, 30), (58, 2, 57)]
@@ -188,7 +184,7 @@ def test_the_nearest_earlier_good_frame_stands_in_at_the_end(tmp_path: Path) -> 
 
 
 def test_packets_that_the_format_finds_damaged_are_concealed(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.ts", CLIPS["mpeg2.mkv"])
+    path = make_small(tmp_path / "film.ts", CLIPS["mpeg2.mkv"])
     clean = decode_all(path)
     data = path.read_bytes()
     places = [i for i in range(0, len(data), 188) if data[i + 1 : i + 3] == b"\x01\x00"]
@@ -201,7 +197,7 @@ def test_packets_that_the_format_finds_damaged_are_concealed(tmp_path: Path) -> 
 
 
 def test_a_group_whose_keyframe_an_edit_list_hides_is_decoded_from_it(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4")
+    path = make_small(tmp_path / "film.mp4")
     with_edits(path, [(1600, 15 * 512)])
     clean = decode_all(path)
     whole = Whole(damage(path, [6]))  # the three hidden ones come first
@@ -213,7 +209,7 @@ def test_a_group_whose_keyframe_an_edit_list_hides_is_decoded_from_it(tmp_path: 
 
 
 def test_damage_that_only_ffv1s_checksums_tell_is_found(tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), [40], *MIDDLE)
+    path = damage(make_small(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), [40], *MIDDLE)
     assert not any(flags(path))
     assert Whole(path).listed == [(40, 1, "decoder")]
     with pytest.raises(WorkerError, match=r"frame 40 \(at 1.600 s\) is damaged"):
@@ -221,7 +217,7 @@ def test_damage_that_only_ffv1s_checksums_tell_is_found(tmp_path: Path) -> None:
 
 
 def test_damage_that_mjpegs_decoder_hides_is_found(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mov", CLIPS["mjpeg.mov"])
+    path = make_small(tmp_path / "film.mov", CLIPS["mjpeg.mov"])
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         packet = [p for p in container.demux(video=0) if p.size][40]
@@ -240,12 +236,12 @@ def flags(path: Path) -> list[bool]:
 
 def test_ffv1_without_checksums_is_not_judged_by_them(tmp_path: Path) -> None:
     clip = Clip(codec="ffv1", options={"level": "3", "slicecrc": "0", "g": "1"})
-    assert Whole(film(tmp_path / "film.mkv", clip)).damage == Damage()
+    assert Whole(make_small(tmp_path / "film.mkv", clip)).damage == Damage()
 
 
 @pytest.mark.parametrize("setting", ["refuse", "conceal"])
 def test_an_avi_that_lost_a_frame_is_refused_for_its_times(setting: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "film.avi", CLIPS["mpeg4.avi"])
+    path = make_small(tmp_path / "film.avi", CLIPS["mpeg4.avi"])
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         place = [p.pos for p in container.demux(video=0) if p.size][15] or 0
@@ -258,7 +254,7 @@ def test_an_avi_that_lost_a_frame_is_refused_for_its_times(setting: str, tmp_pat
 
 @pytest.mark.parametrize("setting", ["refuse", "conceal"])
 def test_matroska_that_lost_a_cluster_is_refused(setting: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mkv", CLIPS["mpeg2.mkv"], frames=100)
+    path = make_small(tmp_path / "film.mkv", CLIPS["mpeg2.mkv"], frames=100)
     data, cluster = bytearray(path.read_bytes()), b"\x1f\x43\xb6\x75"
     places = [i for i in range(len(data)) if data.startswith(cluster, i)]
     data[places[2] : places[2] + 12] = b"\xff" * 12
@@ -272,7 +268,7 @@ def test_matroska_that_lost_a_cluster_is_refused(setting: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("many", [7, 50])
 def test_more_damage_than_a_tenth_is_refused_with_the_limit(many: int, tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(10, 10 + many))
+    path = damage(make_small(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(10, 10 + many))
     with pytest.raises(WorkerError) as caught:
         Whole(path)
     assert caught.value.exit_code is ExitCode.BAD_SOURCE
@@ -282,22 +278,22 @@ def test_more_damage_than_a_tenth_is_refused_with_the_limit(many: int, tmp_path:
 
 
 def test_a_film_without_a_good_frame_is_refused_all_the_same(tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(60))
+    path = damage(make_small(tmp_path / "film.mkv", CLIPS["ffv1.mkv"]), range(60))
     with pytest.raises(WorkerError, match="not one frame can be decoded"):
         Whole(path)
 
 
 def test_a_film_without_damage_has_nothing_to_conceal(tmp_path: Path) -> None:
-    whole = Whole(film(tmp_path / "film.mp4"))
+    whole = Whole(make_small(tmp_path / "film.mp4"))
     assert whole.damage == Damage()
 
 
-def test_a_worker_that_decodes_otherwise_than_planned_says_so(tmp_path: Path) -> None:
-    whole = Whole(damage(film(tmp_path / "film.mp4"), [20]))
+def test_a_worker_that_decodes_differently_than_planned_says_so(tmp_path: Path) -> None:
+    whole = Whole(damage(make_small(tmp_path / "film.mp4"), [20]))
     assert whole.listed == [(20, 1, 19)]
     item = Concealed(first_frame=20, frames=1, seconds=0.8, stands_in="decoder")
     whole.damage = Damage(concealed=(item,), stretches=whole.damage.stretches)
-    with pytest.raises(WorkerError, match="frame 20 decodes otherwise") as caught:
+    with pytest.raises(WorkerError, match="frame 20 decodes differently") as caught:
         whole.frames(0, 60)
     assert caught.value.exit_code is ExitCode.BAD_SOURCE
 
@@ -325,12 +321,12 @@ def arrays(*lists: list[int]) -> FoundDamage:
 )
 def test_damage_that_contradicts_itself_is_not_believed(found: FoundDamage) -> None:
     with pytest.raises(ValueError, match="contradicts"):
-        as_told(found, np.arange(100), Fraction(1, 25), "film.mp4")
+        check_damage(found, np.arange(100), Fraction(1, 25), "film.mp4")
 
 
 def test_neighbours_with_one_stand_in_are_listed_together() -> None:
     found = arrays([2, 3, 4, 6, 7, 9], [DECODER, DECODER, 1, 5, 5, 8], [0, 50])
-    told = as_told(found, np.arange(100), Fraction(1, 25), "film.mp4")
+    told = check_damage(found, np.arange(100), Fraction(1, 25), "film.mp4")
     assert [(c.first_frame, c.frames, c.seconds, c.stands_in) for c in told.concealed] == [
         (2, 2, 0.08, "decoder"), (4, 1, 0.16, 1), (6, 2, 0.24, 5), (9, 1, 0.36, 8),
     ]  # fmt: skip
@@ -340,7 +336,9 @@ def test_neighbours_with_one_stand_in_are_listed_together() -> None:
 def test_no_list_is_longer_than_its_bound() -> None:
     many = list(range(1, 4 * DAMAGED_FRAMES_MAX, 2))
     with pytest.raises(WorkerError, match=f"at most {DAMAGED_FRAMES_MAX} can be concealed"):
-        as_told(arrays(many, [DECODER] * len(many), [0, 10**6]), np.arange(10**6), Fraction(1), "f")
+        check_damage(
+            arrays(many, [DECODER] * len(many), [0, 10**6]), np.arange(10**6), Fraction(1), "f"
+        )
 
 
 @given(
@@ -354,7 +352,7 @@ def test_a_range_is_cut_where_stretches_begin_and_end(
     pairs = list(zip(edges[::2], edges[1::2], strict=False))
     plan = Damage(stretches=tuple(Stretch(first_frame=a, frames=b - a) for a, b in pairs))
     wanted = range(first, first + count)
-    cut = list(parts(plan, wanted))
+    cut = list(cut_at_stretches(plan, wanted))
     assert [n for part, _ in cut for n in part] == list(wanted)
     for part, stretch in cut:
         inside = {i for i, (a, b) in enumerate(pairs) for n in part if a <= n < b}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from containers.common.film.coded_film import CodedFrames
 from containers.common.film.lossless import write_pictures
 from containers.common.film.pictures import (
     Picture,
@@ -20,8 +21,7 @@ from containers.common.film.pictures import (
 )
 from containers.media.extract import source_film
 from containers.media.extract.export import png
-from containers.media.extract.plan import extraction
-from containers.media.extract.plan.extraction import lead_frames, plan_extraction
+from containers.media.extract.plan.extraction_mode import choose_extraction_mode, lead_frames
 from contracts import keys
 from contracts.film.facts import Colour, Video
 from contracts.film.manifest import Extraction, LosslessShard
@@ -200,11 +200,10 @@ def test_an_export_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("lead_seconds", "mode"), [(0.2, "ranged"), (90.0, "shards")])
 def test_the_dearest_places_are_measured_and_decide(
-    lead_seconds: float, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lead_seconds: float, mode: str, tmp_path: Path
 ) -> None:
     video: Video = extracted(write(tmp_path / "f.mp4", [moment(0)] * 3)).manifest.video
     now, fetched = 0.0, 0
-    monkeypatch.setattr(extraction.time, "perf_counter", lambda: now)
 
     def decode(first: int, count: int) -> Iterator[Picture]:
         nonlocal now, fetched
@@ -214,9 +213,9 @@ def test_the_dearest_places_are_measured_and_decide(
             now += 0.01
             yield moment(0)
 
-    stamps, keyframes = np.arange(1000), np.array([0, 450])
-    chosen = plan_extraction(
-        "auto", video, stamps, keyframes, [0, 250, 500, 750, 900], decode, lambda: fetched
+    coded = CodedFrames(video, np.arange(1000), np.array([0, 450]), decode)
+    chosen = choose_extraction_mode(
+        "auto", coded, [0, 250, 500, 750, 900], bytes_read=lambda: fetched, clock=lambda: now
     )
     assert chosen.mode == mode
     assert [p.frame for p in chosen.probes] == [250, 750, 900]
@@ -234,7 +233,7 @@ def test_auto_leaves_films_alone_whose_lossless_shards_no_upload_takes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dear = Extraction(mode="shards", reason="measured")
-    monkeypatch.setattr(source_film, "plan_extraction", lambda *_: dear)
+    monkeypatch.setattr(source_film, "choose_extraction_mode", lambda *_, **__: dear)
     path = write(tmp_path / "f.mp4", [moment(0)] * 3)
     assert extracted(path).manifest.extraction.mode == "shards"
     monkeypatch.setattr(source_film, "S3_PUT_BYTES", 1000)

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from containers.common.film.pictures import Picture
-from containers.common.film.weaving import (
+from containers.common.film.deinterlacing import (
     Decode,
     FieldPlan,
     film_pictures,
 )
-from containers.media.extract.fields.cadence import combing_of, judge_sample
-from containers.media.extract.fields.plan import sample_places
+from containers.common.film.pictures import Picture
+from containers.media.extract.fields.cadence import judge_sample, measure_all
 from containers.media.extract.fields.pulldown import film_frames
+from containers.media.extract.fields.treatment import sample_places
 from contracts.film.facts import FieldOrder
 from contracts.names import ExitCode, Stage
 from tests.support.bench import INTERMEDIATE_BUCKET, Bench
@@ -94,7 +94,7 @@ def test_film_cut_between_its_fields_is_put_together_again() -> None:
     shots = [moment(i) for i in range(31)]
     shifted = [of_fields(b, a) for a, b in itertools.pairwise(shots)]
     assert judge_sample(shifted).cadence == "shifted"
-    film = film_frames(list(combing_of(shifted)), np.arange(30), 30, top_first=False)
+    film = film_frames(list(measure_all(shifted)), np.arange(30), 30, top_first=False)
     plan = FieldPlan("bottom", film.top, film.bottom, film.deinterlaced, 30)
     pictures = list(film_pictures(plan, np.arange(30), _decoder(shifted), 0, 30))
     assert [nearest(p, shots) for p in pictures[1:]] == [(i, 0.0) for i in range(1, 30)]
@@ -104,7 +104,7 @@ def test_a_still_film_is_left_alone_and_the_report_says_why(tmp_path: Path) -> N
     film = write(tmp_path / "film.mp4", [moment(0)] * 30)
     fields = extracted(film).manifest.fields
     assert fields.treatment == "as_coded"
-    assert fields.reason == "too little moves in 1 samples to tell; flagged progressive"
+    assert fields.reason == "too little moves in 1 samples to judge by; flagged progressive"
 
 
 def test_a_still_film_that_calls_itself_interlaced_is_believed(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_cut_after_the_telecine_loses_no_frame_of_the_film(begin: int, top_fir
         *telecined(23, top_first=top_first),
         *telecined(40, begin=20 + begin, top_first=top_first)[20:],
     ]
-    film = film_frames(list(combing_of(coded)), np.arange(43), 43, top_first=top_first)
+    film = film_frames(list(measure_all(coded)), np.arange(43), 43, top_first=top_first)
     order: FieldOrder = "top" if top_first else "bottom"
     plan = FieldPlan(order, film.top, film.bottom, film.deinterlaced, 43)
     pictures = film_pictures(plan, np.arange(43), _decoder(coded), 0, len(film.top))
@@ -191,7 +191,7 @@ def _decoder(pictures: list[Picture]) -> Decode:
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_a_frame_is_the_same_whatever_shards_it_is_made_in(length: int) -> None:
     coded = [*telecined(20), *interlaced(7), *telecined(33)[20:]]
-    film = film_frames(list(combing_of(coded)), np.arange(40), 40, top_first=True)
+    film = film_frames(list(measure_all(coded)), np.arange(40), 40, top_first=True)
     assert 0 < film.deinterlaced.sum() < len(film.top)
     woven = FieldPlan("top", film.top, film.bottom, film.deinterlaced, 40)
     for plan in (woven, FieldPlan.all_deinterlaced("bottom", 40)):

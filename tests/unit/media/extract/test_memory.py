@@ -1,18 +1,14 @@
 """A long film takes no more memory than a short one."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from containers.common.film.opening import decode_frames, open_source
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import FilmFile
 from contracts.names import ExitCode
-from tests.support.bench import (
-    Bench,
-    FakeS3,
-    encode_shard,
-)
+from tests.support.bench import Bench, encode_shard
+from tests.support.fake_s3 import FolderS3
 from tests.support.films import make
 
 GROWTH_MIB = 28
@@ -21,52 +17,14 @@ CHILDREN_MIB = {"decode_memory_mib": "40"}
 """What the confined children may take beside their libraries, however long the film."""
 
 
-class DiskS3(FakeS3):
-    """Keeps objects in files, so that only the workers' memory counts."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def put_object(self, **request: Any) -> dict[str, Any]:
-        body = request["Body"]
-        stored = super().put_object(**{**request, "Body": b""})
-        with (self.folder / stored["VersionId"]).open("wb") as file:
-            stream = io.BytesIO(body) if isinstance(body, bytes) else body
-            while block := stream.read(1 << 20):
-                file.write(block)
-        return stored
-
-    def head_object(self, **request: Any) -> dict[str, Any]:
-        head = super().head_object(**request)
-        found = self.objects[request["Bucket"], request["Key"]]
-        size = (self.folder / found["version"]).stat().st_size
-        return {**head, "ContentLength": size}
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        super().get_object(**request)
-        found = self.objects[request["Bucket"], request["Key"]]
-        first, last = 0, -1
-        if "Range" in request:
-            first, last = (int(n) for n in request["Range"].removeprefix("bytes=").split("-"))
-        with (self.folder / found["version"]).open("rb") as file:
-            file.seek(first)
-            return {"Body": io.BytesIO(file.read(last - first + 1 if last >= 0 else -1))}
-
-    def download_fileobj(self, bucket: str, key: str, body: Any) -> None:
-        with (self.folder / self.objects[bucket, key]["version"]).open("rb") as file:
-            while block := file.read(1 << 20):
-                body.write(block)
-
-
 def main(film: Path, folder: Path) -> None:
     """Extract and recompose; say how many MiB the process, without its children, took at most."""
-    bench = Bench(film, DiskS3(folder), shard_seconds=10)
+    bench = Bench(film, FolderS3(folder), shard_seconds=10)
     assert bench.extract(**CHILDREN_MIB) == ExitCode.OK
     manifest, stamps = bench.manifest, bench.timestamps
     first = manifest.shards[0]
     with film.open("rb") as file:
-        frames = decode_frames(lambda: open_source(file), stamps[: first.frames], stream_index=0)
+        frames = decode_frames(FilmFile(file), stamps[: first.frames])
         body = encode_shard(manifest, frames)
     for shard in manifest.shards:
         bench.commit(shard, body)

@@ -7,24 +7,11 @@ import pytest
 from contracts import keys
 from contracts.film.manifest import Manifest
 from contracts.messages import Failure
-from contracts.models import Architecture, Engine, ModelFacts, StoredModel
+from contracts.models import Engine, StoredModel
 from contracts.names import ExitCode, Stage
 from tests.support.bench import SOURCE_BUCKET, Bench
 from tests.support.films import make
-
-DIGEST = "5" * 64
-FACTS = ModelFacts(
-    name="SwinIR (mine.pth)",
-    architecture=Architecture.SPANDREL,
-    native_scale=2,
-    grid=8,
-    radius=None,
-    flop_per_pixel=1e6,
-    bytes_per_pixel={Engine.TORCH: 4_000_000},
-    dtypes=("float32", "float16"),
-    weights_sha256=DIGEST,
-    licence=None,
-)
+from tests.unit.media.support import DIGEST, FACTS
 
 
 @pytest.fixture

@@ -9,11 +9,9 @@ import pytest
 
 from containers.common.runtime.errors import WorkerError
 from containers.media.extract.plan.encoder import ENCODERS, plan_encoder
-from containers.media.extract.plan.output import (
-    Model,
-    plan_inference,
-    plan_output,
-)
+from containers.media.extract.plan.inference import plan_inference
+from containers.media.extract.plan.model import Model
+from containers.media.extract.plan.output import plan_output
 from containers.media.recompose.mux.clock import mp4_timescale, rescale
 from contracts.film.facts import Colour, Video
 from contracts.film.manifest import Inference

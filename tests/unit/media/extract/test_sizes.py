@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from containers.common.film.decoder import FilmDecoder
+from containers.common.film.decoder.client import FilmDecoder
 from containers.common.runtime.errors import WorkerError
 from containers.media.extract.judge import sizes
 from containers.media.extract.judge.sizes import SizeWatch
@@ -168,12 +168,12 @@ def test_keyframes_are_decoded_only_where_their_headers_are_new(
 ) -> None:
     decoded: list[int | None] = []
     monkeypatch.setattr(sizes, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(sizes, "_decoded_size", lambda *given: decoded.append(given[-1].pts))
+    monkeypatch.setattr(sizes, "decode_size", lambda *given: decoded.append(given[-1].pts))
     other = {"options": {**X264, "x264-params": "ref=3:level=31"}}
     path = joined(tmp_path / "film.ts", Clip(), [SMALL, other, SMALL, other])
     with av.open(str(path)) as film:
         watch = SizeWatch(film.streams.video[0], (64, 48))
-        keys = [p for p in film.demux(video=0) if p.size and watch.changed(p) is None]
+        keys = [p for p in film.demux(video=0) if p.size and watch.find_change(p) is None]
     assert len(keys) == 4 * FRAMES
     assert len(decoded) == 1
 

@@ -1,6 +1,5 @@
 """Every frame and sound at its time: clocks that wrap, late starts, odd rates, edit lists."""
 
-import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +14,7 @@ from tests.support.films import (
     decode_all,
     make,
 )
-from tests.unit.media.recompose.test_recompose import (
-    sound,
-    times,
-    whole_job,
-)
+from tests.unit.media.support import run_job, sound, times, with_edits
 
 WRAP = 2**33
 """Units of 90 kHz after which the clock of MPEG-TS starts anew (ISO 13818-1, 2.4.3.7)."""
@@ -50,7 +45,7 @@ FILMS: dict[str, Clip] = {
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("name", FILMS)
 def test_frames_and_sound_keep_their_times(name: str, container: str, tmp_path: Path) -> None:
-    bench, result = whole_job(
+    bench, result = run_job(
         tmp_path, make(tmp_path / name, FILMS[name]), container=container, shard_seconds=0.9
     )
     planned, shown = times(bench.film), times(result)
@@ -66,7 +61,7 @@ def test_frames_and_sound_keep_their_times(name: str, container: str, tmp_path: 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_a_rate_of_1001ths_is_exact(rate: Fraction, tmp_path: Path) -> None:
-    bench, result = whole_job(tmp_path, make(tmp_path / "film.mp4", rate=rate), container="mp4")
+    bench, result = run_job(tmp_path, make(tmp_path / "film.mp4", rate=rate), container="mp4")
     assert bench.manifest.video.frame_rate == rate
     assert times(result) == [number / rate for number in range(40)]
 
@@ -87,30 +82,15 @@ def test_an_edit_list_decides_what_is_shown_and_when(
     film = make(tmp_path / "film.mp4", options={**X264, "bf": "0"})
     with_edits(film, EDITS[edits])
     planned = [frame.pts for frame in decode_all(film)]
-    bench, result = whole_job(tmp_path, film, container=container, shard_seconds=0.4)
+    bench, result = run_job(tmp_path, film, container=container, shard_seconds=0.4)
     assert bench.timestamps == planned
     assert times(result) == times(film)
     assert len(planned) == {"begins late": 40, "begins within a group": 20, "two parts": 24}[edits]
 
 
-def with_edits(path: Path, edits: Sequence[tuple[int, int]]) -> None:
-    """Replace the film's edit list (ISO 14496-12, 8.6.6). The index must stand behind the data."""
-    data = bytearray(path.read_bytes())
-    place = data.index(b"elst") - 4
-    old = struct.unpack_from(">I", data, place)[0]
-    entries = b"".join(struct.pack(">IiI", length, start, 1 << 16) for length, start in edits)
-    body = b"elst" + bytes(4) + struct.pack(">I", len(edits)) + entries
-    data[place : place + old] = struct.pack(">I", 4 + len(body)) + body
-    for parent in (b"edts", b"trak", b"moov"):
-        at = data.rindex(parent, 0, place) - 4
-        size = struct.unpack_from(">I", data, at)[0]
-        struct.pack_into(">I", data, at, size + 4 + len(body) - old)
-    path.write_bytes(data)
-
-
 def test_sound_before_the_film_is_hidden_in_matroska_as_it_was_in_mp4(tmp_path: Path) -> None:
     film = make(tmp_path / "film.mp4", pts=range(-5, 35), audio="aac")
-    _, result = whole_job(tmp_path, film, container="mkv")
+    _, result = run_job(tmp_path, film, container="mkv")
     heard = []
     for path in (film, result):
         with av.open(str(path)) as container:

@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from containers.common.confined.child import Link, SourceFile
-from containers.common.confined.files import read_arrays
+from containers.common.confined.child import LinkedFile, ParentLink
 from containers.common.confined.messages import Done, Fetch
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.film import opening
 from containers.common.runtime.errors import WorkerError
 from containers.media.extract.child import (
-    Examine,
-    Found,
-    examination,
+    ExamineTask,
+    FoundFilm,
+    examine_film,
 )
-from containers.media.extract.examiner import check_found
-from containers.media.extract.index.damage import FoundDamage, as_told
-from containers.media.labels.captions import ARRAYS, Captions
-from containers.media.recompose.child import composition
-from containers.media.recompose.handover import Compose
+from containers.media.extract.examiner import check_findings
+from containers.media.recompose.child import compose_film
+from containers.media.recompose.handover import ComposeTask
 from contracts.film.ledger import Ledger
 from contracts.film.manifest import Manifest
 from contracts.job import Settings, SourceObject
@@ -43,30 +39,28 @@ NAMED = {
 }  # fmt: skip
 
 
-def serve(link: Link) -> None:
+def serve(link: ParentLink) -> None:
     """The child's program: what extract's does, but again and again, and a refusal is an answer."""
-    opening.on_packet = link.alive
     while (text := link.task()) is not None:
-        task = Examine.model_validate_json(text)
-        file = SourceFile(link, task.source.size)
+        task = ExamineTask.model_validate_json(text)
+        file = LinkedFile(link, task.source.size)
         try:
-            said = {"found": examination(task, file).model_dump(mode="json")}
+            said = {"found": examine_film(task, file, link.report_alive).model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
-        link.tell(Done(answer=json.dumps(said)))
+        link.send(Done(answer=json.dumps(said)))
 
 
-def serve_compositions(link: Link) -> None:
+def serve_compositions(link: ParentLink) -> None:
     """The same of recompose's."""
-    opening.on_packet = link.alive
     while (text := link.task()) is not None:
-        task, timestamps, index = Compose.model_validate_json(text), link.blob(), link.blob()
+        task, timestamps, index = ComposeTask.model_validate_json(text), link.blob(), link.blob()
         try:
-            ledger = composition(task, timestamps, index, None, link)
+            ledger = compose_film(task, (timestamps, index, None), link)
             said = {"ledger": ledger.model_dump(mode="json")}
         except WorkerError as error:
             said = {"code": int(error.exit_code), "message": error.message}
-        link.tell(Done(answer=json.dumps(said)))
+        link.send(Done(answer=json.dumps(said)))
 
 
 @dataclass(frozen=True)
@@ -108,10 +102,10 @@ class Composer:
             os.pwrite(fd, data, 0)
         if self._child is None:
             program = "tests.unit.media.hostile.support:serve_compositions"
-            self._child = ConfinedChild(program, LIMITS, "film", self._fds, "muxer")
+            self._child = ConfinedChild(program, LIMITS, "film", fds=self._fds, tool="muxer")
         result, sidecar, shard = self._fds
         frames = parts.manifest.video.frames
-        task = Compose(
+        task = ComposeTask(
             manifest=parts.manifest,
             made=dict.fromkeys(("decoded", "upscaled", "encoded"), frames),
             result=result,
@@ -160,7 +154,7 @@ class Examiner:
             os.lseek(fd, 0, os.SEEK_SET)
         if self._child is None:
             self._child = ConfinedChild(
-                "tests.unit.media.hostile.support:serve", LIMITS, name, self._fds
+                "tests.unit.media.hostile.support:serve", LIMITS, name, fds=self._fds
             )
         self._child.give(_task(name, data, self._fds))
         try:
@@ -170,13 +164,9 @@ class Examiner:
             return _named(error.exit_code, error.message)
         if "code" in said:
             return _named(said["code"], said["message"])
-        found = Found.model_validate(said["found"])
+        found = FoundFilm.model_validate(said["found"])
         with os.fdopen(os.dup(self._fds[1]), "rb") as numbers:
-            arrays = read_arrays(numbers, found.arrays)
-        timestamps, _ = arrays.pop("timestamps"), arrays.pop("keyframes")
-        as_told(FoundDamage.taken(arrays), timestamps, found.video.time_base, name)
-        captions = Captions.from_arrays({name: arrays.pop(name) for name in ARRAYS})
-        check_found(found, timestamps, arrays, captions)
+            check_findings(found, numbers, name, payload=Path("nowhere"))
         return "plan"
 
     def close(self) -> None:
@@ -185,10 +175,10 @@ class Examiner:
         self._child = None
 
 
-def _task(name: str, data: bytes, fds: tuple[int, int]) -> Examine:
+def _task(name: str, data: bytes, fds: tuple[int, int]) -> ExamineTask:
     fields: dict[str, Any] = {**EXTRACT_ENVIRONMENT, "job_id": "film-1"}
     damage = "conceal" if sum(data) % 2 else "refuse"
-    return Examine(
+    return ExamineTask(
         source=SourceObject(
             bucket="b", key=f"uploads/{name}", version_id="v", etag="e", size=len(data)
         ),

@@ -92,7 +92,7 @@ WILLING = {
 
 
 def followed(path: Path, kind: str, canary: Canary) -> list[str]:
-    """The control: FFmpeg, told to follow whatever it is given; what it opened."""
+    """The control: what FFmpeg opens when it may follow anything."""
     name = kind.split("-")[0]
     options = {**ALLOWED, **WILLING.get(name, {})}
     waiting = threading.Thread(target=plain_open, args=(path, name, options))
@@ -114,12 +114,12 @@ def plain_open(path: Path, name: str, options: dict[str, str]) -> None:
 
 
 def tempted(monkeypatch: pytest.MonkeyPatch, name: str | None, options: dict[str, str]) -> None:
-    """Let FFmpeg be told, in this process, to follow what it is given, beside all that we tell."""
+    """Let FFmpeg in this process follow what it is given, beside the options that we set."""
     plain = av.open
 
     def willing(*arguments: Any, container_options: dict[str, str], **others: Any) -> Any:
-        told = {**options, **container_options}
-        return plain(*arguments, format=name, container_options=told, **others)
+        merged = {**options, **container_options}
+        return plain(*arguments, format=name, container_options=merged, **others)
 
     monkeypatch.setattr(av, "open", willing)
 
@@ -246,7 +246,7 @@ def test_segments_that_are_linked_by_name_are_not_looked_for(tmp_path: Path) -> 
     [
         ("crash", ExitCode.BAD_SOURCE, "crashes the decoder (SIGSEGV)"),
         ("hang", ExitCode.LIMIT_EXCEEDED, "makes the decoder hang: no sign of life for 1 s"),
-        ("claim_too_much", ExitCode.BAD_SOURCE, "makes the decoder say what makes no sense"),
+        ("claim_too_much", ExitCode.BAD_SOURCE, "makes the decoder send what no decoder would"),
     ],
 )
 def test_a_film_that_takes_over_its_examination_only_ends_its_job(

@@ -145,7 +145,7 @@ def test_alpha_is_reported_as_lost(settings: dict[str, Any], tmp_path: Path) -> 
 
 
 def test_alpha_beside_a_vp9_stream_is_reported_as_lost(tmp_path: Path) -> None:
-    """FFmpeg's encoder makes no such file here, so the header alone says that it is one."""
+    """FFmpeg's encoder makes no such file here, so only the header says that it is one."""
     path = tmp_path / "film.webm"
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream("libvpx-vp9", rate=25, options={"deadline": "realtime"})

@@ -1,4 +1,4 @@
-"""Damage through whole jobs: concealed and told, or refused with the sentence that says how."""
+"""Damage through whole jobs: concealed and reported, or refused with what to do about it."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.films import (
     decode_all,
     make,
 )
-from tests.unit.media.extract.test_damage import MIDDLE, film
+from tests.unit.media.support import MIDDLE, make_small
 
 
 def finished(path: Path, **settings: Any) -> Bench:
@@ -24,7 +24,7 @@ def finished(path: Path, **settings: Any) -> Bench:
 
 
 def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", frames=30)
+    path = make_small(tmp_path / "film.mp4", frames=30)
     damage(path, [15], *MIDDLE)
     damage(path, [20, 29])
     plain = finished(path, shard_seconds=0.2)
@@ -34,8 +34,8 @@ def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: P
     assert [(c.first_frame, c.seconds, c.stands_in) for c in ledger.concealed] == [
         (15, 0.6, "decoder"), (20, 0.8, 19), (29, 1.16, 28),
     ]  # fmt: skip
-    told = {s.index: s.concealed_frames for s in plain.report.shards if s.concealed_frames}
-    assert told == {3: 1, 4: 1, 5: 1}
+    counted = {s.index: s.concealed_frames for s in plain.report.shards if s.concealed_frames}
+    assert counted == {3: 1, 4: 1, 5: 1}
     shown = [frame.sha256 for frame in decode_all(plain.result(tmp_path))]
     assert shown[19] == shown[20]
     other = finished(path, extraction="shards", shard_seconds=0.44)
@@ -45,7 +45,7 @@ def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: P
 
 
 def test_shards_that_conceal_more_than_planned_are_a_mismatch(tmp_path: Path) -> None:
-    bench = Bench(film(tmp_path / "film.mp4", frames=4), damage="conceal")
+    bench = Bench(make_small(tmp_path / "film.mp4", frames=4), damage="conceal")
     assert bench.extract() == ExitCode.OK
     (shard,) = bench.manifest.shards
     with av.open(str(bench.film)) as container:
@@ -53,7 +53,7 @@ def test_shards_that_conceal_more_than_planned_are_a_mismatch(tmp_path: Path) ->
     bench.commit(shard, body, concealed_frames=1)
     assert bench.recompose() == ExitCode.LEDGER_MISMATCH
     message = bench.failure(Stage.RECOMPOSE).message
-    assert message == "0 frames were to be concealed, the shards say 1"
+    assert message == "the plan conceals 0 frames, the shards say 1"
 
 
 def test_damaged_sound_is_copied_as_it_is(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_damaged_sound_is_copied_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_film_is_refused_unless_asked_to_conceal(tmp_path: Path) -> None:
-    path = damage(film(tmp_path / "film.mp4"), [31])
+    path = damage(make_small(tmp_path / "film.mp4"), [31])
     bench = Bench(path)
     assert bench.extract() == ExitCode.BAD_SOURCE
     message = bench.failure(Stage.EXTRACT).message

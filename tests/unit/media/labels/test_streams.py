@@ -16,12 +16,7 @@ from tests.support.films import (
     png,
     remux,
 )
-from tests.unit.media.recompose.test_recompose import (
-    CHAPTERS,
-    composed,
-    subtitles,
-    whole_job,
-)
+from tests.unit.media.support import CHAPTERS, make_and_run, run_job, subtitles
 
 EVERY = ["mp4", "mov", "mkv"]
 
@@ -56,7 +51,7 @@ def many(tmp_path: Path) -> Path:
 def test_several_sound_tracks_keep_order_languages_titles_and_roles(
     many: Path, container: str, tmp_path: Path
 ) -> None:
-    bench, result = whole_job(tmp_path, many, container=container)
+    bench, result = run_job(tmp_path, many, container=container)
     with av.open(str(result)) as film:
         tracks = film.streams.audio
         assert [t.codec_context.codec.canonical_name for t in tracks] == ["aac", "ac3", "mp3"]
@@ -80,7 +75,7 @@ def test_several_sound_tracks_keep_order_languages_titles_and_roles(
 def test_webm_takes_opus_and_names_the_sound_that_it_cannot_hold(tmp_path: Path) -> None:
     base = make(tmp_path / "base.mp4", audio="aac")
     film = remux(tmp_path / "film.mkv", base, make(tmp_path / "opus.mkv", audio="libopus"))
-    bench, result = whole_job(tmp_path, film, container="webm", codec="av1")
+    bench, result = run_job(tmp_path, film, container="webm", codec="av1")
     with av.open(str(result)) as film:
         assert [t.codec_context.codec.canonical_name for t in film.streams.audio] == ["opus"]
         assert result.read_bytes()[:64].count(b"webm") == 1
@@ -97,7 +92,7 @@ def test_a_cover_stays_with_the_film_or_is_named(
     if source == "mp4":
         film = remux(tmp_path / "cover.mp4", film)
     codec = "av1" if container == "webm" else "h264"
-    bench, result = whole_job(tmp_path, film, container=container, codec=codec)
+    bench, result = run_job(tmp_path, film, container=container, codec=codec)
     with av.open(str(result)) as film_:
         covers = [s for s in film_.streams.video if s.disposition & Disposition.attached_pic]
         if container in ("mp4", "mkv"):
@@ -119,7 +114,7 @@ def test_the_time_code_of_the_first_frame_is_kept(
     base = make(tmp_path / f"base.{source}", codec=codec, options={})
     code = "10:11:12:13"
     film = remux(tmp_path / f"film.{source}", base, labels={0: {"timecode": code}})
-    bench, result = whole_job(tmp_path, film, container=container)
+    bench, result = run_job(tmp_path, film, container=container)
     assert bench.report.ledger.dropped == ()
     assert not [item for item in lost(bench) if item[1] == "timecode"]
     with av.open(str(result)) as shown:
@@ -133,7 +128,7 @@ def test_a_time_code_that_the_rate_cannot_have_is_named_and_stops_nothing(tmp_pa
     base = make(tmp_path / "base.mkv", audio="libopus")
     code = "01:00:00;02"  # counts dropped frames, at 25 a second
     film = remux(tmp_path / "film.mkv", base, labels={0: {"timecode": code}})
-    bench, _ = whole_job(tmp_path, film, container="mp4")
+    bench, _ = run_job(tmp_path, film, container="mp4")
     assert ("film", "timecode", code, None) in lost(bench)
 
 
@@ -145,7 +140,7 @@ def test_tags_are_kept_or_named(container: str, tmp_path: Path) -> None:
     }  # fmt: skip
     base = make(tmp_path / "base.mkv")
     film = remux(tmp_path / "film.mkv", base, tags=tags, labels={0: {"title": "Bild"}})
-    bench, result = whole_job(tmp_path, film, container=container)
+    bench, result = run_job(tmp_path, film, container=container)
     with av.open(str(result)) as shown:
         told = {k.lower(): v for k, v in shown.metadata.items()}
     gone = {key for of, key, _, _ in lost(bench) if of == "file"}
@@ -158,7 +153,7 @@ def test_tags_are_kept_or_named(container: str, tmp_path: Path) -> None:
 def test_chapters_stand_where_they_stood(container: str, tmp_path: Path) -> None:
     codec = "av1" if container == "webm" else "h264"
     clip = Clip(chapters=CHAPTERS)
-    bench, result = composed(tmp_path, "film.mkv", clip, container=container, codec=codec)
+    bench, result = make_and_run(tmp_path, "film.mkv", clip, container=container, codec=codec)
     with av.open(str(result)) as film:
         shown = [
             (float(c["start"] * (c["time_base"] or 0)), float(c["end"] * (c["time_base"] or 0)),
@@ -209,7 +204,7 @@ def test_text_is_copied_or_converted_and_what_is_lost_is_named(
 ) -> None:
     film = text_film(tmp_path, codec, [(0.2, 0.8, TEXTS[codec])])
     video = "av1" if container == "webm" else "h264"
-    bench, result = whole_job(tmp_path, film, container=container, codec=video)
+    bench, result = run_job(tmp_path, film, container=container, codec=video)
     ((start, length, payload),) = subtitles(result)
     assert (start, length) == (pytest.approx(0.2, abs=0.001), pytest.approx(0.6, abs=0.001))
     copied = container == "mkv" or (codec, container) == ("webvtt", "webm")
@@ -235,6 +230,6 @@ def test_timed_text_keeps_its_styles_from_mp4_to_mp4(tmp_path: Path) -> None:
             if packet.size:
                 copy.stream = targets[number]
                 out.mux(copy)
-    bench, result = whole_job(tmp_path, tmp_path / "film.mp4", container="mp4")
+    bench, result = run_job(tmp_path, tmp_path / "film.mp4", container="mp4")
     assert subtitles(result)[0][2] == b"\0\5Hallo" + style
     assert bench.report.ledger.streams[0].payload_equal

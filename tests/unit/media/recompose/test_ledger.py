@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from containers.common.film.opening import decode_frames, open_source
+from containers.common.film.decoding import decode_frames
+from containers.common.film.opening import FilmFile
 from containers.media.recompose import composer
 from contracts import keys
 from contracts.names import ExitCode, Stage
@@ -83,9 +84,7 @@ def test_colours_other_than_planned(bench: Bench) -> None:
     video = manifest.video.model_copy(update={"working_colour": other})
     for shard in manifest.shards:
         stamps = bench.timestamps[shard.first_frame : shard.first_frame + shard.frames]
-        frames = decode_frames(
-            lambda: open_source(io.BytesIO(bench.film.read_bytes())), stamps, stream_index=0
-        )
+        frames = decode_frames(FilmFile(io.BytesIO(bench.film.read_bytes())), stamps)
         body = encode_shard(manifest.model_copy(update={"video": video}), frames)
         bench.commit(shard, body)
     assert refused(bench) == "the result says colour matrix 9 instead of 5"
@@ -118,10 +117,10 @@ def test_a_missing_attachment(tmp_path: Path, meddle: Meddle) -> None:
     [
         ("crash", ExitCode.BAD_SOURCE, "crashes the muxer (SIGSEGV)"),
         ("hang", ExitCode.LIMIT_EXCEEDED, "makes the muxer hang: no sign of life for 1 s"),
-        ("claim_a_ledger", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
-        ("claim_success", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
-        ("fetch_another", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
-        ("fetch_forever", ExitCode.BAD_SOURCE, "makes the muxer say what makes no sense"),
+        ("claim_a_ledger", ExitCode.BAD_SOURCE, "makes the muxer send what no muxer would"),
+        ("claim_success", ExitCode.BAD_SOURCE, "makes the muxer send what no muxer would"),
+        ("fetch_another", ExitCode.BAD_SOURCE, "makes the muxer send what no muxer would"),
+        ("fetch_forever", ExitCode.BAD_SOURCE, "makes the muxer send what no muxer would"),
         ("fill_the_disk", ExitCode.LIMIT_EXCEEDED, "makes the muxer write more than 64 MiB"),
         ("open_a_file", ExitCode.CRASH, "PermissionError"),
     ],

@@ -13,14 +13,13 @@ from tests.support.films import (
     decode_all,
     make,
 )
-from tests.support.sei import film_with_messages
-from tests.unit.media.labels.test_captions import (
-    made,
-    message,
-    shown,
-    triplets,
+from tests.support.sei import (
+    caption_message,
+    caption_triplets,
+    film_with_messages,
+    shown_captions,
 )
-from tests.unit.media.recompose.test_recompose import sound, times
+from tests.unit.media.support import run_real_job, sound, times
 
 CLIP = Clip(frames=24, audio="libmp3lame")
 
@@ -34,7 +33,7 @@ def test_b_frames_in_avi_are_shown_in_their_order(extraction: str, tmp_path: Pat
         folder.mkdir()
         film = make(folder / name, CLIP)
         bench = Bench(film, codec="ffv1", shard_seconds=0.4, extraction=extraction)
-        results.append(made(bench, folder))
+        results.append(run_real_job(bench, folder))
         assert bench.manifest.video.by_order == (name == "film.avi")
         assert sound(results[-1])[0] == sound(film)[0]
     avi, mp4 = results
@@ -47,7 +46,7 @@ def test_ranges_of_such_a_film_are_refused(tmp_path: Path) -> None:
     assert bench.extract() == ExitCode.UNSUPPORTED
     said = bench.failure(Stage.EXTRACT).message
     assert said == (
-        "film.avi does not tell when its frames are shown, so it cannot be read by ranges; "
+        "film.avi does not say when its frames are shown, so it cannot be read by ranges; "
         "choose extraction shards or auto"
     )
 
@@ -61,6 +60,6 @@ def test_a_damaged_frame_of_such_a_film_is_not_taken_for_another(tmp_path: Path)
 
 
 def test_captions_of_such_a_film_stay_with_their_frames(tmp_path: Path) -> None:
-    bench = Bench(film_with_messages(tmp_path / "film.avi", message))
-    assert shown(made(bench, tmp_path)) == [triplets(n) for n in range(12)]
+    bench = Bench(film_with_messages(tmp_path / "film.avi", caption_message))
+    assert shown_captions(run_real_job(bench, tmp_path)) == [caption_triplets(n) for n in range(12)]
     assert bench.report.ledger.captioned_frames == 12

@@ -8,7 +8,7 @@ import pytest
 from containers.common.film.opening import ISO_MEDIA
 from contracts.job import HOLDS, Codec, Container
 from tests.support.films import Clip, decode_all
-from tests.unit.media.recompose.test_recompose import composed, times
+from tests.unit.media.support import make_and_run, times
 
 PAIRS = [(codec, kind) for kind in Container for codec in Codec if codec in HOLDS[kind]]
 TAGS = {
@@ -26,7 +26,7 @@ TAGS = {
 def test_every_codec_is_joined_in_every_container_that_holds_it(
     codec: Codec, kind: Container, tmp_path: Path
 ) -> None:
-    bench, result = composed(
+    bench, result = make_and_run(
         tmp_path, "film.mp4", Clip(), codec=codec, container=kind, shard_seconds=0.4
     )
     assert times(result) == times(bench.film)  # 25 a second: whole milliseconds
@@ -42,7 +42,7 @@ def test_every_codec_is_joined_in_every_container_that_holds_it(
 
 @pytest.mark.parametrize("kind", sorted(ISO_MEDIA))
 def test_iso_files_can_start_playing_before_they_are_whole(kind: Container, tmp_path: Path) -> None:
-    _, result = composed(tmp_path, "film.mp4", Clip(), container=kind)
+    _, result = make_and_run(tmp_path, "film.mp4", Clip(), container=kind)
     data = result.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
@@ -63,7 +63,7 @@ def test_the_result_has_the_pixels_that_were_asked_for(
     codec: Codec, pixel_format: str, tmp_path: Path
 ) -> None:
     clip = Clip(frames=4)
-    _, result = composed(tmp_path, "film.mp4", clip, codec=codec, pixel_format=pixel_format)
+    _, result = make_and_run(tmp_path, "film.mp4", clip, codec=codec, pixel_format=pixel_format)
     with av.open(str(result)) as film:
         shown = film.streams.video[0].codec_context.pix_fmt
     assert len(decode_all(result)) == 4
@@ -72,7 +72,7 @@ def test_the_result_has_the_pixels_that_were_asked_for(
 
 def test_prores_of_a_film_of_full_range_says_and_has_limited_range(tmp_path: Path) -> None:
     clip = Clip(frames=4, colour=(1, 1, 1, 2))
-    bench, result = composed(tmp_path, "film.mp4", clip, codec="prores")
+    bench, result = make_and_run(tmp_path, "film.mp4", clip, codec="prores")
     assert bench.manifest.video.working_colour.full_range
     assert not bench.manifest.result_colour.full_range
     with av.open(str(result)) as film:

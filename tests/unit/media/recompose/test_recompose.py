@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -23,9 +22,9 @@ from tests.support.films import (
     decode_all,
     make,
 )
+from tests.unit.media.support import CHAPTERS, make_and_run, sound, subtitles, times
 
 TITLES = [(0.1, 0.5, "Hallo"), (0.7, 1.2, "<i>Welt</i>\nzwei")]
-CHAPTERS = [(0.0, 1.0, "Anfang"), (1.0, 1.6, "Ende")]
 MPEG2 = {"bf": "2", "g": "12"}
 
 FILMS: dict[str, Clip] = {
@@ -49,55 +48,14 @@ FILMS: dict[str, Clip] = {
 }  # fmt: skip
 
 
-def composed(folder: Path, name: str, clip: Clip, **settings: Any) -> tuple[Bench, Path]:
-    """A film of that kind through the whole job."""
-    return whole_job(folder, make(folder / name, clip), **settings)
-
-
-def whole_job(folder: Path, film: Path, **settings: Any) -> tuple[Bench, Path]:
-    """The film through the whole job; its result."""
-    bench = Bench(film, **settings)
-    assert bench.extract() == ExitCode.OK, bench.failure(Stage.EXTRACT).message
-    bench.process()
-    code = bench.recompose()
-    assert code == ExitCode.OK, bench.failure(Stage.RECOMPOSE).message
-    return bench, bench.result(folder)
-
-
-def times(path: Path) -> list[Fraction]:
-    """Seconds at which the frames are shown."""
-    with av.open(str(path)) as container:
-        unit = container.streams.video[0].time_base or Fraction(1)
-    return [frame.pts * unit for frame in decode_all(path)]
-
-
-def sound(path: Path) -> tuple[bytes, float]:
-    """All packets' bytes, and the second of the first decoded sample against the first frame."""
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        payload = b"".join(bytes(p) for p in container.demux(stream) if p.size)
-    with av.open(str(path)) as container:
-        first = next(container.decode(container.streams.audio[0]))
-    return payload, float((first.time or 0) - float(times(path)[0]))
-
-
-def subtitles(path: Path) -> list[tuple[float, float, bytes]]:
-    with av.open(str(path)) as container:
-        stream = container.streams.subtitles[0]
-        unit = stream.time_base or Fraction(1)
-        return [
-            (float((p.pts or 0) * unit), float((p.duration or 0) * unit), bytes(p))
-            for p in container.demux(stream)
-            if p.size > 2
-        ]
-
-
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("name", FILMS)
 def test_every_frame_is_shown_at_its_time_and_the_sound_is_untouched(
     name: str, container: str, tmp_path: Path
 ) -> None:
-    bench, result = composed(tmp_path, name, FILMS[name], container=container, shard_seconds=0.4)
+    bench, result = make_and_run(
+        tmp_path, name, FILMS[name], container=container, shard_seconds=0.4
+    )
     planned, shown = times(bench.film), times(result)
     assert len(planned) == len(shown)
     shift = shown[0] - planned[0]
@@ -132,7 +90,7 @@ def test_joining_changes_no_pixel(tmp_path: Path) -> None:
 def test_picture_facts_survive(tmp_path: Path) -> None:
     clip = Clip(sar=Fraction(4, 3), rotation=90, colour=(1, 13, 6, 2))
     for container in ("mp4", "mkv"):
-        _, result = composed(tmp_path, "film.mp4", clip, container=container)
+        _, result = make_and_run(tmp_path, "film.mp4", clip, container=container)
         with av.open(str(result)) as film:
             stream = film.streams.video[0]
             frame = next(film.decode(stream))
@@ -151,7 +109,7 @@ def test_a_mirrored_picture_stays_mirrored(
     container: str, rotation: int, matrix: list[tuple[int, int]], tmp_path: Path
 ) -> None:
     clip = Clip(frames=4, rotation=rotation, mirrored=True)
-    bench, result = composed(tmp_path, "film.mp4", clip, container=container)
+    bench, result = make_and_run(tmp_path, "film.mp4", clip, container=container)
     assert (bench.manifest.video.rotation, bench.report.ledger.mirrored) == (rotation, True)
     for film in (tmp_path / "film.mp4", result):
         with av.open(str(film)) as opened:
@@ -166,7 +124,7 @@ def test_chapters_metadata_and_languages_survive(tmp_path: Path) -> None:
         chapters=CHAPTERS, title="Ein Film", audio="libopus", subtitles=TITLES,
         attachment=b"font" * 50,
     )  # fmt: skip
-    bench, result = composed(tmp_path, "film.mkv", clip)
+    bench, result = make_and_run(tmp_path, "film.mkv", clip)
     with av.open(str(result)) as film:
         assert [c["metadata"] for c in film.chapters()] == [{"title": "Anfang"}, {"title": "Ende"}]
         assert film.metadata["title"] == "Ein Film"
@@ -179,7 +137,7 @@ def test_chapters_metadata_and_languages_survive(tmp_path: Path) -> None:
 
 def test_plain_subtitles_become_timed_text_in_mp4(tmp_path: Path) -> None:
     clip = Clip(subtitles=TITLES, chapters=CHAPTERS, attachment=b"font")
-    bench, result = composed(tmp_path, "film.mkv", clip, container="mp4")
+    bench, result = make_and_run(tmp_path, "film.mkv", clip, container="mp4")
     first, second = subtitles(result)
     assert first == (pytest.approx(0.1), pytest.approx(0.4), b"\0\5Hallo")
     assert second == (pytest.approx(0.7), pytest.approx(0.5), b"\0\x09Welt\nzwei")
@@ -196,7 +154,7 @@ def test_plain_subtitles_become_timed_text_in_mp4(tmp_path: Path) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_timed_text_survives(container: str, tmp_path: Path) -> None:
     clip = Clip(subtitles=TITLES[:1], subtitle_codec="mov_text", audio="aac")
-    _, result = composed(tmp_path, "film.mp4", clip, container=container)
+    _, result = make_and_run(tmp_path, "film.mp4", clip, container=container)
     ((start, length, text),) = subtitles(result)
     with av.open(str(result)) as film:
         assert film.streams.subtitles[0].language == "ger"
@@ -206,7 +164,7 @@ def test_timed_text_survives(container: str, tmp_path: Path) -> None:
 
 
 def test_the_report_accounts_for_everything(tmp_path: Path) -> None:
-    bench, result = composed(tmp_path, "film.mp4", Clip(audio="aac"), shard_seconds=0.4)
+    bench, result = make_and_run(tmp_path, "film.mp4", Clip(audio="aac"), shard_seconds=0.4)
     report = bench.report
     assert report.ledger.balanced
     ledger = report.ledger
@@ -224,7 +182,7 @@ def test_the_report_accounts_for_everything(tmp_path: Path) -> None:
 
 
 def test_running_recompose_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    bench, result = composed(tmp_path, "film.mp4", Clip(audio="aac"))
+    bench, result = make_and_run(tmp_path, "film.mp4", Clip(audio="aac"))
     first = result.read_bytes()
     assert bench.recompose() == ExitCode.OK
     assert bench.result(tmp_path).read_bytes() == first

@@ -1,4 +1,4 @@
-"""From coded frames to frames of film: fields woven as planned, or deinterlaced by bwdif."""
+"""Fields into frames of film: woven as planned (inverse telecine), or deinterlaced by bwdif."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -41,13 +41,13 @@ class FieldPlan:
 
     @classmethod
     def load(cls, fields: Fields, file: IO[bytes], frames: int) -> "FieldPlan":
-        """As save() wrote it; `frames` are the film's."""
+        """Read what `save` wrote; `frames`: how many the film has."""
         arrays = np.load(file, allow_pickle=False)
         coded = fields.coded_frames or frames
         return cls(fields.order, arrays["top"], arrays["bottom"], arrays["deinterlaced"], coded)
 
     def save(self, path: Path, coded_pts: NDArray[np.int64]) -> None:
-        """npz, with the timestamps of the coded frames."""
+        """Write an npz, with the timestamps of the coded frames."""
         np.savez_compressed(
             path,
             coded_pts=coded_pts,
@@ -58,7 +58,7 @@ class FieldPlan:
 
     @classmethod
     def all_deinterlaced(cls, order: FieldOrder, frames: int) -> "FieldPlan":
-        """One frame a frame."""
+        """A plan that deinterlaces every coded frame into one frame."""
         every = np.arange(frames, dtype=np.int64)
         return cls(order, every, every, np.ones(frames, np.bool_), frames)
 
@@ -78,7 +78,7 @@ def film_pictures(
     first: int,
     count: int,
 ) -> Iterator[Picture]:
-    """`count` frames of the film from `first` on; the same whatever range they are asked in.
+    """`count` frames of the film from `first` on; the same whatever range is asked for.
 
     `timestamps`: int64, of the whole film. Without a plan the coded frames are the film.
     """
@@ -94,7 +94,7 @@ def film_pictures(
 
 
 class _Window:
-    """The last few coded frames; asked for in order, give or take a few."""
+    """The last few coded frames; numbers come in order, give or take a few."""
 
     KEPT = 4
 
@@ -137,9 +137,9 @@ def weave(top: Picture, bottom: Picture) -> Picture:
 
 
 class _Deinterlacer:
-    """bwdif, one frame a frame; goes on where it stands if frames are asked for one by one.
+    """bwdif, one frame for each coded frame; continues where it is if frames come in order.
 
-    It looks at one frame before and one behind; the film's first and last have none.
+    It looks at the frames before and after; the film's first and last have none there.
     """
 
     def __init__(self, plan: FieldPlan, coded: _Window) -> None:

@@ -1,37 +1,31 @@
-"""Damaged stretches of a film: decoded so that every worker gets the same, stand-ins included."""
+"""Error concealment: a damaged stretch of a film decoded with stand-ins for its damaged frames.
+
+Every worker gets the same frames, stand-ins included, wherever its shards begin and end.
+"""
 
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from containers.common.film.decoding import BACK_OFF_SECONDS, frame_pts
 from containers.common.film.kinds import Kind, kind_of
-from containers.common.film.opening import (
-    BACK_OFF_SECONDS,
-    ONE_THREAD,
-    decode_packet,
-    demuxed,
-    film_stream,
-    frame_pts,
-    sought,
-    use_threads,
-)
+from containers.common.film.opening import ONE_THREAD, FilmFile, OpenFilm, use_threads
 from containers.common.runtime.errors import WorkerError
 from contracts.base import Contract
 from contracts.names import ExitCode
 
 SILENT_CODECS = frozenset({"mjpeg"})
-"""Their decoders hand out a damaged picture with what lay in memory; asked to, they refuse it."""
+"""Their decoders fill a damaged picture with whatever lay in memory; an option makes them fail."""
 DECODER = -1
-"""Stands in where the decoder made something of a damaged frame."""
+"""The decoder itself made a picture of a damaged frame, which stands in."""
 
 
-class Mend(Contract):
-    """A stretch, and what stands in for its damaged frames."""
+class Concealment(Contract):
+    """A damaged stretch, and what stands in for its damaged frames."""
 
     first_frame: int
     timestamps: tuple[int, ...]
@@ -41,8 +35,8 @@ class Mend(Contract):
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the decoder gave: a frame's place among the timestamps, its picture, its state."""
+class DecodedFrame:
+    """A frame that the decoder gave, and its place among the stretch's timestamps."""
 
     place: int
     frame: VideoFrame
@@ -50,19 +44,15 @@ class Given:
 
 
 def expect_damage(stream: VideoStream) -> None:
-    """Say it before the first packet: the same pictures and flags then come in every process."""
+    """Call it before the first packet: then every process gets the same pictures and flags."""
     use_threads(stream, ONE_THREAD)
     if stream.codec_context.codec.canonical_name in SILENT_CODECS:
         stream.codec_context.options = {"err_detect": "explode"}
 
 
-def decoded_stretch(
-    open_fn: Callable[[], InputContainer],
-    timestamps: Sequence[int],
-    marked: Collection[int],
-    stream_index: int,
-    kind: Kind,
-) -> Generator[Given]:
+def decode_stretch(
+    film: FilmFile, timestamps: Sequence[int], marked: Collection[int], kind: Kind
+) -> Generator[DecodedFrame]:
     """Decode from the keyframe at timestamps[0] to the frame at timestamps[-1].
 
     `marked`: timestamps of frames that are damaged whatever their decoder says. One thread: with
@@ -71,96 +61,88 @@ def decoded_stretch(
     """
     places = {pts: place for place, pts in enumerate(timestamps)}
     last = -1
-    packets = _packets_from(open_fn, stream_index, timestamps[0])
+    packets = _packets_from(film, timestamps[0])
     with contextlib.closing(packets):
-        for packet in packets:
-            for frame in decode_packet(packet):
+        for opened, packet in packets:
+            for frame in opened.decode(packet):
                 pts = frame_pts(frame)
                 if pts is not None and pts > timestamps[-1]:
                     return
                 place = -1 if pts is None else places.get(pts, -1)
                 if place > last and kind_of(frame) == kind:
                     last = place
-                    yield Given(place, frame, frame.is_corrupt or pts in marked)
+                    yield DecodedFrame(place, frame, frame.is_corrupt or pts in marked)
             if last == len(timestamps) - 1:
                 return
 
 
-def _packets_from(
-    open_fn: Callable[[], InputContainer], stream_index: int, start: int
-) -> Generator[Packet]:
+def _packets_from(film: FilmFile, start: int) -> Generator[tuple[OpenFilm, Packet]]:
     """From the keyframe with this timestamp on; where there is none, from the film's beginning (an
     edit list may hide the keyframe of its first frame)."""
     for back in (*BACK_OFF_SECONDS, None):
-        with contextlib.closing(open_fn()) as container:
-            stream = film_stream(container, stream_index)
-            expect_damage(stream)
-            if not sought(container, stream, start, back):
+        with film.open() as opened:
+            expect_damage(opened.stream)
+            if not opened.seek_before(start, back):
                 continue
             begun = back is None
-            for packet in demuxed(container, stream):
+            for packet in opened.packets():
                 begun = begun or (packet.pts == start and packet.is_keyframe)
                 if begun:
-                    yield packet
+                    yield opened, packet
                 elif packet.dts is not None and packet.dts > start:
                     break
             if begun:
                 return
 
 
-def mended_frames(
-    open_fn: Callable[[], InputContainer],
-    mend: Mend,
-    part: range,
-    *,
-    stream_index: int,
-    kind: Kind,
-    name: str,
+def conceal_frames(
+    film: FilmFile, stretch: Concealment, part: range, kind: Kind
 ) -> Iterator[VideoFrame]:
-    """The frames with these numbers, of a stretch; stand-ins in the place of damaged ones.
+    """The frames of a damaged stretch with these numbers, stand-ins in the place of damaged ones.
 
-    Raises WorkerError BAD_SOURCE where the film decodes otherwise than it did for the plan.
+    Raises WorkerError BAD_SOURCE where the film decodes differently than it did for the plan.
     """
-
     marked = {
-        mend.timestamps[number - mend.first_frame]
-        for number, stand_in in mend.stand_ins.items()
+        stretch.timestamps[number - stretch.first_frame]
+        for number, stand_in in stretch.stand_ins.items()
         if stand_in == DECODER
     }
 
-    def given() -> Generator[Given]:
-        return decoded_stretch(open_fn, mend.timestamps, marked, stream_index, kind)
+    def decode() -> Generator[DecodedFrame]:
+        return decode_stretch(film, stretch.timestamps, marked, kind)
 
-    good = _later_frame(mend, given)
-    source = given()
-    with contextlib.closing(source):
-        for number in range(mend.first_frame, part.stop):
-            stand_in = mend.stand_ins.get(number)
+    good = _decode_later_frame(stretch, decode)
+    with contextlib.closing(decode()) as decoded:
+        for number in range(stretch.first_frame, part.stop):
+            stand_in = stretch.stand_ins.get(number)
             frame = good
             if stand_in is None or stand_in == DECODER:
-                found = next(source, None)
-                planned = (number - mend.first_frame, stand_in == DECODER)
+                found = next(decoded, None)
+                planned = (number - stretch.first_frame, stand_in == DECODER)
                 if found is None or (found.place, found.damaged) != planned:
-                    raise _otherwise(name, number)
+                    raise _unlike_the_plan(film.name, number)
                 frame = found.frame
                 good = frame if stand_in is None else good
             if frame is None:
-                raise _otherwise(name, number)
+                raise _unlike_the_plan(film.name, number)
             if number in part:
                 yield frame
 
 
-def _later_frame(mend: Mend, given: Callable[[], Generator[Given]]) -> VideoFrame | None:
+def _decode_later_frame(
+    stretch: Concealment, decode: Callable[[], Generator[DecodedFrame]]
+) -> VideoFrame | None:
     """The good frame that stands in for those before it, at the beginning of a film."""
-    later = next((good for number, good in mend.stand_ins.items() if good > number), None)
+    later = next((good for number, good in stretch.stand_ins.items() if good > number), None)
     if later is None:
         return None
-    return next((g.frame for g in given() if g.place == later - mend.first_frame), None)
+    place = later - stretch.first_frame
+    return next((found.frame for found in decode() if found.place == place), None)
 
 
-def _otherwise(name: str, number: int) -> WorkerError:
+def _unlike_the_plan(name: str, number: int) -> WorkerError:
     return WorkerError(
         ExitCode.BAD_SOURCE,
-        f"{name}: frame {number} decodes otherwise than it did when the film was planned, so its "
+        f"{name}: frame {number} decodes differently than it did when the film was planned, so its "
         "damage cannot be concealed; repair the film",
     )

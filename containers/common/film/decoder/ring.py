@@ -1,4 +1,4 @@
-"""The parent's end of the shared memory through which pictures come."""
+"""The shared memory through which decoded pictures come: its slots, and the parent's end of it."""
 
 import contextlib
 import fcntl
@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from containers.common.film.decoder_child import slot_planes
 from containers.common.film.pictures import (
     Picture,
     picture_bytes,
     plain_format,
+    plane_shapes,
+    sample_type,
 )
 from contracts.film.facts import Video
 
@@ -22,7 +23,7 @@ MAX_SLOTS, MIN_SLOTS = 8, 4
 RING_BYTES = 256 * 1024**2
 """Fewer slots than MAX_SLOTS where they would take more."""
 KEPT_SLOTS = 2
-"""For the child: with so few left to it, pictures are copied out instead of lent."""
+"""With fewer left to the child, pictures are copied out instead of lent."""
 _PAGE = 4096
 
 
@@ -46,7 +47,7 @@ class Ring:
         return self.fd, self.free_fd
 
     def fit(self, video: Video) -> None:
-        """Make room for the film's pictures; once, for the size cannot change any more."""
+        """Make room for the film's pictures. Call it once: the size cannot change afterwards."""
         self.pixel_format = plain_format(video.pixel_format)
         self._size = video.width, video.height
         size = picture_bytes(self.pixel_format, *self._size)
@@ -61,7 +62,7 @@ class Ring:
             self._give_back(slot)
 
     def take(self, slot: int) -> bool:
-        """The child says that a picture is there; False if the slot was not its own."""
+        """Take over a slot that the child filled; False if the slot was not its own."""
         with self._changing:
             if slot not in self._theirs:
                 return False
@@ -74,7 +75,8 @@ class Ring:
         return not self._theirs
 
     def picture(self, slot: int, pts: int) -> Picture:
-        """The picture that `take` announced. Its slot is free again at the latest with its end.
+        """The picture that `take` announced. Its slot is free again as soon as nobody holds the
+        picture.
 
         Samples of 8 and 16 bits may be any number, so such pictures are lent, the ring's memory
         itself; others are copied, for the child could write numbers beyond their range.
@@ -105,3 +107,15 @@ class Ring:
     def __del__(self) -> None:
         for fd in (self.fd, self.free_fd, self._free):
             os.close(fd)
+
+
+def slot_planes(
+    memory: mmap.mmap | np.ndarray, offset: int, pixel_format: str, size: tuple[int, int]
+) -> list[np.ndarray]:
+    """The planes of a picture (width, height) in shared memory from `offset` on, not copied."""
+    kind, planes = sample_type(pixel_format), []
+    for rows, columns in plane_shapes(pixel_format, *size):
+        flat = np.frombuffer(memory, kind, rows * columns, offset)
+        planes.append(flat.reshape(rows, columns))
+        offset += flat.nbytes
+    return planes

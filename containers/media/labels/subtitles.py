@@ -1,4 +1,4 @@
-"""Text subtitles between their forms: the words stay, styles only where both forms have them.
+"""Converts text subtitles: the words stay, styles only where both forms have them.
 
 mov_text: 3GPP TS 26.245 (16-bit length, UTF-8 or UTF-16 text, style boxes); SubRip: lines with
 simple tags; WebVTT: W3C cue text; ASS as in Matroska: eight fields and the text, after commas.
@@ -22,7 +22,7 @@ _LEFT_OUT = {
 }
 
 
-def convert(payload: bytes, source: str, target: str) -> bytes:
+def convert_subtitle(payload: bytes, source: str, target: str) -> bytes:
     """A subtitle packet's bytes in another form; the same form gives the same bytes.
 
     `source` and `target` are FFmpeg's names. Empty words become a space, for an empty packet ends
@@ -32,7 +32,7 @@ def convert(payload: bytes, source: str, target: str) -> bytes:
         return payload
     if (source, target) == ("subrip", "webvtt"):
         return _subrip_to_webvtt(_decoded(payload)).encode() or b" "
-    text = words(payload, source) or " "
+    text = subtitle_text(payload, source) or " "
     if target == "mov_text":
         raw = text.encode()[:0xFFFF].decode("utf-8", "ignore").encode()
         return len(raw).to_bytes(2, "big") + raw
@@ -41,8 +41,8 @@ def convert(payload: bytes, source: str, target: str) -> bytes:
     return text.encode()
 
 
-def left_out(source: str, target: str) -> str | None:
-    """What `convert` cannot say in the other form, or None."""
+def lost_in_conversion(source: str, target: str) -> str | None:
+    """What `convert_subtitle` loses on the way to the other form, or None."""
     if source == target or source == "text":
         return None
     if (source, target) == ("subrip", "webvtt"):
@@ -50,7 +50,7 @@ def left_out(source: str, target: str) -> str | None:
     return _LEFT_OUT.get(source)
 
 
-def words(payload: bytes, source: str) -> str:
+def subtitle_text(payload: bytes, source: str) -> str:
     """What is read on the screen, lines separated by a newline."""
     if source == "mov_text":
         return _timed_text(payload)

@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 
 from containers.common.confined.messages import Done, Shown
 from containers.common.confined.parent import ConfinedChild, Confinement
-from containers.common.film.decoder_child import DecodeTask
+from containers.common.film.concealment import Concealment
+from containers.common.film.decoder.handover import DecodeTask
+from containers.common.film.decoder.ring import Ring
 from containers.common.film.pictures import Picture
-from containers.common.film.ring import Ring
-from containers.common.film.stretches import Mend
 from contracts.film.facts import Video
 
-PROGRAM = "containers.common.film.decoder_child:serve"
+PROGRAM = "containers.common.film.decoder.child:serve"
 
 
 class FilmDecoder:
     """Decodes ranges of one film, one range at a time. Leave the `with` block to end the child.
 
-    Start it early and from the main thread: loading the child's libraries takes a third of a
-    second, which goes by beside whatever the parent does.
+    Start it early and from the main thread: the child takes a third of a second to load its
+    libraries, while the parent does something else.
     """
 
     def __init__(self, limits: Confinement, name: str, program: str = PROGRAM) -> None:
         self._ring = Ring()
-        self._child = ConfinedChild(program, limits, name, self._ring.fds)
+        self._child = ConfinedChild(program, limits, name, fds=self._ring.fds)
         self._ring.on_free = self._child.touch
         self._name = name
         self.busy_seconds = 0.0
-        """That the child has worked on the pictures handed over so far."""
+        """How long the child has worked on the pictures handed over so far."""
         self._listeners: list[threading.Thread] = []
 
     def pictures(
@@ -41,11 +41,12 @@ class FilmDecoder:
         size: int,
         video: Video,
         timestamps: NDArray[np.int64],
+        *,
         first_frame: int = 0,
-        mend: Mend | None = None,
+        concealment: Concealment | None = None,
     ) -> Iterator[Picture]:
-        """The pictures of exactly these frames (as `decode_frames`), of which there is one or more.
-        With `mend` they are a part of its stretch.
+        """The pictures of exactly these frames (as `decode_frames`), one or more. With
+        `concealment` they are a part of its stretch.
 
         `file` (of `size` bytes) is read from another thread while this runs. Pictures may be
         shared memory: hold few of them. Raises WorkerError for a film that cannot be decoded, hangs
@@ -67,7 +68,7 @@ class FilmDecoder:
             slots=ring.slots,
             slot_bytes=ring.slot_bytes,
             by_order=video.by_order,
-            mend=mend,
+            concealment=concealment,
         )
         self._child.give(task, timestamps.astype(np.int64).tobytes())
         shown = _ShownPictures(self._child, ring, file, size)
@@ -79,7 +80,7 @@ class FilmDecoder:
                 left -= 1
                 yield picture
         except GeneratorExit:
-            if left:  # the child is in the middle of a task, which nobody wants any more
+            if left:  # the child is in the middle of a task that nobody needs any more
                 self._child.kill()
             raise
 

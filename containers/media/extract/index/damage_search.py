@@ -1,4 +1,4 @@
-"""What is damaged in a film that is to be mended: found by decoding all of it, once."""
+"""The search for damaged frames, and for what stands in for them: decodes the whole film once."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator
@@ -6,25 +6,20 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from containers.common.film.kinds import (
-    Kind,
-    changed,
-    kind_of,
-)
-from containers.common.film.opening import (
-    decode_packet,
-    demuxed,
-    frame_pts,
-)
-from containers.common.film.stretches import (
+from containers.common.film.concealment import (
     DECODER,
-    Given,
+    DecodedFrame,
     expect_damage,
 )
+from containers.common.film.decoding import frame_pts
+from containers.common.film.kinds import (
+    Kind,
+    kind_change,
+    kind_of,
+)
+from containers.common.film.opening import OpenFilm
 from containers.media.extract.judge.probe import bad_source
 from contracts.film.facts import (
     Concealed,
@@ -39,7 +34,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class FoundDamage:
-    """By numbers of frames, all int64: as a child tells it."""
+    """Damage by numbers of frames, all int64, as the child reports it."""
 
     damaged: NDArray[np.int64]
     stand_ins: NDArray[np.int64]
@@ -55,29 +50,24 @@ class FoundDamage:
         return vars(self).copy()
 
     @classmethod
-    def taken(cls, arrays: dict[str, NDArray[np.int64]]) -> "FoundDamage":
-        """Out of a child's arrays. Raises KeyError."""
+    def pop_from(cls, arrays: dict[str, NDArray[np.int64]]) -> "FoundDamage":
+        """Take its arrays out of a child's. Raises KeyError."""
         return cls(*(arrays.pop(field.name) for field in fields(cls)))
 
 
-def good_frames(
-    container: InputContainer,
-    stream: VideoStream,
-    timestamps: NDArray[np.int64],
-    marked: Collection[int],
-    kind: Kind,
-    name: str,
+def find_good_frames(
+    film: OpenFilm, timestamps: NDArray[np.int64], *, marked: Collection[int], kind: Kind
 ) -> NDArray[np.bool_]:
-    """Decode the whole film: which frames come undamaged, and in order.
+    """Decode the whole film: which frames come undamaged and in order; bool, shape (frames,).
 
     One thread, as several do not always flag the same frames. `marked`: timestamps of packets that
     are damaged whatever their decoder says. Raises UNSUPPORTED where the picture's kind changes.
     """
     good = np.zeros(len(timestamps), np.bool_)
-    expect_damage(stream)
+    expect_damage(film.stream)
     last = -1
-    for packet in demuxed(container, stream):
-        for frame in decode_packet(packet):
+    for packet in film.packets():
+        for frame in film.decode(packet):
             pts = frame_pts(frame)
             if pts is None or frame.is_corrupt:
                 continue
@@ -85,7 +75,8 @@ def good_frames(
             if last < place < len(timestamps) and timestamps[place] == pts:
                 last = place
                 if kind_of(frame) != kind:
-                    raise changed(name, kind, kind_of(frame), place, frame.time)
+                    after, seconds = kind_of(frame), frame.time
+                    raise kind_change(film.name, kind, after, frame=place, seconds=seconds)
                 good[place] = True
     return good & np.array([stamp not in marked for stamp in timestamps.tolist()])
 
@@ -98,18 +89,18 @@ class DamageSearch:
         timestamps: NDArray[np.int64],
         keyframes: NDArray[np.int64],
         good: NDArray[np.bool_],
-        decode: Callable[[list[int]], Iterator[Given]],
+        decode: Callable[[list[int]], Iterator[DecodedFrame]],
     ) -> None:
         self._timestamps, self._good, self._decode = timestamps, good, decode
         marked = set(keyframes.tolist())
         keys = np.flatnonzero(np.array([stamp in marked for stamp in timestamps.tolist()]))
         self._starts = keys[good[keys]]
 
-    def found(self, name: str) -> FoundDamage:
-        """Raises BAD_SOURCE for more damage than may be concealed."""
+    def search(self, name: str) -> FoundDamage:
+        """Decode around damaged frames. Raises BAD_SOURCE for more than may be concealed."""
         stand_ins: dict[Range, dict[int, int]] = {}
         for wanted in self._ranges():
-            stretch, found = self._stand_ins(wanted, list(stand_ins), name)
+            stretch, found = self._find_stand_ins(wanted, list(stand_ins), name)
             for earlier in [s for s in stand_ins if s[1] > stretch[0]]:
                 del stand_ins[earlier]  # it begins anew further back
             stand_ins[stretch] = found
@@ -128,11 +119,11 @@ class DamageSearch:
         edges = [0, *self._starts.tolist(), len(self._good)]
         return list(dict.fromkeys((edges[i], edges[i + 1]) for i in bounds.tolist()))
 
-    def _stand_ins(
+    def _find_stand_ins(
         self, stretch: Range, done: list[Range], name: str
     ) -> tuple[Range, dict[int, int]]:
-        """Decode it as the workers will. Where a keyframe is none (its decoder needs some frames
-        to recover), begin at the one before, or with the stretch that holds that."""
+        """Decode the stretch as the workers will. Where its decoder needs some frames to recover
+        after the keyframe, begin at the keyframe before, or with the stretch that holds that."""
         first, end = stretch
         damaged_at = first + int(np.argmin(self._good[first:end]))
         while True:
@@ -147,10 +138,10 @@ class DamageSearch:
             earlier = int(np.searchsorted(self._starts, first)) - 1
             first = int(self._starts[earlier]) if earlier >= 0 else 0
             first = next((begin for begin, end in done if begin <= first < end), first)
-        return (first, end), stand_ins(given, range(first, end), name)
+        return (first, end), choose_stand_ins(given, range(first, end), name)
 
 
-def stand_ins(given: dict[int, bool], stretch: range, name: str) -> dict[int, int]:
+def choose_stand_ins(given: dict[int, bool], stretch: range, name: str) -> dict[int, int]:
     """What stands in for each damaged frame: what the decoder made of it; else the nearest good
     frame before it, or at the beginning behind it.
 
@@ -183,11 +174,11 @@ def check_share(name: str, damaged: int, frames: int) -> None:
         )
 
 
-def as_told(
+def check_damage(
     found: FoundDamage, timestamps: NDArray[np.int64], time_base: Fraction, name: str
 ) -> Damage:
-    """For the manifest. Raises ValueError for facts that cannot be true together, BAD_SOURCE for
-    more damage than may be concealed."""
+    """What a child found, as the manifest has it. Raises ValueError for facts that contradict each
+    other, BAD_SOURCE for more damage than may be concealed."""
     check_share(name, len(found.damaged), len(timestamps))
     stretches = found.stretches.reshape(-1, 2)
     bounds = np.array([*stretches.reshape(-1).tolist(), len(timestamps)], np.int64)

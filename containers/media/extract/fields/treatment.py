@@ -1,4 +1,4 @@
-"""What becomes of interlaced and telecined film: judged by samples, planned, and said why."""
+"""The treatment of interlaced and telecined film: judged by samples, planned, with its reason."""
 
 import logging
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.common.film.weaving import Decode, FieldPlan
+from containers.common.film.coded_film import CodedFrames
+from containers.common.film.deinterlacing import FieldPlan
 from containers.media.extract.fields import cadence
 from containers.media.extract.fields.pulldown import (
     CYCLE,
@@ -25,11 +26,11 @@ from contracts.job import Deinterlace
 MAX_LINES = 1152
 """No interlaced format has more."""
 MIN_LINES = 32
-"""With less there is no motion to judge."""
+"""With fewer there is no motion to judge."""
 SAMPLE_FRAMES = 40
 SAMPLES = 5
 MAX_SAMPLES = 13
-"""So many are looked at where little moves."""
+"""At most, where little moves."""
 NEARLY_ALL = 0.9
 NEAR_FRAMES = 3000
 """Of a film that is decoded from its beginning for each sample, only these are looked at."""
@@ -38,57 +39,51 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Planned:
+class TreatedFilm:
     """The film after its treatment."""
 
     fields: Fields
     video: Video
     timestamps: NDArray[np.int64]
     plan: FieldPlan | None = None
-    """Only where it cannot be told by the treatment alone."""
+    """Only where the treatment does not imply it."""
 
 
-def plan_fields(
-    setting: Deinterlace,
-    video: Video,
-    timestamps: NDArray[np.int64],
-    keyframes: NDArray[np.int64],
-    decode: Decode,
-) -> Planned:
-    """Judge the film and decide. `keyframes`: timestamps of some, for cheap samples.
+def plan_treatment(setting: Deinterlace, coded: CodedFrames) -> TreatedFilm:
+    """Judge the film and decide.
 
-    Reads some 200 coded frames, of telecined film all. Raises what `decode` raises.
+    Decodes some 200 coded frames, of telecined film all. Raises what `coded.decode` raises.
     """
+    video, timestamps = coded.video, coded.timestamps
     if setting == "off":
-        return Planned(Fields(reason="left as coded, as asked"), video, timestamps)
+        return TreatedFilm(Fields(reason="left as coded, as asked"), video, timestamps)
     if not MIN_LINES <= video.height <= MAX_LINES and setting == "auto":
         reason = f"{video.height} lines: no interlaced format has so many or so few"
-        return Planned(Fields(reason=reason), video, timestamps)
-    evidence = _evidence(video, timestamps, keyframes, decode)
+        return TreatedFilm(Fields(reason=reason), video, timestamps)
+    evidence = _gather_evidence(coded)
     treated = evidence.cadence in ("telecined", "shifted")
     if setting == "on" or evidence.cadence == "interlaced":
-        planned = _deinterlaced(video, timestamps, evidence, forced=setting == "on")
+        planned = _plan_deinterlacing(coded, evidence, forced=setting == "on")
     elif treated:
-        planned = _inverse_telecine(video, timestamps, evidence, decode)
+        planned = _plan_inverse_telecine(coded, evidence)
     else:
-        fields = Fields(reason=_said(evidence), evidence=evidence)
-        planned = Planned(fields, video, timestamps)
+        fields = Fields(reason=_describe(evidence), evidence=evidence)
+        planned = TreatedFilm(fields, video, timestamps)
     log.info("fields", extra=planned.fields.model_dump(mode="json"))
     return planned
 
 
-def _evidence(
-    video: Video, timestamps: NDArray[np.int64], keyframes: NDArray[np.int64], decode: Decode
-) -> FieldEvidence:
+def _gather_evidence(coded: CodedFrames) -> FieldEvidence:
     samples: list[cadence.Sample] = []
-    if video.by_order:
+    timestamps = coded.timestamps
+    if coded.video.by_order:
         timestamps = timestamps[:NEAR_FRAMES]
-    for first in sample_places(timestamps, keyframes):
+    for first in sample_places(timestamps, coded.keyframes):
         count = min(SAMPLE_FRAMES, len(timestamps) - first)
-        samples.append(cadence.judge_sample(decode(first, count)))
+        samples.append(cadence.judge_sample(coded.decode(first, count)))
         if sum(s.cadence is not None for s in samples) >= SAMPLES:
             break
-    return cadence.judge(samples, flagged=video.flagged_interlaced)
+    return cadence.judge(samples, flagged=coded.video.flagged_interlaced)
 
 
 def sample_places(timestamps: NDArray[np.int64], keyframes: NDArray[np.int64]) -> list[int]:
@@ -111,37 +106,36 @@ def sample_places(timestamps: NDArray[np.int64], keyframes: NDArray[np.int64]) -
     return places
 
 
-def _deinterlaced(
-    video: Video, timestamps: NDArray[np.int64], evidence: FieldEvidence, *, forced: bool
-) -> Planned:
+def _plan_deinterlacing(
+    coded: CodedFrames, evidence: FieldEvidence, *, forced: bool
+) -> TreatedFilm:
     fields = Fields(
         treatment="deinterlaced",
         order=evidence.order or "top",
-        reason="as asked; " + _said(evidence) if forced else _said(evidence),
+        reason="as asked; " + _describe(evidence) if forced else _describe(evidence),
         evidence=evidence,
-        deinterlaced_frames=video.frames,
+        deinterlaced_frames=coded.video.frames,
     )
-    return Planned(fields, video, timestamps)
+    return TreatedFilm(fields, coded.video, coded.timestamps)
 
 
-def _inverse_telecine(
-    video: Video, timestamps: NDArray[np.int64], evidence: FieldEvidence, decode: Decode
-) -> Planned:
+def _plan_inverse_telecine(coded: CodedFrames, evidence: FieldEvidence) -> TreatedFilm:
     """Look at every frame; the plan names the coded frames of each frame of the film."""
-    order, coded = evidence.order or "top", len(timestamps)
-    log.info("telecined: looking at all %d frames for the film's", coded)
-    combing = list(cadence.combing_of(decode(0, coded)))
+    video, timestamps = coded.video, coded.timestamps
+    order, count = evidence.order or "top", len(timestamps)
+    log.info("telecined: looking at all %d frames for the film's", count)
+    combing = list(cadence.measure_all(coded.decode(0, count)))
     film = film_frames(combing, timestamps, video.end_pts, top_first=order == "top")
     unit = KEPT if film.cycles else 1
     stamps = film.quarters if film.cycles else timestamps
-    plan = FieldPlan(order, film.top, film.bottom, film.deinterlaced, coded)
+    plan = FieldPlan(order, film.top, film.bottom, film.deinterlaced, count)
     fields = Fields(
         treatment="inverse_telecine",
         order=order,
-        reason=f"{_said(evidence)}; {_done(film)}",
+        reason=f"{_describe(evidence)}; {_count(film)}",
         evidence=evidence,
-        coded_frames=coded,
-        removed_frames=coded - len(film.top),
+        coded_frames=count,
+        removed_frames=count - len(film.top),
         deinterlaced_frames=int(film.deinterlaced.sum()),
     )
     new = {
@@ -151,7 +145,7 @@ def _inverse_telecine(
         "time_base": video.time_base / unit,
         "frame_rate": _rate(video, film, stamps, unit),
     }
-    return Planned(fields, video.model_copy(update=new), stamps, plan)
+    return TreatedFilm(fields, video.model_copy(update=new), stamps, plan)
 
 
 def _rate(video: Video, film: FilmFrames, stamps: NDArray[np.int64], unit: int) -> Fraction:
@@ -162,7 +156,7 @@ def _rate(video: Video, film: FilmFrames, stamps: NDArray[np.int64], unit: int) 
     return (len(stamps) / span).limit_denominator(1001)
 
 
-def _done(film: FilmFrames) -> str:
+def _count(film: FilmFrames) -> str:
     said = f"{film.cycles} cycles of five coded frames became four of film"
     if film.matched:
         said += f", {film.matched} frames were put together of two"
@@ -171,7 +165,7 @@ def _done(film: FilmFrames) -> str:
     return said
 
 
-def _said(evidence: FieldEvidence) -> str:
+def _describe(evidence: FieldEvidence) -> str:
     """What the samples say, in one clause."""
     of = f"{evidence.agreeing_samples} of {evidence.samples} samples"
     order = f"{evidence.order} field first"
@@ -179,11 +173,15 @@ def _said(evidence: FieldEvidence) -> str:
     match evidence.cadence:
         case "progressive":
             if not evidence.agreeing_samples:
-                return f"too little moves in {evidence.samples} samples to tell; flagged {flags}"
+                return (
+                    f"too little moves in {evidence.samples} samples to judge by; flagged {flags}"
+                )
             return f"{of} are progressive; flagged {flags}"
         case "interlaced":
             if not evidence.agreeing_samples:
-                return f"too little moves in {evidence.samples} samples to tell; flagged {flags}"
+                return (
+                    f"too little moves in {evidence.samples} samples to judge by; flagged {flags}"
+                )
             return f"{of} are interlaced, {order}; flagged {flags}"
         case "telecined":
             return f"{of} show 3:2 pulldown, {order}; flagged {flags}"

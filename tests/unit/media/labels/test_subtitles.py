@@ -2,10 +2,10 @@
 
 import pytest
 
-from containers.media.labels.text import (
-    convert,
-    left_out,
-    words,
+from containers.media.labels.subtitles import (
+    convert_subtitle,
+    lost_in_conversion,
+    subtitle_text,
 )
 
 ASS = b"0,0,Default,,0,0,0,,{\\i1}Hallo{\\i0}, du\\Nda"
@@ -26,7 +26,7 @@ ASS = b"0,0,Default,,0,0,0,,{\\i1}Hallo{\\i0}, du\\Nda"
     ],
 )
 def test_the_words_of_each_form(codec: str, payload: bytes, text: str) -> None:
-    assert words(payload, codec) == text
+    assert subtitle_text(payload, codec) == text
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_the_words_of_each_form(codec: str, payload: bytes, text: str) -> None:
     ],
 )
 def test_one_form_becomes_another(source: str, target: str, payload: bytes, result: bytes) -> None:
-    assert convert(payload, source, target) == result
-    assert source == "text" or left_out(source, target)
+    assert convert_subtitle(payload, source, target) == result
+    assert source == "text" or lost_in_conversion(source, target)
 
 
 def test_the_same_form_keeps_its_bytes() -> None:
-    assert convert(ASS, "ass", "ass") == ASS
-    assert left_out("ass", "ass") is None
+    assert convert_subtitle(ASS, "ass", "ass") == ASS
+    assert lost_in_conversion("ass", "ass") is None
 
 
 def test_a_title_too_long_for_timed_text_is_cut_between_letters() -> None:
-    sample = convert("ü".encode() * 40_000, "subrip", "mov_text")
+    sample = convert_subtitle("ü".encode() * 40_000, "subrip", "mov_text")
     assert len(sample) == 2 + int.from_bytes(sample[:2], "big") == 2 + 0xFFFE
-    assert words(sample, "mov_text") == "ü" * 32_767
+    assert subtitle_text(sample, "mov_text") == "ü" * 32_767
