@@ -1,4 +1,4 @@
-"""The infrastructure: Pulumi components, one file per part of the pipeline.
+"""The infrastructure: Pulumi components, one folder per part of the pipeline.
 
 Policies, event patterns and the state machine are pure functions; components only place them.
 """

@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_error(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """A log line at ERROR or above fails the test, unless it is marked `logs_errors`."""
+    yield
+    if request.node.get_closest_marker("logs_errors"):
+        return
+    found = [
+        f"{record.name}: {record.getMessage()}"
+        for when in ("setup", "call")
+        for record in caplog.get_records(when)
+        if record.levelno >= logging.ERROR
+    ]
+    if found:
+        pytest.fail("unexpected ERROR in the log: " + "; ".join(found), pytrace=False)

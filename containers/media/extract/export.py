@@ -33,7 +33,7 @@ _PNG_FORMATS = {
     (True, False): "rgba", (True, True): "rgba64be",
 }  # fmt: skip
 """By alpha, and more than 8 bits."""
-_SWS_MATRIX = {6: 5}
+SWS_MATRIX = {6: 5}
 """ITU-T H.273 -> swscale, where they differ: both are BT.601."""
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def png(picture: Picture, colour: Colour) -> bytes:
     frame = VideoReformatter().reformat(
         to_frame(picture),
         format=target,
-        src_colorspace=None if source.is_rgb else _SWS_MATRIX.get(colour.matrix, colour.matrix),
+        src_colorspace=None if source.is_rgb else SWS_MATRIX.get(colour.matrix, colour.matrix),
         src_color_range=full,
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACT,

@@ -23,7 +23,7 @@ Rgb = NDArray[Any]
 """Full-range RGB, shape (height, width, 3): uint8 for 8 bits, uint16 for 16."""
 
 MATRIX_RGB = 0
-_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 """ITU-T H.273 matrix coefficients -> swscale's number; 5 and 6 are both BT.601."""
 _RGB_FORMATS = {8: "rgb24", 16: "rgb48le"}
 # Without these, swscale repeats chroma instead of interpolating it, and truncates sums.
@@ -122,9 +122,9 @@ def _range(colour: Colour) -> ColorRange:
 
 
 def _matrix(colour: Colour) -> int:
-    if colour.matrix not in _SWS_MATRIX:
+    if colour.matrix not in SWS_MATRIX:
         raise WorkerError(
             ExitCode.BAD_REQUEST,
             f"the manifest names colour matrix {colour.matrix}, which extract should have refused",
         )
-    return _SWS_MATRIX[colour.matrix]
+    return SWS_MATRIX[colour.matrix]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from local.emulator.batch import describe
-from local.emulator.batch.model import AttemptOutcome, BatchError, EmulatedJob, JobSpec
+from local.emulator.batch.model import AttemptOutcome, BatchError, EmulatedJob, SubmittedJob
 from local.emulator.batch.processes.attempt import (
     HOST_LOST,
     NOT_STARTED,
@@ -85,7 +85,7 @@ class Executor:
         settings.logs.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=self._dispatch, name="batch-dispatcher", daemon=True).start()
 
-    def submit(self, spec: JobSpec, depends_on: list[str]) -> EmulatedJob:
+    def submit(self, spec: SubmittedJob, depends_on: list[str]) -> EmulatedJob:
         """Raises BatchError for an unknown dependency."""
         with self._wake:
             unknown = [one for one in depends_on if one not in self._scheduler.jobs]
@@ -151,7 +151,7 @@ class Executor:
                 attempt.kill()
             self._idle.wait(grace_seconds)
 
-    def _new_job(self, spec: JobSpec) -> EmulatedJob:
+    def _new_job(self, spec: SubmittedJob) -> EmulatedJob:
         job_id, now, sequence = str(uuid.uuid4()), milliseconds(), len(self._scheduler.jobs)
         job = EmulatedJob(job_id, self._arn_prefix + job_id, spec, now, sequence)
         for index in range(spec.size or 0):

@@ -61,7 +61,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class JobSpec:
+class SubmittedJob:
     """What was requested: job definition and overrides merged. An array's children share it."""
 
     name: str
@@ -95,7 +95,7 @@ class EmulatedJob:
 
     id: str
     arn: str
-    spec: JobSpec
+    spec: SubmittedJob
     created_at: int
     sequence: int
     """Order of submission, for listings."""

@@ -1,4 +1,4 @@
-"""From a SubmitJob request and its job definition to a JobSpec. Pure.
+"""From a SubmitJob request and its job definition to a SubmittedJob. Pure.
 
 Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
 """
@@ -14,7 +14,7 @@ from contracts.limits import (
     BATCH_CONTAINER_OVERRIDES_CHARS,
     BATCH_JOB_NAME_CHARS,
 )
-from local.emulator.batch.model import BatchError, JobSpec
+from local.emulator.batch.model import BatchError, SubmittedJob
 from local.emulator.batch.retry import parse_retry_strategy
 
 _JOB_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{BATCH_JOB_NAME_CHARS - 1}}}")
@@ -42,7 +42,7 @@ def check_definition(definition: Mapping[str, Any]) -> None:
 
 def build_spec(
     request: Mapping[str, Any], queue_arn: str, definition: Mapping[str, Any]
-) -> JobSpec:
+) -> SubmittedJob:
     """Merge. Raises BatchError for what AWS would refuse."""
     name = request.get("jobName") or ""
     if not _JOB_NAME.fullmatch(name):
@@ -72,7 +72,7 @@ def build_spec(
         "tags": request.get("tags") or {},
         "dependsOn": dependencies(request),
     }
-    return JobSpec(
+    return SubmittedJob(
         name=name,
         queue=queue_arn,
         definition=definition["jobDefinitionArn"],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local.emulator.batch.executor import Executor
-from local.emulator.batch.model import EmulatedJob, ExitRule, JobSpec, Status
+from local.emulator.batch.model import EmulatedJob, ExitRule, Status, SubmittedJob
 from local.emulator.batch.processes.attempt import AttemptSettings
 from local.emulator.batch.scheduler import ComputeEnvironment, JobQueue
 from tests.support.local_aws import (
@@ -20,7 +20,7 @@ from tests.support.local_aws import (
     eventually,
 )
 
-SPEC = JobSpec(
+SPEC = SubmittedJob(
     name="job",
     queue="arn:aws:batch:us-east-1:123456789012:job-queue/q",
     definition="arn:aws:batch:us-east-1:123456789012:job-definition/d:1",

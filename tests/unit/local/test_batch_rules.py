@@ -10,8 +10,8 @@ from local.emulator.batch.model import (
     BatchError,
     EmulatedJob,
     ExitRule,
-    JobSpec,
     Status,
+    SubmittedJob,
 )
 from local.emulator.batch.request import build_spec, check_definition
 from local.emulator.batch.retry import parse_retry_strategy, should_retry
@@ -43,7 +43,7 @@ OUR_RULES = (
 )
 
 
-def spec_of(**request: Any) -> JobSpec:
+def spec_of(**request: Any) -> SubmittedJob:
     return build_spec({"jobName": "j", **request}, QUEUE, DEFINITION)
 
 

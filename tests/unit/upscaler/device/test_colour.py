@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 
 from containers.common.runtime.worker import WorkerError
 from containers.upscaler.device.colour import (
-    _SWS_MATRIX,
+    SWS_MATRIX,
     RgbReader,
     RgbWriter,
 )
@@ -109,7 +109,7 @@ def test_reading_leaves_the_frame_as_it_was() -> None:
 
 
 def test_what_extract_accepts_can_be_converted() -> None:
-    assert set(CONVERTIBLE_MATRICES) == set(_SWS_MATRIX)
+    assert set(CONVERTIBLE_MATRICES) == set(SWS_MATRIX)
 
 
 @pytest.mark.parametrize("matrix", [0, 2, 8, 14])
