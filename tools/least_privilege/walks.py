@@ -188,7 +188,7 @@ class File:
     def open(self, mode): return Broken()
 
 settings = {model}.read(os.environ)
-S3Store(s3_client()).upload(File(), settings.{bucket}, {key!r}, "video/x-matroska")
+S3Store(s3_client()).upload(File(), settings.{bucket}, {key!r}, content_type="video/x-matroska")
 """
 
 

@@ -114,6 +114,7 @@ def test_a_child_may_write_only_so_much_to_what_it_was_given() -> None:
     os.close(fd)
 
 
+@pytest.mark.logs_errors
 def test_a_film_that_cannot_be_written_is_told_by_its_file_and_not_by_the_muxer() -> None:
     fd = os.memfd_create("out")
     much = refused("mux", replace(LIMITS, file_bytes=100_000), fds=(fd,), number=fd)
@@ -187,6 +188,7 @@ def test_a_film_cannot_ask_for_another_try(said: int, believed: ExitCode) -> Non
     assert len(error.message) <= 2000
 
 
+@pytest.mark.logs_errors
 def test_an_error_of_ours_in_the_child_is_a_crash() -> None:
     error = refused("raise")
     assert error.exit_code is ExitCode.CRASH

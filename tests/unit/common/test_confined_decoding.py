@@ -72,6 +72,7 @@ def shown_by(
         return list(pictures)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("program", "code", "words"),
     [
@@ -98,6 +99,7 @@ def test_samples_out_of_range_are_cut_to_it() -> None:
     assert [int(plane.max()) for plane in picture.planes] == [1023] * 3
 
 
+@pytest.mark.logs_errors
 def test_the_ring_cannot_shrink_even_without_the_filter() -> None:
     with pytest.raises(WorkerError, match="PermissionError"):
         shown_by("shrink", filtered=False)

@@ -65,6 +65,7 @@ def test_the_body_gets_its_environment_and_its_array_index() -> None:
     assert (seen[0].run, seen[0].environment.job_id) == (7, JOB)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -88,6 +89,7 @@ def test_every_way_to_give_up_has_its_exit_code_and_a_failure_record(
     assert str(error).split(":")[0] in left.message
 
 
+@pytest.mark.logs_errors
 def test_a_full_disk_is_named_whoever_met_it() -> None:
     s3, met = FakeS3(), RuntimeError("the encoder failed")
     met.__cause__ = OSError(errno.ENOSPC, "No space left on device")
@@ -95,12 +97,14 @@ def test_a_full_disk_is_named_whoever_met_it() -> None:
     assert failure(s3).message == NO_ROOM
 
 
+@pytest.mark.logs_errors
 def test_the_failure_record_of_an_array_child_carries_its_run() -> None:
     s3 = FakeS3()
     run(s3, raising(WorkerError(ExitCode.UNSUPPORTED, "no")), AWS_BATCH_JOB_ARRAY_INDEX="12")
     assert failure(s3, 12).run == 12
 
 
+@pytest.mark.logs_errors
 def test_a_wrong_environment_is_a_bad_request() -> None:
     code = run_worker(
         Stage.RECOMPOSE, RecomposeEnvironment, raising(AssertionError()), environ={}, client=None
@@ -108,12 +112,14 @@ def test_a_wrong_environment_is_a_bad_request() -> None:
     assert code == ExitCode.BAD_REQUEST
 
 
+@pytest.mark.logs_errors
 def test_a_failure_that_cannot_be_written_still_gives_the_exit_code() -> None:
     s3 = FakeS3()
     s3.failing["PutObject"] = client_error("SlowDown", 503, "PutObject")
     assert run(s3, raising(WorkerError(ExitCode.BAD_SOURCE, "broken"))) == ExitCode.BAD_SOURCE
 
 
+@pytest.mark.logs_errors
 def test_sigterm_ends_the_work_with_143_and_leaves_no_failure() -> None:
     s3 = FakeS3()
 

@@ -119,6 +119,7 @@ def fail(_task: Task[RecomposeEnvironment]) -> None:
     raise WorkerError(ExitCode.BAD_SOURCE, "it is broken")
 
 
+@pytest.mark.logs_errors
 def test_a_worker_reports_its_metrics_within_its_log_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

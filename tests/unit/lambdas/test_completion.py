@@ -144,6 +144,7 @@ def test_the_first_end_of_a_job_is_its_end(world: World) -> None:
     assert len(world.calls_of("Publish")) == 1
 
 
+@pytest.mark.logs_errors
 def test_a_failing_topic_does_not_keep_the_status_back_and_loses_no_mail(world: World) -> None:
     world.refuse["Publish"] = "Throttled"
     assert deliver(READY) == ["m0"]

@@ -10,6 +10,7 @@ from lambdas.common.values import BusyError
 from tests.unit.lambdas.support import KilledError, sqs_event
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("error", "level", "traceback"),
     [

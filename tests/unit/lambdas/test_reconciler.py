@@ -199,6 +199,7 @@ def test_a_job_whose_execution_never_began_is_told_when_nothing_can_start_it(
         assert [one.error for one in news(world)] == told
 
 
+@pytest.mark.logs_errors
 def test_one_jobs_fault_does_not_take_the_others_along(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_request_becomes_a_batch_job(world: World, capsys: pytest.CaptureFixtu
     assert '"StageSubmitted":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.logs_errors
 def test_the_token_rests_in_the_registry_before_the_job_is_submitted(world: World) -> None:
     world.refuse["SubmitJob"] = "ClientException"
     assert deliver(world) == ["m0"]
@@ -177,6 +178,7 @@ def test_two_deliveries_at_once_submit_one_job(world: World) -> None:
     assert len(world.calls_of("SubmitJob")) == 1
 
 
+@pytest.mark.logs_errors
 def test_a_throttled_submission_fails_its_record_and_the_next_delivery_need_not_wait(
     world: World,
 ) -> None:

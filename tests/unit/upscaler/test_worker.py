@@ -136,6 +136,7 @@ def test_a_child_does_its_own_run_only(tmp_path: Path) -> None:
     assert committed(tmp_path) == [2, 3]
 
 
+@pytest.mark.logs_errors
 def test_a_run_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     prepare(tmp_path, 8)
     assert work(tmp_path, run=7) == ExitCode.BAD_REQUEST
@@ -197,6 +198,7 @@ def test_progress_ends_at_the_frames_of_the_run(tmp_path: Path) -> None:
     assert Progress.model_validate_json(path.read_bytes()) == Progress(run=1, frames=8)
 
 
+@pytest.mark.logs_errors
 def test_a_film_that_breaks_off_fails_by_its_frame_and_keeps_what_was_done(
     tmp_path: Path,
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_film_that_breaks_off_fails_by_its_frame_and_keeps_what_was_done(
     assert 0 < len(done) < 10
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("answered", [0, 1, 2, 5, 9])
 def test_a_request_that_fails_is_a_reason_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: int
@@ -230,6 +233,7 @@ def test_a_request_that_fails_is_a_reason_to_try_again(
     assert work(tmp_path, client=Failing(tmp_path)) == ExitCode.TRANSIENT
 
 
+@pytest.mark.logs_errors
 def test_an_encoder_that_raises_midway_ends_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +251,7 @@ def test_an_encoder_that_raises_midway_ends_the_worker(
     assert committed(tmp_path) == [0]
 
 
+@pytest.mark.logs_errors
 def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
     prepare(tmp_path, 8, encoder="libnothing")
     assert work(tmp_path) == ExitCode.UNSUPPORTED
@@ -254,6 +259,7 @@ def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert committed(tmp_path) == []
 
 
+@pytest.mark.logs_errors
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     prepare(tmp_path, 8, model=ModelName.ANIMEVIDEOV3)
     assert work(tmp_path, weights=str(tmp_path / "none")) == ExitCode.UNSUPPORTED

@@ -25,6 +25,8 @@ from tests.support.films import (
     png,
 )
 
+pytestmark = pytest.mark.logs_errors
+
 FASTSTART = {"movflags": "+faststart"}
 
 

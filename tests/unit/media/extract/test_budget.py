@@ -90,6 +90,7 @@ def test_the_sentence_says_price_limit_and_what_to_do(
     )
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
 def test_a_film_is_priced_before_a_frame_of_it_is_planned(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -106,6 +107,7 @@ def test_a_film_is_priced_before_a_frame_of_it_is_planned(
     assert 0 < priced["estimated_dollars"] < 1
 
 
+@pytest.mark.logs_errors
 def test_a_price_that_the_header_tells_is_refused_before_any_decoding(tmp_path: Path) -> None:
     undecodable = damage(make(tmp_path / "film.mp4"), range(40))
     bench = Bench(undecodable, max_cost=0.001)
@@ -113,6 +115,7 @@ def test_a_price_that_the_header_tells_is_refused_before_any_decoding(tmp_path: 
     assert "(max_cost)" in bench.failure(Stage.EXTRACT).message
 
 
+@pytest.mark.logs_errors
 def test_a_model_of_unknown_price_is_refused_where_there_is_a_limit(tmp_path: Path) -> None:
     bench = Bench(make(tmp_path / "film.mp4", frames=6), model=keys.stored_model(DIGEST))
     body = StoredModel(facts=UNPRICED).to_json().encode()

@@ -140,6 +140,7 @@ def test_lossless_shards_of_another_plan_are_written_anew(tmp_path: Path) -> Non
     assert shards == shards_made(ranged)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     "change", [{"first_frame": 1}, {"frames": 9}, {"source_etag": "x"}, {"job_id": "other"}]
 )

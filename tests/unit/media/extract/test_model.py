@@ -42,11 +42,13 @@ def test_the_manifest_carries_the_models_facts_and_where_its_weights_lie(bench: 
     assert (planned.tile, planned.halo) == (32, 48)
 
 
+@pytest.mark.logs_errors
 def test_a_model_that_nobody_stored_is_named(bench: Bench) -> None:
     assert bench.extract() == ExitCode.SOURCE_MISSING
     assert f"models/{DIGEST} is not stored in {SOURCE_BUCKET}" in failure(bench).message
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -62,7 +64,7 @@ def test_a_model_that_nobody_stored_is_named(bench: Bench) -> None:
         ),
         (
             StoredModel(facts=FACTS).to_json().replace('"spandrel"', '"rrdb"'),
-            "are not of a model that a user brought",
+            "do not describe a model that a user brought",
         ),
     ],
 )

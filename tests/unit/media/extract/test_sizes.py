@@ -70,6 +70,7 @@ SMALL: dict[str, Any] = {}
 LARGE = {"width": 128, "height": 96}
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("name", PARTS)
 def test_a_size_that_changes_on_the_way_is_refused_as_packets_are_read(
     name: str, tmp_path: Path
@@ -117,6 +118,7 @@ def two_descriptions(path: Path, changes: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
+@pytest.mark.logs_errors
 def test_a_second_sample_description_of_another_size_is_refused(tmp_path: Path) -> None:
     bench = Bench(two_descriptions(tmp_path / "film.mp4", [SMALL, LARGE, SMALL]))
     assert bench.extract() == ExitCode.UNSUPPORTED
@@ -133,6 +135,7 @@ def test_a_second_sample_description_of_the_same_size_is_taken(tmp_path: Path) -
     assert len(bench.timestamps) == 2 * FRAMES
 
 
+@pytest.mark.logs_errors
 def test_a_size_that_changes_at_the_end_is_met_there(tmp_path: Path) -> None:
     """MJPEG, for nothing but its pictures tells its size."""
     clip = Clip(codec="mjpeg", options={}, pixel_format="yuvj420p")

@@ -124,6 +124,7 @@ def tempted(monkeypatch: pytest.MonkeyPatch, name: str | None, options: dict[str
     monkeypatch.setattr(av, "open", willing)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("kind", lists("", Path("/"), 0))
 def test_a_playlist_by_any_name_opens_nothing(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +171,7 @@ def with_reference(film: Path, kind: bytes, record: bytes) -> Path:
 FOLLOW_ALIASES = {"enable_drefs": "1", "use_absolute_path": "1"}
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("kind", "opened"),
     [("absolute", ["file"]), ("beside", ["file"]), ("address", [])],
@@ -241,6 +243,7 @@ def test_segments_that_are_linked_by_name_are_not_looked_for(tmp_path: Path) -> 
     assert control.opened == ["file"]
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("program", "code", "words"),
     [

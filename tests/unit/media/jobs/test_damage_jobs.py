@@ -44,6 +44,7 @@ def test_a_whole_job_conceals_and_tells_whatever_its_shards_and_mode(tmp_path: P
     assert other.report.ledger.frames_concealed == 3
 
 
+@pytest.mark.logs_errors
 def test_shards_that_conceal_more_than_planned_are_a_mismatch(tmp_path: Path) -> None:
     bench = Bench(make_small(tmp_path / "film.mp4", frames=4), damage="conceal")
     assert bench.extract() == ExitCode.OK
@@ -67,6 +68,7 @@ def test_damaged_sound_is_copied_as_it_is(tmp_path: Path) -> None:
     assert b"\xff" * 16 in bench.result(tmp_path).read_bytes()
 
 
+@pytest.mark.logs_errors
 def test_a_film_is_refused_unless_asked_to_conceal(tmp_path: Path) -> None:
     path = damage(make_small(tmp_path / "film.mp4"), [31])
     bench = Bench(path)
@@ -77,6 +79,7 @@ def test_a_film_is_refused_unless_asked_to_conceal(tmp_path: Path) -> None:
     assert "superres-damage=conceal" in message
 
 
+@pytest.mark.logs_errors
 def test_a_lack_of_memory_is_not_concealed_as_damage(tmp_path: Path) -> None:
     path = make(tmp_path / "film.mkv", frames=12, width=2560, height=1440)
     bench = Bench(path, damage="conceal")

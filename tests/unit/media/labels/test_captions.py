@@ -94,6 +94,7 @@ def test_captions_in_forms_that_are_not_read_are_reported(user_data: bytes, tmp_
     assert lost == [("captions", "of DVDs or SCTE 20 in 6 pictures")]
 
 
+@pytest.mark.logs_errors
 def test_captions_that_went_missing_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from tests.support.bench import (
 )
 from tests.support.films import make
 
+pytestmark = pytest.mark.logs_errors
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Bench:

@@ -41,6 +41,7 @@ def test_b_frames_in_avi_are_shown_in_their_order(extraction: str, tmp_path: Pat
     assert times(avi) == times(mp4) == [Fraction(n, 25) for n in range(24)]
 
 
+@pytest.mark.logs_errors
 def test_ranges_of_such_a_film_are_refused(tmp_path: Path) -> None:
     bench = Bench(make(tmp_path / "film.avi"), extraction="ranged")
     assert bench.extract() == ExitCode.UNSUPPORTED
@@ -51,6 +52,7 @@ def test_ranges_of_such_a_film_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.logs_errors
 def test_a_damaged_frame_of_such_a_film_is_not_taken_for_another(tmp_path: Path) -> None:
     bench = Bench(damage(make(tmp_path / "film.avi"), [20]))
     assert bench.extract() == ExitCode.BAD_SOURCE

@@ -207,15 +207,18 @@ class TestRefusals:
         key = keys.shard_key(bench.job_id, index, "mp4")
         return bench.s3.objects[INTERMEDIATE_BUCKET, key]["data"]
 
+    @pytest.mark.logs_errors
     def test_a_missing_shard(self, bench: Bench) -> None:
         del bench.s3.objects[INTERMEDIATE_BUCKET, keys.shard_key(bench.job_id, 1, "mp4")]
         assert self.refused(bench) == "shard 1 of 3 is missing"
 
+    @pytest.mark.logs_errors
     def test_a_shard_whose_bytes_are_not_what_its_worker_made(self, bench: Bench) -> None:
         bench.commit(bench.manifest.shards[1], self.body(bench, 1), sha256="0" * 64)
         message = self.refused(bench)
         assert message == "shard 1 of 3 does not have the bytes that its worker made"
 
+    @pytest.mark.logs_errors
     @pytest.mark.parametrize(
         ("count", "stage"),
         [("decoded_frames", "decoded"), ("upscaled_frames", "upscaled"), ("frames", "encoded")],
@@ -228,10 +231,12 @@ class TestRefusals:
             f"shard 2 of 3 (frames 20 to 29) has 9 frames {stage} instead of 10"
         )
 
+    @pytest.mark.logs_errors
     def test_a_shard_in_anothers_place(self, bench: Bench) -> None:
         bench.commit(bench.manifest.shards[2], self.body(bench, 1), index=1)
         assert self.refused(bench) == f"shard 2 of 3 is shard 1 of job {bench.job_id}"
 
+    @pytest.mark.logs_errors
     def test_a_shard_with_other_headers(self, bench: Bench) -> None:
         other = Bench(bench.film, shard_seconds=0.4, scale=3)
         other.extract()
@@ -239,6 +244,7 @@ class TestRefusals:
         bench.commit(bench.manifest.shards[1], self.body(other, 1))
         assert self.refused(bench) == "shard 1 was encoded with other headers than shard 0"
 
+    @pytest.mark.logs_errors
     def test_a_shard_with_fewer_frames_than_it_says(self, bench: Bench, tmp_path: Path) -> None:
         short = Bench(make(tmp_path / "short.mp4", frames=8), shard_seconds=10)
         short.extract()

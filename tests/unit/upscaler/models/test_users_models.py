@@ -293,6 +293,7 @@ def test_a_description_of_another_model_is_refused(models: dict[str, InspectedMo
     assert caught.value.exit_code is ExitCode.UNSUPPORTED
 
 
+@pytest.mark.logs_errors
 def test_a_worker_fetches_the_model_that_the_manifest_pins(
     models: dict[str, InspectedModel], tmp_path: Path
 ) -> None:
