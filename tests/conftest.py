@@ -36,8 +36,8 @@ def no_unexpected_error(
 ) -> Iterator[None]:
     """A log line at ERROR or above fails the test, unless it is marked `logs_errors`.
 
-    asyncio's are left aside: they come whenever a Pulumi program that was refused in an earlier test
-    is collected.
+    asyncio's are left aside: they come when a Pulumi program that an earlier test saw refused is
+    collected as garbage.
     """
     yield
     if request.node.get_closest_marker("logs_errors"):

@@ -59,7 +59,7 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from containers.common.confined.child import main; main(sys.argv[2])"
 )
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TZ": "UTC",
     "OPENBLAS_NUM_THREADS": "1",
@@ -94,6 +94,23 @@ class Confinement:
         )
 
 
+def start_process(start: ChildStart, fds: Sequence[int], *, errors: int) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that confines itself as `start` says and runs its program.
+
+    It inherits the descriptors `fds` under their numbers, and `errors` as its standard error.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-B", "-c", _BOOT, str(ROOT), start.to_json()],
+        env=ENVIRONMENT,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        pass_fds=fds,
+        start_new_session=True,
+    )
+
+
 class ConfinedChild:
     """A child that runs one program (`module:function`) on one film, task by task.
 
@@ -125,16 +142,7 @@ class ConfinedChild:
             filtered=limits.filtered,
         )
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _BOOT, str(ROOT), start.to_json()],
-                env=_ENVIRONMENT,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                pass_fds=(theirs.fileno(), *fds),
-                start_new_session=True,
-            )
+            self._process = start_process(start, (theirs.fileno(), *fds), errors=self._errors)
         self._link.settimeout(limits.stall_seconds)
         self._poll = select.poll()
         self._poll.register(self._link, select.POLLIN)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 
 from contracts.names import ExitCode, Stage
 from tests.support.bench import Bench, encode_shard
