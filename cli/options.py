@@ -7,8 +7,8 @@ import click
 
 from cli.errors import UserError
 from contracts.base import ContractError
-from contracts.fields import FieldFacts, field_facts
 from contracts.job import Settings
+from contracts.setting_table import FieldFacts, field_facts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

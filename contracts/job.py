@@ -104,7 +104,7 @@ def _by_codec(values: Mapping[Codec, object]) -> str:
 
 
 def _words(**words: str) -> Any:
-    """What contracts.fields shows of a field where its type does not say it."""
+    """What contracts.setting_table shows of a field where its type does not say it."""
     return words
 
 

@@ -6,8 +6,8 @@ import click
 
 from cli.main import cli
 from cli.options import default_text, option_name
-from contracts.fields import field_facts
 from contracts.job import Settings, metadata_name
+from contracts.setting_table import field_facts
 
 
 def settings_table() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from components.settings import StackSettings
-from contracts.fields import FieldFacts, field_facts
+from contracts.setting_table import FieldFacts, field_facts
 from tests.infra.support.recorder import REPOSITORY
 
 STACKS = ("dev", "staging", "prod")

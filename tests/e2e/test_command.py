@@ -17,6 +17,8 @@ from tests.e2e.support import SAMPLE
 from tests.support.films import make
 from tests.support.users_models import saved
 
+pytestmark = pytest.mark.slow
+
 ROOT = SAMPLE.parents[1]
 
 

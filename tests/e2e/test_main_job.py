@@ -17,6 +17,8 @@ from contracts.models import ModelName
 from contracts.names import Stage
 from tests.e2e.support import SAMPLE, Bench
 
+pytestmark = pytest.mark.slow
+
 
 def times(video: Path) -> list[Fraction]:
     """Presentation times of all frames, in seconds."""

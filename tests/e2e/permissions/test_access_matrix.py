@@ -21,6 +21,8 @@ from tests.e2e.permissions.access_matrix import (
 from tests.e2e.support import Bench, make_client
 from tools.least_privilege import roles
 
+pytestmark = pytest.mark.slow
+
 TRUST_ROOT = {
     "Version": "2012-10-17",
     "Statement": [

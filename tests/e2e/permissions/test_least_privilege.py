@@ -10,6 +10,8 @@ from tools.least_privilege.coverage import Proof, by_statement
 from tools.least_privilege.walker import Walker
 from tools.least_privilege.walks import TOLD, UNTOLD
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 4
 PATIENCE_SECONDS = 200.0
 """For one walk beside others, on a machine that may run more tests."""

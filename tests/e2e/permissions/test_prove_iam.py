@@ -10,6 +10,8 @@ from tools.least_privilege import roles
 from tools.least_privilege.coverage import Statement
 from tools.least_privilege.prove import take_out
 
+pytestmark = pytest.mark.slow
+
 
 def statement(bench: Bench, role: str, sid: str) -> Statement:
     (found,) = [

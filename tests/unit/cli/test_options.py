@@ -9,8 +9,8 @@ import pytest
 
 from cli.commands.run import run
 from cli.options import option_name, parse_options
-from contracts.fields import field_facts
 from contracts.job import Codec, Settings
+from contracts.setting_table import field_facts
 from tests.unit.cli.support import invoke
 
 OPTIONS = {option.name: option for option in run.params if isinstance(option, click.Option)}

@@ -14,6 +14,8 @@ from contracts.names import ExitCode
 from tests.support.users_models import saved
 from tests.unit.cli.support import invoke
 
+pytestmark = pytest.mark.slow
+
 
 def test_names_are_distinguished_from_files(tmp_path: Path) -> None:
     path = saved(tmp_path, "compact")
@@ -58,12 +60,17 @@ def test_the_refusal_of_a_file_keeps_its_sentence_and_its_code(
 def test_an_inspection_that_breaks_down_names_the_file(
     tmp_path: Path, models_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "containers").mkdir()
-    (tmp_path / "containers" / "__init__.py").touch()  # and nothing beside it
+    upscaler = tmp_path / "containers" / "upscaler"
+    upscaler.mkdir(parents=True)
+    for package in (upscaler.parent, upscaler):
+        (package / "__init__.py").touch()
+    (upscaler / "__main__.py").write_text("raise ImportError('containers is broken')\n")
     monkeypatch.setattr(users_models, "ROOT", tmp_path)
     path = tmp_path / "4x.pth"
     path.write_bytes(b"x")
-    with pytest.raises(UserError, match=r"4x\.pth cannot be inspected: .*containers") as caught:
+    with pytest.raises(
+        UserError, match=r"4x\.pth cannot be inspected: .*containers is broken"
+    ) as caught:
         inspect_model(path, models_cache)
     assert caught.value.exit_code == 1
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from contracts.base import Contract, either
-from contracts.fields import field_facts
+from contracts.setting_table import field_facts
 
 
 class Colour(StrEnum):

@@ -9,6 +9,8 @@ from benchmarks.gpu_rates import MODEL, SINK, Rate, RateSetup
 from containers.upscaler.models.engines.execution import ExecutionMode
 from contracts.models import CATALOGUE, ModelName
 
+pytestmark = pytest.mark.slow
+
 COMPACT = CATALOGUE[ModelName.ANIMEVIDEOV3]
 
 

@@ -58,6 +58,8 @@ from benchmarks.superres import ROOT
 from contracts.models import ModelName
 from contracts.names import Stage
 
+pytestmark = pytest.mark.slow
+
 
 def film(path: Path, *lumas: np.ndarray) -> Path:
     """Grey pictures of these luma levels."""

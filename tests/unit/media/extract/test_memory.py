@@ -4,12 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from containers.common.film.decoding import decode_frames
 from containers.common.film.opening import FilmFile
 from contracts.names import ExitCode
 from tests.support.bench import Bench, encode_shard
 from tests.support.fake_s3 import FolderS3
 from tests.support.films import make
+
+pytestmark = pytest.mark.slow
 
 GROWTH_MIB = 28
 """Ten times the length may cost so much: read-ahead and malloc's slack, not the film (56 MiB)."""

@@ -22,6 +22,8 @@ from tests.unit.media.hostile.support import (
     Parts,
 )
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
 
 
