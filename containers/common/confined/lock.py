@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from containers.common.confined.system_calls import AUDIT_ARCH, number
+from containers.common.confined.system_calls import AUDIT_ARCH, FATAL, FREE, number
 
 # linux/prctl.h, linux/seccomp.h, linux/bpf_common.h, linux/sched.h, linux/landlock.h
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -30,22 +30,6 @@ _FOREIGN_ABI = 0x40000000
 """Bit of the x32 calls, which x86_64 kernels may take beside their own."""
 _LANDLOCK_ABI_1 = 0x1FFF
 """All file system rights that landlock's first version knows."""
-
-FREE = (
-    "futex", "read", "recvfrom", "sendto", "write", "madvise", "munmap", "mremap", "brk",
-    "sched_yield", "rt_sigprocmask", "lseek", "readv", "writev", "pread64", "pwrite64", "close",
-    "fstat", "sched_getaffinity", "set_robust_list", "rseq", "rt_sigaction", "rt_sigreturn",
-    "sigaltstack", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
-    "gettimeofday", "time", "getpid", "gettid", "getppid", "exit", "exit_group", "poll", "ppoll",
-    "getrandom", "getrusage", "membarrier", "restart_syscall",
-)  # fmt: skip
-"""Calls of decoders, numpy and the interpreter: on memory, and on descriptors they have."""
-FATAL = (
-    "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
-    "socket", "socketpair", "connect", "bind", "bpf", "io_uring_setup", "mount", "unshare",
-    "setns", "perf_event_open", "userfaultfd", "keyctl", "pidfd_getfd",
-)  # fmt: skip
-"""Calls that no decoder needs: whoever makes one has taken the process over, so it is killed."""
 
 
 class LockRefusedError(Exception):

@@ -1,7 +1,25 @@
-"""Numbers of the system calls that the filter names, by machine.
+"""Which system calls a confined child may make, which end it, and their numbers by machine.
+
+lock.py makes the filter of them.
 
 x86_64: arch/x86/entry/syscalls/syscall_64.tbl; aarch64: include/uapi/asm-generic/unistd.h.
 """
+
+FREE = (
+    "futex", "read", "recvfrom", "sendto", "write", "madvise", "munmap", "mremap", "brk",
+    "sched_yield", "rt_sigprocmask", "lseek", "readv", "writev", "pread64", "pwrite64", "close",
+    "fstat", "sched_getaffinity", "set_robust_list", "rseq", "rt_sigaction", "rt_sigreturn",
+    "sigaltstack", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
+    "gettimeofday", "time", "getpid", "gettid", "getppid", "exit", "exit_group", "poll", "ppoll",
+    "getrandom", "getrusage", "membarrier", "restart_syscall",
+)  # fmt: skip
+"""Calls of decoders, numpy and the interpreter: on memory, and on descriptors they have."""
+FATAL = (
+    "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
+    "socket", "socketpair", "connect", "bind", "bpf", "io_uring_setup", "mount", "unshare",
+    "setns", "perf_event_open", "userfaultfd", "keyctl", "pidfd_getfd",
+)  # fmt: skip
+"""Calls that no decoder needs: whoever makes one has taken the process over, so it is killed."""
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """linux/audit.h: what a filter compares a call's machine with."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from containers.common.confined.lock import FATAL, FREE, filter_program
+from containers.common.confined.lock import filter_program
 from containers.common.confined.parent import ConfinedChild, Confinement
+from containers.common.confined.system_calls import FATAL, FREE
 from containers.common.runtime.errors import NO_ROOM, WorkerError
 from contracts.names import ExitCode
 from tests.unit.common.confined_programs import Orders
