@@ -60,8 +60,7 @@ test: lint
 
 # What needs no film, no network and no embedded AWS.
 check: lint
-	$(PYTEST) -m "not slow" tests/contract tests/infra/rules tests/unit/contracts tests/unit/lambdas \
-	  tests/unit/cli
+	$(PYTEST) -m "not slow" tests/contract tests/unit/contracts tests/unit/lambdas tests/unit/cli
 
 test-unit test-infra test-contract test-e2e: test-%: $(STAMP)
 	$(PYTEST) $(or $(TESTS),tests/$*)

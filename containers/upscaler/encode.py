@@ -8,6 +8,7 @@ from typing import Any, Self
 import av
 import av.error
 from av.codec.context import Flags
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -20,6 +21,8 @@ from containers.upscaler.device.semi_planar import to_p010, to_semi_planar
 from contracts.film.manifest import Manifest
 from contracts.names import ExitCode
 
+MAX_REORDERING = 16
+"""Frames that a decoder may hold back, at most: no codec of ours allows more (H.265, A.4.2)."""
 _RANGE = {False: 1, True: 2}
 NULL_ENCODER = "null"
 """The encoder of manifests for benchmarks; extract never plans it."""
@@ -64,7 +67,7 @@ class ShardEncoder:
         except BaseException:
             self._container.close()
             raise
-        self._frames = 0
+        self._frames = self._packets = 0
 
     def add(self, picture: Picture) -> None:
         """Encode the next picture, which has the output's size and the encoder's pixel format."""
@@ -85,7 +88,16 @@ class ShardEncoder:
 
     def _encode(self, frame: VideoFrame | None) -> None:
         for packet in _video(self._stream).encode(frame):
+            self._check_decoding_time(packet)
             self._container.mux(packet)
+
+    def _check_decoding_time(self, packet: Packet) -> None:
+        """x265 leaves it uninitialised in shards shorter than its lookahead for B-frames."""
+        if packet.pts is None:
+            raise RuntimeError("the encoder made a packet without a time")
+        if packet.dts is None or not 0 <= packet.pts - packet.dts <= MAX_REORDERING:
+            packet.dts = self._packets - MAX_REORDERING
+        self._packets += 1
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ from containers.media.extract.judge.picture import TOP_LEFT, chroma_location
 from containers.media.extract.plan import nvenc
 from containers.upscaler.device.semi_planar import to_p010, to_semi_planar
 from containers.upscaler.encode import (
+    MAX_REORDERING,
     NULL_ENCODER,
     EncodedFile,
     ShardEncoder,
@@ -223,3 +224,17 @@ def test_headers_say_where_chroma_lies(tmp_path: Path, codec: Codec) -> None:
     encode(tmp_path / "a", manifest(codec=codec, **{**facts, "options": options}), 2)
     with av.open(str(tmp_path / "a")) as film:
         assert chroma_location(film.streams.video[0], BT709) == TOP_LEFT
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+@pytest.mark.parametrize("codec", CODECS)
+def test_decoding_times_of_the_shortest_shards_are_sane_and_the_same_each_time(
+    tmp_path: Path, codec: Codec, frames: int
+) -> None:
+    job = manifest(codec=codec, **CODECS[codec])
+    done = [encode(tmp_path / f"{number}", job, frames) for number in range(4)]
+    assert len({file.sha256 for file in done}) == 1
+    film = packets(done[0].path)
+    assert len(film) == frames
+    step = film[0].duration or 1
+    assert all(0 <= packet.pts - packet.dts <= MAX_REORDERING * step for packet in film)
