@@ -7,9 +7,8 @@ that version. The standard library is all this needs, for it runs before anythin
 import re
 import sys
 import tomllib
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tools.source import REPOSITORY
 
 
 class ReleaseError(Exception):

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,6 +19,12 @@ def files(room: str) -> list[Path]:
 def module_of(path: Path) -> str:
     """A file's dotted name; a package's file keeps its `__init__`."""
     return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+
+
+@cache
+def sources(*rooms: str) -> dict[str, str]:
+    """From each module's dotted name to its text, over all files of the rooms."""
+    return {module_of(path): path.read_text() for room in rooms for path in files(room)}
 
 
 def imports(source: str, module: str) -> Iterator[tuple[int, str]]:

@@ -88,10 +88,10 @@ class ShardEncoder:
 
     def _encode(self, frame: VideoFrame | None) -> None:
         for packet in _video(self._stream).encode(frame):
-            self._check_decoding_time(packet)
+            self._repair_decoding_time(packet)
             self._container.mux(packet)
 
-    def _check_decoding_time(self, packet: Packet) -> None:
+    def _repair_decoding_time(self, packet: Packet) -> None:
         """x265 leaves it uninitialised in shards shorter than its lookahead for B-frames."""
         if packet.pts is None:
             raise RuntimeError("the encoder made a packet without a time")

@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Mapping
-from functools import cache
 
 import pytest
 
-from tools.source import PACKAGES, REPOSITORY, files, imports, module_of
+from tools.source import PACKAGES, REPOSITORY, files, imports, module_of, sources
 
 AROUND = {"tests", "tools", "benchmarks"}
 OURS = {*PACKAGES, *AROUND}
+EVERYWHERE = (*PACKAGES, *sorted(AROUND), "registry")
 MOST_FILES = 12
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -127,12 +127,6 @@ def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
     return found
 
 
-@cache
-def sources() -> dict[str, str]:
-    folders = [*PACKAGES, *sorted(AROUND), "registry"]
-    return {module_of(path): path.read_text() for room in folders for path in files(room)}
-
-
 def test_every_package_has_its_rule() -> None:
     rooms = {room.split("/")[0] for room in MAY_IMPORT} - {"__main__.py", "registry"}
     found = {p.parent.name for p in REPOSITORY.glob("*/__init__.py")} - AROUND
@@ -149,7 +143,11 @@ def test_a_room_imports_only_what_stands_below_it(room: str) -> None:
 
 @pytest.mark.parametrize("house", FLOORS)
 def test_inside_a_room_too_imports_run_one_way(house: str) -> None:
-    found = [climb for name, source in sources().items() for climb in climbs(source, name, house)]
+    found = [
+        climb
+        for name, source in sources(*EVERYWHERE).items()
+        for climb in climbs(source, name, house)
+    ]
     assert found == []
 
 
@@ -164,7 +162,7 @@ def test_every_room_of_a_house_has_its_floor(house: str) -> None:
 def test_nothing_imports_a_worker_but_what_starts_it() -> None:
     found = [
         f"{module}:{line} imports {name}"
-        for module, source in sources().items()
+        for module, source in sources(*EVERYWHERE).items()
         if module.split(".")[0] in PACKAGES and module not in STARTERS
         for line, name in imports(source, module)
         if below(name, WORKERS)
@@ -173,12 +171,12 @@ def test_nothing_imports_a_worker_but_what_starts_it() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert circles(graph(sources())) == []
+    assert circles(graph(sources(*EVERYWHERE))) == []
 
 
 def test_a_folder_holds_a_dozen_files_at_most() -> None:
     full = {}
-    for room in (*PACKAGES, *AROUND, "registry"):
+    for room in EVERYWHERE:
         for folder in (REPOSITORY / room, *(REPOSITORY / room).rglob("*/")):
             held = [p for p in folder.iterdir() if p.is_file() and p.suffix != ".pyc"]
             if len(held) > MOST_FILES:

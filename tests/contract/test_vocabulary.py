@@ -3,16 +3,10 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 
-from tools.source import PACKAGES, files, imports, module_of
+from tools.source import PACKAGES, imports, sources
 
 CODE = (*PACKAGES, "tools", "benchmarks", "registry")
-
-
-@cache
-def sources(*rooms: str) -> dict[str, str]:
-    return {module_of(path): path.read_text() for room in rooms for path in files(room)}
 
 
 def public_classes(source: str) -> Iterator[str]:

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
-REPOSITORY = Path(__file__).parents[2]
+from tools.source import REPOSITORY
+
 DEADLINE_SECONDS = 60.0
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from pulumi.runtime import rpc, set_all_config, settings
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.stack import run_in_stack
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tools.source import REPOSITORY
+
 PROJECT = "superres"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
